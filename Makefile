@@ -1,0 +1,115 @@
+# `make help` lists the targets. Everything that is made, except bin/, lives in the cache folder
+# $(MULLAMA_CACHE), outside the checkout.
+
+GO ?= go
+
+ifeq ($(shell uname -s),Darwin)
+USER_CACHE := $(HOME)/Library/Caches
+else
+USER_CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)
+endif
+MULLAMA_CACHE ?= $(USER_CACHE)/mullama
+export MULLAMA_CACHE
+
+# Passed to tools/nativebuild, for example NATIVE_FLAGS="--portable".
+NATIVE_FLAGS ?=
+
+# How long all tests may take, and one fuzz target.
+TEST_TIMEOUT ?= 40m
+FUZZ_TIME    ?= 10s
+
+# Tools that come by name and version, once, into the cache folder.
+GOLANGCI_VERSION     := v2.15.0
+CLANG_FORMAT_VERSION := 19.1.7
+GOLANGCI     := $(MULLAMA_CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
+CLANG_FORMAT := $(MULLAMA_CACHE)/tools/clang-format-$(CLANG_FORMAT_VERSION)/clang_format/data/bin/clang-format
+
+C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h native/oracle/*.c)
+DEMO_MODEL := $(MULLAMA_CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
+MODELS     := smollm2 gemma270 qwen05 vocabs templates
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: native build ## set everything up, fetch a small model and let it answer a question
+	@$(GO) run ./tools/fetchmodels smollm2
+	bin/mullama run "$(DEMO_MODEL)" --system "You are a helpful assistant." --temperature 0 -n 64 \
+		"What is the capital of France?" < /dev/null
+
+# One package at a time: two programs that compute at once on the same cores slow each other down
+# far more than twice.
+.PHONY: test
+test: native build models oracles ## set everything up and run every test
+	$(GO) build -race ./...
+	MULLAMA_REQUIRE_MODELS=1 MULLAMA_CONFORMANCE_SUMMARY="$(MULLAMA_CACHE)/conformance.txt" \
+		$(GO) test -race -p 1 -timeout $(TEST_TIMEOUT) ./...
+	@if [ -f "$(MULLAMA_CACHE)/conformance.txt" ]; then cat "$(MULLAMA_CACHE)/conformance.txt"; fi
+
+.PHONY: native
+native: ## build llama.cpp (once per machine) and the library around it
+	@$(GO) run ./tools/nativebuild $(NATIVE_FLAGS)
+
+.PHONY: build
+build: ## build bin/mullama and bin/mullama-bench
+	$(GO) build -o bin/ ./cmd/...
+
+.PHONY: models
+models: ## fetch the pinned test models, vocabularies and templates (about 850 MB)
+	@$(GO) run ./tools/fetchmodels $(MODELS)
+
+.PHONY: oracles
+oracles: ## set up the Python environment that the template tests compare with
+	@if [ -f conformance/setup.sh ]; then sh conformance/setup.sh; fi
+
+.PHONY: check
+check: lint test ## what CI runs: lint and test
+
+.PHONY: lint
+lint: $(GOLANGCI) $(CLANG_FORMAT) ## check layout, go vet, golangci-lint and the repository's rules
+	$(GO) vet ./...
+	$(GOLANGCI) run ./...
+	$(if $(C_SOURCES),$(CLANG_FORMAT) --dry-run --Werror $(C_SOURCES))
+	$(GO) mod tidy -diff
+	$(GO) test -short ./internal/archtest
+
+.PHONY: fmt
+fmt: $(CLANG_FORMAT) ## lay out Go, C and C++
+	$(GO) fmt ./...
+	$(if $(C_SOURCES),$(CLANG_FORMAT) -i $(C_SOURCES))
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for $(FUZZ_TIME)
+	@GO="$(GO)" sh tools/fuzz.sh $(FUZZ_TIME)
+
+.PHONY: bench
+bench: native build ## measure throughput beside llama.cpp alone, on the demo's model
+	@$(GO) run ./tools/fetchmodels smollm2
+	bin/mullama bench throughput --model "$(DEMO_MODEL)"
+
+.PHONY: bench-report
+bench-report: ## write the tables of docs/benchmarks.md from bench/results
+	$(GO) run ./bench/report
+
+.PHONY: docs
+docs: build ## write the output of the examples in the documents anew
+	$(GO) test ./internal/archtest -run Examples -count=1 -update
+
+.PHONY: clean
+clean: ## remove bin/; the cache stays (for its builds: go run ./tools/nativebuild --clean)
+	rm -rf bin
+
+$(GOLANGCI):
+	@echo "lint: building golangci-lint $(GOLANGCI_VERSION), once; about a minute"
+	@GOBIN="$(dir $@)" GOFLAGS= $(GO) install \
+		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+$(CLANG_FORMAT):
+	@echo "lint: installing clang-format $(CLANG_FORMAT_VERSION), once"
+	@python3 -m pip install --quiet --no-deps --upgrade \
+		--target "$(MULLAMA_CACHE)/tools/clang-format-$(CLANG_FORMAT_VERSION)" \
+		clang-format==$(CLANG_FORMAT_VERSION)
+	@test -x $@

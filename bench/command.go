@@ -1,0 +1,133 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// defaultText is what tg, cold and rss continue. The small test models write on for more than 128
+// tokens after it.
+const defaultText = "Once upon a time, in a small village by the sea, there lived a"
+
+// Command returns `bench` with one sub-command per group.
+func Command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure speed and memory against llama.cpp alone",
+	}
+	cmd.AddCommand(throughputCommand(), oursCommand())
+	return cmd
+}
+
+// options are the throughput command's flags.
+type options struct {
+	work
+	oracle, library string
+	json            string
+	quick           bool
+}
+
+func throughputCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "throughput --model FILE",
+		Short: "Measure generation, prompt, cold start, cost per step and memory",
+		Long: `Measure generation (tg), prompt (pp), cold start, our own cost per step and memory
+of a model, each beside a C program that calls llama.cpp alone. Both run in turn, in processes of
+their own.
+
+Close other programs first: rounds in which they use the CPUs are repeated, and say so.`,
+		Example: `  mullama bench throughput --model smollm2.gguf
+  mullama bench throughput --model smollm2.gguf --quick --json -`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.quick {
+				o.shorten(cmd)
+			}
+			return throughput(cmd, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.model, "model", "", "GGUF file to measure")
+	f.StringVar(&o.json, "json", "", "write the result as JSON to this file, - for standard output")
+	f.BoolVar(&o.quick, "quick", false, "3 rounds of 1 repetition: a first look, not a result")
+	f.IntVar(&o.Rounds, "rounds", 7, "undisturbed rounds; each starts both programs afresh")
+	f.IntVar(&o.Reps, "reps", 3, "repetitions in a process")
+	f.IntVar(&o.ColdStarts, "cold-starts", 3, "cold starts per side and round")
+	f.IntVar(&o.PromptTokens, "prompt-tokens", 512, "length of the pp prompt")
+	f.IntVar(&o.GenerateTokens, "generate-tokens", 128, "tokens of the tg row")
+	f.IntVar(&o.Threads, "threads", runtime.NumCPU(), "threads of both sides")
+	f.IntVar(&o.Context, "context", 4096, "context size of both sides")
+	f.IntVar(&o.Slots, "slots", 1, "sequences of the context on both sides; one is in use")
+	f.Float64Var(&o.MaxForeign, "max-foreign", 0.05,
+		"share of the CPUs other processes may use in a round that counts")
+	f.Uint64Var(&o.Seed, "seed", 1, "seed of the order of the sides")
+	f.StringVar(&o.Text, "text", defaultText, "text that is continued")
+	f.StringVar(&o.oracle, "oracle", "",
+		"baseline program (default: mullama-oracle beside the library)")
+	f.StringVar(&o.library, "library", os.Getenv("MULLAMA_LIBRARY"), "folder of the native library")
+	if err := cmd.MarkFlagRequired("model"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return cmd
+}
+
+// shorten sets what --quick stands for, except where a flag says otherwise.
+func (o *options) shorten(cmd *cobra.Command) {
+	for name, set := range map[string]func(){
+		"rounds":      func() { o.Rounds = 3 },
+		"reps":        func() { o.Reps = 1 },
+		"cold-starts": func() { o.ColdStarts = 1 },
+	} {
+		if !cmd.Flags().Changed(name) {
+			set()
+		}
+	}
+}
+
+// check refuses numbers that leave nothing to measure.
+func (o *options) check() error {
+	if lowest := slices.Min([]int{
+		o.Rounds, o.Reps, o.ColdStarts, o.PromptTokens, o.GenerateTokens, o.Threads, o.Slots,
+	}); lowest < 1 {
+		return fmt.Errorf("rounds, reps, cold-starts, tokens, threads and slots must be at least 1,"+
+			" not %d", lowest)
+	}
+	// The text has at most one token per byte, a special token at each end, and one that is
+	// sampled.
+	most := max(o.PromptTokens+1, len(o.Text)+3+o.GenerateTokens)
+	if o.Context < most {
+		return fmt.Errorf("the work needs a context of up to %d tokens, not %d: raise --context",
+			most, o.Context)
+	}
+	return nil
+}
+
+// write puts the result where the flags say: JSON to a file or standard output, the table to
+// standard output unless the JSON is there.
+func (o *options) write(out io.Writer, r *Result) error {
+	if o.json != "-" {
+		if _, err := io.WriteString(out, table(r)); err != nil {
+			return err
+		}
+	}
+	if o.json == "" {
+		return nil
+	}
+	data, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode the result: %w", err)
+	}
+	data = append(data, '\n')
+	if o.json == "-" {
+		_, err = out.Write(data)
+		return err
+	}
+	return os.WriteFile(o.json, data, 0o644)
+}

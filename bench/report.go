@@ -1,0 +1,153 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// The lines of docs/benchmarks.md between which the report stands.
+const (
+	reportBegin = "<!-- Written by `make bench-report` from bench/results. Do not edit. -->"
+	reportEnd   = "<!-- End of the report. -->"
+)
+
+// ReadResults reads all results of a folder, sorted by file name.
+func ReadResults(dir string) ([]*Result, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(paths)
+	var results []*Result
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		r := &Result{}
+		if err := json.Unmarshal(data, r); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if r.Schema != SchemaVersion {
+			return nil, fmt.Errorf("%s: schema %d, but this report reads %d: measure again", path,
+				r.Schema, SchemaVersion)
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// Report returns the results as Markdown: a table per result, what falls short, and what to know
+// about the run.
+func Report(results []*Result) string {
+	var b strings.Builder
+	for _, r := range results {
+		section(&b, r)
+	}
+	return b.String()
+}
+
+func section(b *strings.Builder, r *Result) {
+	fmt.Fprintf(b, "## %s: %s\n\n", r.Group, r.Model.File)
+	fmt.Fprint(b, "| quantity | unit | ours | llama.cpp alone | ratio | 95 % | goal | |\n")
+	fmt.Fprint(b, "|---|---|--:|--:|--:|---|---|---|\n")
+	for _, row := range r.Rows {
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, row.Unit,
+			number(row.Value), optional(row.Baseline), ratioText(row.Ratio), boundsText(row),
+			goalText(row), metText(row))
+	}
+	fmt.Fprintf(b, "\n%s\n\n", shortfalls(r.Rows))
+	for _, w := range r.Warnings {
+		fmt.Fprintf(b, "Warning: %s.\n\n", w)
+	}
+	fmt.Fprintf(b, "%s, %s, %d million parameters. %s. %s. ", r.Model.Architecture,
+		r.Model.Quantization, (r.Model.Parameters+500_000)/1_000_000, machineText(r.Machine),
+		versionsText(r))
+	fmt.Fprintf(b, "Of %d rounds %d counted. Command: `%s`.\n\n", len(r.Rounds), r.counted(),
+		r.Command)
+}
+
+// counted returns how many rounds are in the medians.
+func (r *Result) counted() int {
+	quiet := 0
+	for _, round := range r.Rounds {
+		if round.Foreign <= r.Config.MaxForeign {
+			quiet++
+		}
+	}
+	if quiet < r.Config.Rounds {
+		return len(r.Rounds)
+	}
+	return quiet
+}
+
+// shortfalls names the rows that miss their goals, and by how much.
+func shortfalls(rows []Row) string {
+	var missed []string
+	for _, row := range rows {
+		if row.Met != nil && !*row.Met {
+			missed = append(missed, shortfall(row))
+		}
+	}
+	if len(missed) == 0 {
+		return "All goals are met."
+	}
+	return "Falls short: " + strings.Join(missed, "; ") + "."
+}
+
+func shortfall(row Row) string {
+	got := number(row.Value)
+	switch row.Goal.Kind {
+	case RatioAtLeast, RatioAtMost:
+		got = ratioText(row.Ratio)
+	case DifferenceAtMost:
+		got = "baseline + " + number(row.Value-*row.Baseline)
+	}
+	return fmt.Sprintf("%s is %s where the goal is %s", row.Name, got, row.Goal)
+}
+
+func machineText(m Machine) string {
+	kind := "machine"
+	if m.Virtual {
+		kind = "virtual machine"
+	}
+	return fmt.Sprintf("A %s with %d cores (%s; %s), %.0f GiB, %s kernel %s", kind, m.Cores, m.CPU,
+		strings.Join(m.Features, " "), float64(m.MemoryBytes)/(1<<30), m.OS, m.Kernel)
+}
+
+func versionsText(r *Result) string {
+	return fmt.Sprintf("%s, %s, %d threads, context %d, %s, %s", r.Versions.Engine,
+		r.Versions.Go, r.Config.Threads, r.Config.Context, sequences(r.Config.Slots),
+		r.Started.Format("2 January 2006"))
+}
+
+func sequences(n int) string {
+	if n == 1 {
+		return "1 sequence"
+	}
+	return fmt.Sprintf("%d sequences", n)
+}
+
+// errNoMarkers means that a document has no place for the report.
+var errNoMarkers = errors.New("the lines that enclose the report are missing")
+
+// Refresh returns the document with its report replaced.
+func Refresh(document []byte, report string) ([]byte, error) {
+	before, rest, found := bytes.Cut(document, []byte(reportBegin))
+	if !found {
+		return nil, errNoMarkers
+	}
+	_, after, found := bytes.Cut(rest, []byte(reportEnd))
+	if !found {
+		return nil, errNoMarkers
+	}
+	fresh := slices.Clone(before)
+	fresh = append(fresh, reportBegin+"\n\n"+report+reportEnd...)
+	return append(fresh, after...), nil
+}

@@ -1,0 +1,126 @@
+package mullama
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/mullama/mullama/internal/llama"
+)
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role       string     `json:"role"` // "system", "user", "assistant" or "tool"
+	Content    string     `json:"content"`
+	Thinking   string     `json:"reasoning_content,omitempty"` // of an assistant
+	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`        // of an assistant
+	ToolCallID string     `json:"tool_call_id,omitempty"`      // of a tool: the call it answers
+	Name       string     `json:"name,omitempty"`              // of a tool
+}
+
+// ToolCall is a call of a function by the model.
+type ToolCall struct {
+	ID       string       `json:"id,omitempty"`
+	Type     string       `json:"type"` // "function"
+	Function FunctionCall `json:"function"`
+}
+
+// FunctionCall names a function and its arguments, a JSON object as text.
+type FunctionCall struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+// ChatOptions say how a conversation is answered. The zero value is ready to use.
+type ChatOptions struct {
+	GenerateOptions
+	// Tools are functions that the template shows to the model, each as in OpenAI's API:
+	// {"type": "function", "function": {"name": …, "description": …, "parameters": {…}}}.
+	Tools []json.RawMessage
+	// Template replaces the model's own chat template (Jinja).
+	Template string
+	// Thinking switches a template's thinking on or off; nil leaves it to the template.
+	Thinking *bool
+	// TemplateValues are further variables for the template.
+	TemplateValues map[string]any
+}
+
+// ChatPrompt is a conversation as the model sees it.
+type ChatPrompt struct {
+	Text   string  // rendered by the template; without a BOS token that the vocabulary adds
+	Tokens []Token // in which control tokens come from the template alone
+	Stops  []string
+}
+
+// chatRequest is the JSON that the native library takes.
+type chatRequest struct {
+	Messages       []Message         `json:"messages"`
+	Tools          []json.RawMessage `json:"tools,omitempty"`
+	EnableThinking bool              `json:"enable_thinking"`
+	AddPrompt      bool              `json:"add_generation_prompt"`
+	Values         map[string]any    `json:"kwargs,omitempty"`
+	Now            int64             `json:"now"`
+}
+
+// Chat answers a conversation with the model's chat template. Text in messages never becomes a
+// control token, whatever it contains. It returns ErrUnsupported when the model has no template and
+// none is given.
+func (m *Model) Chat(ctx context.Context, messages []Message, opts *ChatOptions) (*Stream, error) {
+	if opts == nil {
+		opts = &ChatOptions{}
+	}
+	prompt, err := m.FormatChat(messages, opts)
+	if err != nil {
+		return nil, err
+	}
+	return m.submit(ctx, "chat", prompt.Tokens, &opts.GenerateOptions, prompt.Stops)
+}
+
+// FormatChat renders a conversation without answering it.
+func (m *Model) FormatChat(messages []Message, opts *ChatOptions) (*ChatPrompt, error) {
+	const op = "chat"
+	if opts == nil {
+		opts = &ChatOptions{}
+	}
+	if len(messages) == 0 {
+		return nil, invalid(op, "there are no messages; give at least one")
+	}
+	if err := m.enter(op); err != nil {
+		return nil, err
+	}
+	defer m.calls.Done()
+	chat, err := m.chat(opts.Template)
+	if err != nil {
+		return nil, wrap(op, err)
+	}
+	request, err := json.Marshal(chatRequest{
+		Messages:       messages,
+		Tools:          opts.Tools,
+		EnableThinking: opts.Thinking == nil || *opts.Thinking,
+		AddPrompt:      true,
+		Values:         opts.TemplateValues,
+		Now:            time.Now().Unix(),
+	})
+	if err != nil {
+		return nil, invalid(op, "a tool or template value is not JSON: "+err.Error())
+	}
+	p, err := chat.Apply(request)
+	if err != nil {
+		return nil, wrap(op, err)
+	}
+	return &ChatPrompt{Text: p.Prompt, Tokens: p.Tokens, Stops: p.Stops}, nil
+}
+
+// chat returns the parsed template of this source, the model's own if it is empty.
+func (m *Model) chat(source string) (*llama.Chat, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.chats[source]; c != nil {
+		return c, nil
+	}
+	c, err := m.shared.weights.NewChat(source)
+	if err == nil {
+		m.chats[source] = c
+	}
+	return c, err
+}

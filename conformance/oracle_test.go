@@ -1,0 +1,155 @@
+package conformance
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/mullama/mullama/internal/llama"
+)
+
+// openLibrary opens the native library once for all tests, or skips the test.
+func openLibrary(t *testing.T) *llama.Library {
+	t.Helper()
+	library, err := sharedLibrary()
+	if errors.Is(err, llama.ErrLibrary) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return library
+}
+
+var sharedLibrary = sync.OnceValues(func() (*llama.Library, error) { return llama.Open("") })
+
+// loadVocab loads the vocabulary of a model file for the length of the test.
+func loadVocab(t *testing.T, path string) *llama.Model {
+	t.Helper()
+	library := openLibrary(t)
+	params := library.DefaultModelParams()
+	params.VocabOnly = true
+	model, err := library.LoadModel(t.Context(), path, params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(model.Close)
+	return model
+}
+
+// An oracle runs mullama-oracle of the same build as the library.
+type oracle struct{ path string }
+
+func findOracle(t *testing.T) oracle {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(openLibrary(t).Path()), "mullama-oracle")
+	if _, err := os.Stat(path); err != nil {
+		t.Skipf("the oracle program is missing (%v); build it with `make native`", err)
+	}
+	return oracle{path}
+}
+
+func (o oracle) run(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), o.path, args...)
+	var problem bytes.Buffer
+	cmd.Stderr = &problem
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("mullama-oracle %s: %v\n%s", strings.Join(args, " "), err, problem.Bytes())
+	}
+	return strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+}
+
+// tokenize returns llama_tokenize's ids of each text.
+func (o oracle) tokenize(t *testing.T, model string, texts []string, special, parse bool) [][]int32 {
+	t.Helper()
+	lines := o.run(t, "tokenize", model, writeRecords(t, texts),
+		fmt.Sprintf("add_special=%d", number(special)), fmt.Sprintf("parse_special=%d", number(parse)))
+	if len(lines) != len(texts) {
+		t.Fatalf("the oracle printed %d lines for %d texts", len(lines), len(texts))
+	}
+	out := make([][]int32, len(lines))
+	for i, line := range lines {
+		out[i] = parseIDs(t, line)
+	}
+	return out
+}
+
+// accepts reports whether llama_tokenize takes a text. When it throws, the program ends.
+func (o oracle) accepts(t *testing.T, model, text string) bool {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), o.path, "tokenize", model, writeRecords(t, []string{text}))
+	return cmd.Run() == nil
+}
+
+// detokenize returns llama_detokenize's bytes of each list of ids.
+func (o oracle) detokenize(t *testing.T, model string, ids [][]int32, special bool) []string {
+	t.Helper()
+	var text strings.Builder
+	for _, list := range ids {
+		text.WriteString(strings.Trim(fmt.Sprint(list), "[]") + "\n")
+	}
+	path := filepath.Join(t.TempDir(), "ids")
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lines := o.run(t, "detokenize", model, path, fmt.Sprintf("special=%d", number(special)))
+	if len(lines) != len(ids) {
+		t.Fatalf("the oracle printed %d lines for %d lists of ids", len(lines), len(ids))
+	}
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		data, err := hex.DecodeString(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[i] = string(data)
+	}
+	return out
+}
+
+// writeRecords writes texts as a record file of the oracle and returns its path.
+func writeRecords(t *testing.T, texts []string) string {
+	t.Helper()
+	var data []byte
+	for _, text := range texts {
+		data = binary.LittleEndian.AppendUint32(data, uint32(len(text)))
+		data = append(data, text...)
+	}
+	path := filepath.Join(t.TempDir(), "records")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func parseIDs(t *testing.T, line string) []int32 {
+	t.Helper()
+	fields := strings.Fields(line)
+	ids := make([]int32, len(fields))
+	for i, field := range fields {
+		id, err := strconv.ParseInt(field, 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[i] = int32(id)
+	}
+	return ids
+}
+
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,103 @@
+package mullama
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"github.com/mullama/mullama/internal/engine"
+	"github.com/mullama/mullama/internal/gguf"
+	"github.com/mullama/mullama/internal/llama"
+)
+
+// The kinds of error, for [errors.Is].
+var (
+	// ErrNotFound means that a file does not exist or may not be read.
+	ErrNotFound = errors.New("not found")
+	// ErrNotGGUF means that a file is not a complete GGUF model.
+	ErrNotGGUF = errors.New("not a GGUF model")
+	// ErrUnsupported means that this engine or this model cannot do what was asked.
+	ErrUnsupported = errors.New("unsupported")
+	// ErrContextFull means that a prompt does not fit in the context. A shorter prompt or a larger
+	// ContextSize helps.
+	ErrContextFull = errors.New("context full")
+	// ErrInvalidOption means that an option is out of range or contradicts another.
+	ErrInvalidOption = errors.New("invalid option")
+	// ErrTemplate means that a chat template does not parse or does not render.
+	ErrTemplate = errors.New("chat template error")
+	// ErrGrammar means that a grammar or JSON schema cannot be used.
+	ErrGrammar = errors.New("grammar error")
+	// ErrOutOfMemory means that a model or context does not fit in memory.
+	ErrOutOfMemory = errors.New("out of memory")
+	// ErrLibraryMissing means that the native library is missing, broken or of another version.
+	ErrLibraryMissing = errors.New("native library not usable")
+	// ErrClosed means that a Runtime or Model was used after Close.
+	ErrClosed = errors.New("closed")
+	// ErrCancelled means that the caller's context ended first.
+	ErrCancelled = errors.New("cancelled")
+	// ErrInternal means that the engine failed in a way that is not the caller's doing.
+	ErrInternal = errors.New("internal error")
+)
+
+// Error is an error of this package.
+type Error struct {
+	Kind error  // one of the Err variables
+	Op   string // what was being done, "load model.gguf"
+	Hint string // what to do about it; may be empty
+	Err  error  // the cause
+}
+
+func (e *Error) Error() string { return e.Op + ": " + e.Err.Error() }
+
+// Unwrap makes [errors.Is] find both the kind and the cause.
+func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
+
+// kinds maps the errors of the packages below to the kinds above. The first match counts.
+var kinds = []struct {
+	is, kind error
+	hint     string
+}{
+	{context.Canceled, ErrCancelled, ""},
+	{context.DeadlineExceeded, ErrCancelled, ""},
+	{engine.ErrCancelled, ErrCancelled, ""},
+	{llama.ErrCancelled, ErrCancelled, ""},
+	{fs.ErrNotExist, ErrNotFound, "check the path"},
+	{fs.ErrPermission, ErrNotFound, "check the permissions of the file"},
+	{gguf.ErrVersion, ErrUnsupported, "convert the model again with a current tool"},
+	{gguf.ErrTruncated, ErrNotGGUF, "fetch the file again"},
+	{gguf.ErrNotGGUF, ErrNotGGUF, "give the path of a GGUF model"},
+	{gguf.ErrMalformed, ErrNotGGUF, "fetch or convert the model again"},
+	{engine.ErrContextFull, ErrContextFull,
+		"shorten the prompt or load the model with a larger context"},
+	{engine.ErrInvalid, ErrInvalidOption, ""},
+	{engine.ErrClosed, ErrClosed, ""},
+	{llama.ErrClosed, ErrClosed, ""},
+	{llama.ErrLibrary, ErrLibraryMissing, "run `make native` in a checkout of mullama"},
+	{llama.ErrLoad, ErrUnsupported, ""},
+	{llama.ErrMemory, ErrOutOfMemory, "use a smaller context, a smaller KV cache type or a smaller model"},
+	{llama.ErrInvalid, ErrInvalidOption, ""},
+	{llama.ErrUnsupported, ErrUnsupported, ""},
+	{llama.ErrTemplate, ErrTemplate, ""},
+	{llama.ErrGrammar, ErrGrammar, ""},
+}
+
+// wrap adds op and the kind to err; nil stays nil, and an *Error stays as it is.
+func wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return err
+	}
+	for _, k := range kinds {
+		if errors.Is(err, k.is) {
+			return &Error{Kind: k.kind, Op: op, Hint: k.hint, Err: err}
+		}
+	}
+	return &Error{Kind: ErrInternal, Op: op, Err: err}
+}
+
+// invalid is an ErrInvalidOption about an option.
+func invalid(op, message string) error {
+	return &Error{Kind: ErrInvalidOption, Op: op, Err: errors.New(message)}
+}

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// countFlag is a flag for a count of at least one.
+func countFlag(at *int) *value { return wholeFlag(at, 1) }
+
+// indexFlag is a flag for a number that counts from zero.
+func indexFlag(at *int) *value { return wholeFlag(at, 0) }
+
+// wholeFlag is a flag for a whole number of at least least.
+func wholeFlag(at *int, least int) *value {
+	return &value{
+		kind: "int",
+		get:  func() string { return strconv.Itoa(*at) },
+		set: func(text string) error {
+			n, err := parseInteger(text)
+			if err != nil {
+				return err
+			}
+			if n < least {
+				return fmt.Errorf("%d is too small; it must be at least %d", n, least)
+			}
+			*at = n
+			return nil
+		},
+	}
+}
+
+// numberFlag is a flag for a number.
+func numberFlag(at *float32) *value {
+	return &value{
+		kind: "number",
+		get:  func() string { return formatNumber(*at) },
+		set: func(text string) (err error) {
+			*at, err = parseNumber(text)
+			return err
+		},
+	}
+}
+
+// textFlag is a flag for any text.
+func textFlag(at *string) *value {
+	return &value{
+		kind: "text",
+		get:  func() string { return *at },
+		set:  func(text string) error { *at = text; return nil },
+	}
+}
+
+// oneOf is a flag for one of a few words.
+func oneOf(at *string, words ...string) *value {
+	return &value{
+		kind: "word",
+		get:  func() string { return *at },
+		set: func(text string) error {
+			if !slices.Contains(words, text) {
+				return fmt.Errorf("%q is not one of %s", text, strings.Join(words, ", "))
+			}
+			*at = text
+			return nil
+		},
+	}
+}
+
+// listFlag is a flag for a list separated by commas.
+func listFlag(at *[]string) *value {
+	return &value{
+		kind: "list",
+		get:  func() string { return strings.Join(*at, ",") },
+		set:  func(text string) error { *at = splitList(text); return nil },
+	}
+}
+
+// appendFlag is a repeatable flag.
+func appendFlag(at *[]string) *value {
+	return &value{
+		kind: "text",
+		get:  func() string { return strings.Join(*at, " ") },
+		set:  func(text string) error { *at = append(*at, text); return nil },
+	}
+}
+
+// sharesFlag is a flag for the shares of several devices.
+func sharesFlag(at *[]float32) *value {
+	return &value{
+		kind: "list",
+		get:  func() string { return "" },
+		set: func(text string) error {
+			var shares []float32
+			for _, part := range splitList(text) {
+				share, err := parseNumber(part)
+				if err != nil {
+					return err
+				}
+				if share < 0 {
+					return fmt.Errorf("a share cannot be negative, as %s is", part)
+				}
+				shares = append(shares, share)
+			}
+			*at = shares
+			return nil
+		},
+	}
+}
+
+// layersFlag is a flag for a number of layers, or all of them.
+func layersFlag(at **int) *value {
+	return &value{
+		kind: "int",
+		get:  func() string { return "" },
+		set: func(text string) error {
+			layers := -1
+			if text != "all" {
+				n, err := parseInteger(text)
+				if err != nil {
+					return fmt.Errorf("%q is neither a whole number nor 'all'", text)
+				}
+				layers = n
+			}
+			*at = &layers
+			return nil
+		},
+	}
+}

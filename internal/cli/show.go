@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mullama/mullama"
+)
+
+// showOptions is what the flags of show say.
+type showOptions struct {
+	json, verbose                           bool
+	template, license, parameters, metadata bool
+}
+
+// showCommand builds `mullama show`.
+func (a *app) showCommand() *cobra.Command {
+	o := &showOptions{}
+	cmd := &cobra.Command{
+		Use:   "show FILE",
+		Short: "Describe a model file",
+		Long: "Describe the model in FILE. Only its header is read, and the native library\n" +
+			"is not needed.\n\n" +
+			"The flags that name a part print that part and nothing else.",
+		Args: onlyFile("a model file"),
+		RunE: func(_ *cobra.Command, args []string) error { return a.show(o, args[0]) },
+	}
+	addGroup(cmd, "Parts", func(set *pflag.FlagSet) {
+		set.BoolVar(&o.template, "template", false, "the chat template")
+		set.BoolVar(&o.license, "license", false, "the licence")
+		set.BoolVar(
+			&o.parameters,
+			"parameters",
+			false,
+			"the sampling parameters the file recommends",
+		)
+		set.BoolVar(&o.metadata, "metadata", false, "every key and value of the header")
+	})
+	addGroup(cmd, "Output", func(set *pflag.FlagSet) {
+		set.BoolVarP(&o.verbose, "verbose", "v", false, "add the metadata, with long texts in full")
+		set.BoolVar(&o.json, "json", false, "print JSON")
+	})
+	return cmd
+}
+
+// show prints what o asks for about the file at path.
+func (a *app) show(o *showOptions, path string) error {
+	err := exclusive(
+		flagUse{"--template", o.template}, flagUse{"--license", o.license},
+		flagUse{"--parameters", o.parameters}, flagUse{"--metadata", o.metadata},
+		flagUse{"--json", o.json},
+	)
+	if err != nil {
+		return err
+	}
+	info, err := a.inspect(path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.json:
+		shown := *info
+		if !o.verbose {
+			shown.Metadata = nil
+		}
+		return a.printJSON(shown)
+	case o.template:
+		return a.printPart(info.Template, "this model has no chat template")
+	case o.license:
+		return a.printPart(info.License, "the file does not say its licence")
+	case o.parameters:
+		return a.printPart(recommended(info), "the file recommends no sampling parameters")
+	case o.metadata:
+		printMetadata(a.stdout, info.Metadata, "", o.verbose)
+		return nil
+	}
+	printInfo(a.stdout, info, o.verbose)
+	return nil
+}
+
+// printPart prints text alone. When the file has no such part, only stderr says so.
+func (a *app) printPart(text, none string) error {
+	if text == "" {
+		a.note(none)
+		return nil
+	}
+	if a.stdoutIsTerminal {
+		text = printable(text)
+	}
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	_, err := io.WriteString(a.stdout, text)
+	return err
+}
+
+// printInfo prints a description of a model in sections.
+func printInfo(w io.Writer, info *mullama.Info, verbose bool) {
+	fmt.Fprintln(w, "Model")
+	printRows(w, modelRows(info))
+	if len(info.Capabilities) > 0 {
+		fmt.Fprintln(w, "\nCapabilities")
+		for _, capability := range info.Capabilities {
+			fmt.Fprintf(w, "  %s\n", printable(capability))
+		}
+	}
+	if rows := recommendedRows(info); len(rows) > 0 {
+		fmt.Fprintln(w, "\nParameters")
+		printRows(w, rows)
+	}
+	if info.Template != "" {
+		fmt.Fprintln(w, "\nChat template")
+		fmt.Fprintf(w, "  %d characters\n", len([]rune(info.Template)))
+	}
+	if info.License != "" {
+		fmt.Fprintln(w, "\nLicence")
+		printLicense(w, info.License)
+	}
+	if verbose {
+		fmt.Fprintln(w, "\nMetadata")
+		printMetadata(w, info.Metadata, "  ", true)
+	}
+}
+
+// printRows prints names and values in two columns, indented.
+func printRows(w io.Writer, rows [][2]string) {
+	columns := table(w)
+	for _, row := range rows {
+		if row[1] != "" {
+			fmt.Fprintf(columns, "  %s\t%s\n", row[0], oneLine(row[1]))
+		}
+	}
+	columns.end()
+}
+
+// modelRows are the rows of the first section. Values the file does not tell are empty.
+func modelRows(info *mullama.Info) [][2]string {
+	return [][2]string{
+		{"name", info.Name},
+		{"architecture", info.Architecture},
+		{"parameters", shortCount(info.Parameters)},
+		{"quantisation", info.Quantization},
+		{"file size", shortBytes(info.SizeBytes)},
+		{"context length", positive(info.ContextLength)},
+		{"embedding length", positive(info.EmbeddingLength)},
+		{"layers", positive(info.Layers)},
+		{"attention heads", heads(info)},
+		{"vocabulary", positive(info.Vocab)},
+	}
+}
+
+// heads writes the number of attention heads, with that of the key/value heads when it differs.
+func heads(info *mullama.Info) string {
+	if info.KVHeads > 0 && info.KVHeads != info.Heads {
+		return fmt.Sprintf("%d, %d for keys and values", info.Heads, info.KVHeads)
+	}
+	return positive(info.Heads)
+}
+
+// printLicense prints the first lines of a licence, which may be pages.
+func printLicense(w io.Writer, text string) {
+	const most = 3
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+	for _, line := range lines[:min(len(lines), most)] {
+		fmt.Fprintf(w, "  %s\n", strings.TrimSpace(printable(line)))
+	}
+	if len(lines) > most {
+		fmt.Fprintf(w, "  ... %d more lines, printed by --license\n", len(lines)-most)
+	}
+}

@@ -1,0 +1,74 @@
+package engine
+
+import "time"
+
+// Token is the number of a token in the model's vocabulary.
+type Token = int32
+
+// Model is what the engine needs of a model with its context. Except where a method says otherwise,
+// only the engine goroutine calls it.
+type Model interface {
+	// Limits says how much fits. It does not change. Any goroutine may call it.
+	Limits() Limits
+	// NewSampler makes the sampler of one request. Any goroutine may call it.
+	NewSampler(Sampling) (Sampler, error)
+
+	// Begin starts the plan of a new step.
+	Begin()
+	// Add plans token at position pos of sequence seq and returns its index in the plan.
+	Add(token Token, pos, seq int32) int
+	// Sample asks for the token after the planned one at index, picked and accepted by s.
+	// topLogprobs: -1 none, 0 the log probability of the picked token, n those of the n likeliest.
+	Sample(index int, s Sampler, topLogprobs int)
+	// Step decodes the plan and samples its rows. The result is valid until the next Step. A step
+	// that fails has sampled nothing. After ErrCacheFull the cache is as it was; after any other
+	// error, ErrCancelled among them, it may hold some of the step's tokens.
+	Step() (StepResult, error)
+	// Abort(true) makes the running step stop early with ErrCancelled; it holds for every step
+	// until Abort(false). Any goroutine may call it.
+	Abort(stop bool)
+	// Remove forgets the tokens of seq from position from to its end. It reports false when the
+	// model cannot do that and has changed nothing; from 0 it always can.
+	Remove(seq, from int32) bool
+}
+
+// Sampler picks tokens for one request. One goroutine at a time uses it.
+type Sampler interface {
+	// Prime shows the prompt to the repetition penalties. It is called once, before any Sample.
+	Prime([]Token)
+	// Close frees the sampler.
+	Close()
+}
+
+// Limits are the sizes of a model's context.
+type Limits struct {
+	Ctx       int // cells of the KV cache over all sequences
+	CtxPerSeq int // most tokens of one sequence
+	Batch     int // most tokens in one step
+	UBatch    int // most tokens computed at once
+	Sequences int
+	Vocab     int // tokens in the vocabulary; 0: not known, and prompts are not checked
+}
+
+// StepResult is the outcome of one step.
+type StepResult struct {
+	Rows           []Row // in the order of the Sample calls
+	Decode, Sample time.Duration
+}
+
+// Row is one sampled token. Its bytes belong to the model.
+type Row struct {
+	Token   Token
+	End     bool    // the token ends generation
+	Piece   []byte  // the token as text; often not valid UTF-8 alone
+	Logprob float32 // natural logarithm of its probability; 0 if not asked for
+	Top     []TopToken
+	Err     error // why there is no token; the other rows are not affected
+}
+
+// TopToken is one of the likeliest tokens of a row.
+type TopToken struct {
+	Token   Token
+	Logprob float32
+	Piece   []byte
+}

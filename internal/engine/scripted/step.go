@@ -1,0 +1,142 @@
+package scripted
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mullama/mullama/internal/engine"
+)
+
+// Step checks the plan, puts its tokens in the cache and samples its rows.
+func (m *Model) Step() (engine.StepResult, error) {
+	before, start := len(m.Violations()), time.Now()
+	m.check()
+	m.record()
+	fault := m.cfg.Fault(&m.plan)
+	m.plan.Step++
+	if m.Cached()+len(m.plan.Tokens) > m.cfg.Cells {
+		return engine.StepResult{}, engine.ErrCacheFull
+	}
+	if err := m.wait(fault); err != nil {
+		if !errors.Is(err, engine.ErrCacheFull) {
+			m.store(m.plan.Tokens[:min(fault.Kept, len(m.plan.Tokens))])
+		}
+		return engine.StepResult{}, err
+	}
+	m.store(m.plan.Tokens)
+	result := engine.StepResult{Rows: m.sample(), Decode: time.Since(start)}
+	if all := m.Violations(); len(all) > before {
+		return engine.StepResult{}, fmt.Errorf("scripted model: %s", all[before])
+	}
+	return result, nil
+}
+
+// wait spends the time of a step and returns how it ends.
+func (m *Model) wait(fault Fault) error {
+	m.mu.Lock()
+	aborted := m.aborted
+	m.mu.Unlock()
+	if fault.Block {
+		<-aborted
+		return engine.ErrCancelled
+	}
+	timer := time.NewTimer(fault.Delay)
+	defer timer.Stop()
+	if fault.Delay > 0 {
+		select {
+		case <-aborted:
+		case <-timer.C:
+		}
+	}
+	select {
+	case <-aborted:
+		return engine.ErrCancelled
+	default:
+		return fault.Err
+	}
+}
+
+func (m *Model) record() {
+	if !m.cfg.Record {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.plans = append(m.plans, Plan{
+		Step:   m.plan.Step,
+		Tokens: slices.Clone(m.plan.Tokens),
+		Rows:   slices.Clone(m.plan.Rows),
+	})
+}
+
+// check looks for what a real model would refuse or, worse, accept.
+func (m *Model) check() {
+	p, limits := &m.plan, m.cfg.Limits
+	if n := len(p.Tokens); n == 0 || n > min(limits.Batch, limits.UBatch) {
+		m.violate("step %d has %d tokens; 1 to %d are allowed", p.Step, n, limits.UBatch)
+	}
+	next := make([]int, len(m.seqs))
+	for i := range m.seqs {
+		next[i] = len(m.seqs[i])
+	}
+	for _, t := range p.Tokens {
+		if t.Seq < 0 || int(t.Seq) >= len(m.seqs) {
+			m.violate("step %d uses sequence %d of %d", p.Step, t.Seq, len(m.seqs))
+			continue
+		}
+		if int(t.Pos) != next[t.Seq] || int(t.Pos) >= limits.CtxPerSeq {
+			m.violate("step %d puts position %d of sequence %d after %d; %d are allowed",
+				p.Step, t.Pos, t.Seq, next[t.Seq], limits.CtxPerSeq)
+		}
+		next[t.Seq]++
+	}
+	m.checkRows()
+}
+
+func (m *Model) checkRows() {
+	p := &m.plan
+	last := map[int32]int{}
+	for i, t := range p.Tokens {
+		last[t.Seq] = i
+	}
+	rows, samplers := map[int]bool{}, map[*Sampler]bool{}
+	for _, r := range p.Rows {
+		if r.Index < 0 || r.Index >= len(p.Tokens) {
+			m.violate("step %d samples row %d of %d", p.Step, r.Index, len(p.Tokens))
+			continue
+		}
+		if rows[r.Index] || samplers[r.sampler] {
+			m.violate("step %d uses row %d or its sampler twice", p.Step, r.Index)
+		}
+		if last[p.Tokens[r.Index].Seq] != r.Index {
+			m.violate("step %d samples row %d, not the last of its sequence", p.Step, r.Index)
+		}
+		rows[r.Index], samplers[r.sampler] = true, true
+	}
+}
+
+func (m *Model) store(tokens []Planned) {
+	for _, t := range tokens {
+		if t.Seq >= 0 && int(t.Seq) < len(m.seqs) {
+			m.seqs[t.Seq] = append(m.seqs[t.Seq], t.Token)
+		}
+	}
+}
+
+// sample fills the rows. The result is used until the next step, so its memory is too.
+func (m *Model) sample() []engine.Row {
+	m.rows = m.rows[:0]
+	for _, r := range m.plan.Rows {
+		seq := int32(-1)
+		if r.Index >= 0 && r.Index < len(m.plan.Tokens) {
+			seq = m.plan.Tokens[r.Index].Seq
+		}
+		if seq < 0 || int(seq) >= len(m.seqs) {
+			continue // recorded as a violation
+		}
+		m.rows = append(m.rows, r.sampler.next(m.seqs[seq], r.Top))
+	}
+	return m.rows
+}

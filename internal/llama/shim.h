@@ -1,0 +1,162 @@
+// Go cannot call a C function pointer, so each entry of the table has an inline caller here.
+#ifndef MULLAMA_SHIM_H
+#define MULLAMA_SHIM_H
+
+#include "mullama_native.h"
+
+// Opens the library at path and asks for its table. On failure returns NULL and sets *reason to a
+// static or dlerror-owned text, or to NULL when the library is of another ABI.
+const mn_table *shim_open(const char *path, const char **reason);
+
+// The Go functions behind the callbacks.
+void shim_log_set(const mn_table *t, int32_t min_level); // min_level 0: off
+void shim_use_progress(mn_model_params *p, uintptr_t user);
+
+static inline const char *shim_version(const mn_table *t) { return t->version(); }
+static inline const char *shim_system_info(const mn_table *t) { return t->system_info(); }
+static inline int32_t shim_device_count(const mn_table *t) { return t->device_count(); }
+static inline mn_status shim_device_get(const mn_table *t, int32_t i, mn_device *out,
+                                        mn_error *err) {
+    return t->device_get(i, out, err);
+}
+static inline void shim_buf_free(const mn_table *t, mn_buf b) { t->buf_free(b); }
+
+static inline mn_model_params shim_model_defaults(const mn_table *t) {
+    return t->model_default_params();
+}
+static inline mn_status shim_model_load(const mn_table *t, const char *path,
+                                        const mn_model_params *p, mn_model **out, mn_error *err) {
+    return t->model_load(path, p, out, err);
+}
+static inline void shim_model_free(const mn_table *t, mn_model *m) { t->model_free(m); }
+static inline void shim_model_info(const mn_table *t, const mn_model *m, mn_model_info *out) {
+    t->model_get_info(m, out);
+}
+static inline int32_t shim_meta_count(const mn_table *t, const mn_model *m) {
+    return t->model_meta_count(m);
+}
+static inline mn_status shim_meta_get(const mn_table *t, const mn_model *m, int32_t i, mn_buf *key,
+                                      mn_buf *value, mn_error *err) {
+    return t->model_meta_get(m, i, key, value, err);
+}
+static inline mn_status shim_memory_plan(const mn_table *t, const char *path,
+                                         const mn_model_params *mp, const mn_context_params *cp,
+                                         mn_memory *out, int32_t cap, int32_t *n, mn_error *err) {
+    return t->memory_plan(path, mp, cp, out, cap, n, err);
+}
+
+static inline int32_t shim_tokenize(const mn_table *t, const mn_model *m, const char *text,
+                                    size_t len, int32_t add_special, int32_t parse_special,
+                                    int32_t *out, int32_t cap) {
+    return t->tokenize(m, text, len, add_special, parse_special, out, cap);
+}
+static inline int64_t shim_detokenize(const mn_table *t, const mn_model *m, const int32_t *tokens,
+                                      int32_t n, int32_t special, char *out, size_t cap) {
+    return t->detokenize(m, tokens, n, special, out, cap);
+}
+static inline const char *shim_token_piece(const mn_table *t, const mn_model *m, int32_t token,
+                                           int32_t special, int32_t *len) {
+    return t->token_piece(m, token, special, len);
+}
+static inline int32_t shim_token_is_end(const mn_table *t, const mn_model *m, int32_t token) {
+    return t->token_is_end(m, token);
+}
+
+static inline mn_context_params shim_context_defaults(const mn_table *t) {
+    return t->context_default_params();
+}
+static inline mn_status shim_context_new(const mn_table *t, mn_model *m,
+                                         const mn_context_params *p, mn_context **out,
+                                         mn_error *err) {
+    return t->context_new(m, p, out, err);
+}
+static inline void shim_context_free(const mn_table *t, mn_context *c) { t->context_free(c); }
+static inline void shim_context_get(const mn_table *t, const mn_context *c, uint32_t *n_ctx,
+                                    uint32_t *n_ctx_seq, uint32_t *n_batch, uint32_t *n_ubatch,
+                                    uint32_t *n_seq_max) {
+    t->context_get(c, n_ctx, n_ctx_seq, n_batch, n_ubatch, n_seq_max);
+}
+static inline mn_status shim_step(const mn_table *t, mn_context *c, const mn_step_plan *plan,
+                                  mn_step_result *out, mn_error *err) {
+    return t->step(c, plan, out, err);
+}
+static inline void shim_context_abort(const mn_table *t, mn_context *c, int32_t abort) {
+    t->context_abort(c, abort);
+}
+static inline void shim_context_perf(const mn_table *t, mn_context *c, mn_perf *out) {
+    t->context_perf(c, out);
+}
+static inline void shim_context_set_threads(const mn_table *t, mn_context *c, int32_t n,
+                                            int32_t n_batch) {
+    t->context_set_threads(c, n, n_batch);
+}
+
+static inline int32_t shim_seq_remove(const mn_table *t, mn_context *c, int32_t seq, int32_t from,
+                                      int32_t to) {
+    return t->seq_remove(c, seq, from, to);
+}
+static inline void shim_seq_copy(const mn_table *t, mn_context *c, int32_t src, int32_t dst,
+                                 int32_t from, int32_t to) {
+    t->seq_copy(c, src, dst, from, to);
+}
+static inline int32_t shim_seq_shift(const mn_table *t, mn_context *c, int32_t seq, int32_t from,
+                                     int32_t to, int32_t delta) {
+    return t->seq_shift(c, seq, from, to, delta);
+}
+static inline void shim_seq_range(const mn_table *t, mn_context *c, int32_t seq, int32_t *min,
+                                  int32_t *max) {
+    t->seq_range(c, seq, min, max);
+}
+static inline mn_status shim_seq_save(const mn_table *t, mn_context *c, int32_t seq, mn_buf *out,
+                                      mn_error *err) {
+    return t->seq_save(c, seq, out, err);
+}
+static inline mn_status shim_seq_restore(const mn_table *t, mn_context *c, int32_t seq,
+                                         const char *data, size_t len, mn_error *err) {
+    return t->seq_restore(c, seq, data, len, err);
+}
+
+static inline mn_sampler_params shim_sampler_defaults(const mn_table *t) {
+    return t->sampler_default_params();
+}
+static inline mn_status shim_sampler_new(const mn_table *t, const mn_model *m,
+                                         const mn_sampler_params *p, mn_sampler **out,
+                                         mn_error *err) {
+    return t->sampler_new(m, p, out, err);
+}
+static inline void shim_sampler_free(const mn_table *t, mn_sampler *s) { t->sampler_free(s); }
+static inline void shim_sampler_prime(const mn_table *t, mn_sampler *s, const int32_t *tokens,
+                                      int32_t n) {
+    t->sampler_prime(s, tokens, n);
+}
+static inline uint32_t shim_sampler_seed(const mn_table *t, const mn_sampler *s) {
+    return t->sampler_seed(s);
+}
+static inline mn_status shim_sampler_describe(const mn_table *t, const mn_sampler *s, mn_buf *out,
+                                              mn_error *err) {
+    return t->sampler_describe(s, out, err);
+}
+
+static inline mn_status shim_chat_new(const mn_table *t, const mn_model *m, const char *source,
+                                      size_t len, mn_chat **out, mn_error *err) {
+    return t->chat_new(m, source, len, out, err);
+}
+static inline void shim_chat_free(const mn_table *t, mn_chat *c) { t->chat_free(c); }
+static inline mn_status shim_chat_source(const mn_table *t, const mn_chat *c, mn_buf *out,
+                                         mn_error *err) {
+    return t->chat_source(c, out, err);
+}
+static inline mn_status shim_chat_caps(const mn_table *t, const mn_chat *c, mn_buf *out,
+                                       mn_error *err) {
+    return t->chat_caps(c, out, err);
+}
+static inline mn_status shim_chat_apply(const mn_table *t, const mn_chat *c, const char *request,
+                                        size_t len, mn_buf *reply, mn_buf *tokens, mn_error *err) {
+    return t->chat_apply(c, request, len, reply, tokens, err);
+}
+static inline mn_status shim_schema_to_grammar(const mn_table *t, const char *schema, size_t len,
+                                               mn_buf *out, mn_error *err) {
+    return t->schema_to_grammar(schema, len, out, err);
+}
+
+#endif

@@ -1,0 +1,141 @@
+package llama
+
+// #include "shim.h"
+import "C"
+
+import (
+	"time"
+	"unsafe"
+)
+
+// plan holds the arrays of the next step in C memory, so that a step passes one pointer.
+type plan struct {
+	tokens, positions, seqs []C.int32_t // one per token of the step
+	rows, topLogprobs       []C.int32_t // one per sampled row
+	samplers                []*C.mn_sampler
+	live                    []*Sampler // keeps the rows' samplers from the garbage collector
+	c                       *C.mn_step_plan
+	result                  []Row
+}
+
+func newPlan(a *arena, l Limits) plan {
+	p := plan{
+		tokens:      arenaSlice[C.int32_t](a, l.Batch),
+		positions:   arenaSlice[C.int32_t](a, l.Batch),
+		seqs:        arenaSlice[C.int32_t](a, l.Batch),
+		rows:        arenaSlice[C.int32_t](a, l.Sequences),
+		topLogprobs: arenaSlice[C.int32_t](a, l.Sequences),
+		samplers:    arenaSlice[*C.mn_sampler](a, l.Sequences),
+		live:        make([]*Sampler, l.Sequences),
+		c:           &arenaSlice[C.mn_step_plan](a, 1)[0],
+		result:      make([]Row, 0, l.Sequences),
+	}
+	p.c.tokens, p.c.positions, p.c.seqs = &p.tokens[0], &p.positions[0], &p.seqs[0]
+	p.c.rows, p.c.top_logprobs, p.c.samplers = &p.rows[0], &p.topLogprobs[0], &p.samplers[0]
+	return p
+}
+
+// Row is what a step sampled for one row. Piece, and the Pieces in Top, belong to the model.
+type Row struct {
+	Token   Token
+	End     bool   // the token ends generation
+	Piece   []byte // its bytes; none for a control token
+	Logprob float32
+	Top     []TopToken // the likeliest tokens, if they were asked for
+	Err     error      // why there is no token; the other rows are not affected
+}
+
+// TopToken is a candidate for a row. Its Piece shows control tokens as text.
+type TopToken struct {
+	Token   Token
+	Logprob float32
+	Piece   []byte
+}
+
+// StepResult is valid until the next step of its context.
+type StepResult struct {
+	Rows   []Row // in the order of the calls of Sample
+	Decode time.Duration
+	Sample time.Duration
+}
+
+// Begin starts an empty step.
+func (c *Context) Begin() {
+	clear(c.plan.live[:c.plan.c.n_rows])
+	c.plan.c.n_tokens, c.plan.c.n_rows = 0, 0
+}
+
+// Add appends a token at a position of a sequence to the step and returns its index. The caller
+// keeps within [Limits].Batch.
+func (c *Context) Add(token Token, pos, seq int32) int {
+	i := c.plan.c.n_tokens
+	c.plan.tokens[i] = C.int32_t(token)
+	c.plan.positions[i] = C.int32_t(pos)
+	c.plan.seqs[i] = C.int32_t(seq)
+	c.plan.c.n_tokens++
+	return int(i)
+}
+
+// Sample asks for a token after the one at index. topLogprobs is -1 for no logprobs, 0 for that of
+// the chosen token, n for the n likeliest too. The caller keeps within [Limits].Sequences rows.
+func (c *Context) Sample(index int, s *Sampler, topLogprobs int) {
+	r := c.plan.c.n_rows
+	c.plan.rows[r] = C.int32_t(index)
+	c.plan.samplers[r] = s.ptr
+	c.plan.live[r] = s
+	c.plan.topLogprobs[r] = C.int32_t(topLogprobs)
+	c.plan.c.n_rows++
+}
+
+// Step decodes the tokens that were added and samples the rows that were asked for. After ErrFull
+// the cache is as before; after ErrCancelled or ErrInternal some of the tokens may be in it.
+func (c *Context) Step() (StepResult, error) {
+	if err := c.acquire(); err != nil {
+		return StepResult{}, err
+	}
+	defer c.release()
+	var out C.mn_step_result
+	var e C.mn_error
+	if status := C.shim_step(c.lib.table, c.ptr, c.plan.c, &out, &e); status != C.MN_OK {
+		return StepResult{}, check(status, &e)
+	}
+	return StepResult{
+		Rows:   c.plan.read(&out),
+		Decode: micros(out.decode_us),
+		Sample: micros(out.sample_us),
+	}, nil
+}
+
+func (p *plan) read(out *C.mn_step_result) []Row {
+	p.result = p.result[:0]
+	if p.c.n_rows == 0 {
+		return nil
+	}
+	top := out.top
+	for _, r := range unsafe.Slice(out.rows, p.c.n_rows) {
+		row := Row{
+			Token:   Token(r.token),
+			End:     r.end != 0,
+			Piece:   pieceBytes(r.piece, r.piece_len),
+			Logprob: float32(r.logprob),
+		}
+		if r.error != nil {
+			row.Err = &Error{ErrInternal, C.GoString(r.error)}
+		}
+		if r.n_top > 0 {
+			row.Top = topTokens(unsafe.Slice(top, r.n_top))
+			top = (*C.mn_top_token)(unsafe.Add(unsafe.Pointer(top),
+				uintptr(r.n_top)*unsafe.Sizeof(*top)))
+		}
+		p.result = append(p.result, row)
+	}
+	return p.result
+}
+
+func topTokens(list []C.mn_top_token) []TopToken {
+	top := make([]TopToken, len(list))
+	for i, t := range list {
+		top[i] = TopToken{Token(t.token), float32(t.logprob), pieceBytes(t.piece, t.piece_len)}
+	}
+	return top
+}

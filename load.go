@@ -1,0 +1,309 @@
+package mullama
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mullama/mullama/internal/engine"
+	"github.com/mullama/mullama/internal/llama"
+)
+
+// DefaultContextSize is the context of a model that is loaded without a ContextSize, or the model's
+// own length if that is shorter.
+const DefaultContextSize = 4096
+
+// DefaultSlots is how many calls a Model serves at once unless Slots says otherwise.
+const DefaultSlots = 4
+
+// LoadOptions say how a model is loaded. The zero value is ready to use.
+type LoadOptions struct {
+	// ContextSize is the most tokens of one call, prompt and answer together. 0: DefaultContextSize.
+	ContextSize int
+	// Slots is how many calls are computed at once; more wait. 0: DefaultSlots.
+	Slots int
+	// CacheTokens is the size of the KV cache that all slots share. 0: ContextSize. Calls that do
+	// not fit together take turns.
+	CacheTokens int
+
+	BatchSize, UBatchSize int // most tokens of a step, and computed at once; 0: 2048 and 512
+	Threads, BatchThreads int // for generation and for prompts; 0: one per physical core
+
+	GPULayers     *int // nil: all
+	MainGPU       int
+	SplitMode     string    // "layer" (or ""), "none", "row", "tensor"
+	TensorSplit   []float32 // share per GPU; nil: by free memory
+	Devices       []string  // names of devices to use; nil: all
+	TensorBuffers []string  // "regex=buffer type": tensors to keep elsewhere
+
+	// LoadMode says how the file comes into memory: "auto" (or ""), "mmap", "read", "mlock" (read
+	// and keep in RAM), "mmap+mlock", "direct" (past the page cache).
+	LoadMode     string
+	CheckTensors bool // look for invalid numbers in the weights
+
+	KVTypeK, KVTypeV string // "f16" (or ""), "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"
+	FlashAttention   string // "auto" (or ""), "on", "off"
+
+	RoPEFreqBase, RoPEFreqScale float32  // 0: the model's
+	Overrides                   []string // metadata, "key=type:value" with type int, float, bool, str
+
+	// Progress is told the loaded fraction, from 0 to 1.
+	Progress func(fraction float32) `json:"-"`
+}
+
+var (
+	loadModes = map[string]llama.LoadMode{
+		"": llama.LoadAuto, "auto": llama.LoadAuto, "mmap": llama.LoadMmap, "read": llama.LoadRead,
+		"mlock": llama.LoadLock, "mmap+mlock": llama.LoadMmapLock, "direct": llama.LoadDirectIO,
+	}
+	splitModes = map[string]llama.SplitMode{
+		"": llama.SplitLayer, "layer": llama.SplitLayer, "none": llama.SplitNone,
+		"row": llama.SplitRow, "tensor": llama.SplitTensor,
+	}
+	flashModes = map[string]int{"": -1, "auto": -1, "on": 1, "off": 0}
+)
+
+// choice looks up an option that names one of a few things.
+func choice[T any](op, option, value string, choices map[string]T) (T, error) {
+	if v, ok := choices[value]; ok {
+		return v, nil
+	}
+	var names []string
+	for name := range choices {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var none T
+	return none, invalid(op, fmt.Sprintf("%s is %q; use one of %s", option, value,
+		strings.Join(names, ", ")))
+}
+
+// check refuses what no model can be loaded with.
+func (o *LoadOptions) check(op string) error {
+	for _, n := range []struct {
+		name  string
+		value int
+		max   int
+	}{
+		{"context size", o.ContextSize, math.MaxInt32}, {"slots", o.Slots, 256},
+		{"cache tokens", o.CacheTokens, math.MaxInt32}, {"batch size", o.BatchSize, 1 << 20},
+		{"ubatch size", o.UBatchSize, 1 << 20}, {"threads", o.Threads, 512},
+		{"batch threads", o.BatchThreads, 512}, {"main GPU", o.MainGPU, 255},
+	} {
+		if n.value < 0 || n.value > n.max {
+			return invalid(op, fmt.Sprintf("%s is %d; it must be from 0 (the default) to %d",
+				n.name, n.value, n.max))
+		}
+	}
+	if o.UBatchSize > 0 && o.BatchSize > 0 && o.UBatchSize > o.BatchSize {
+		return invalid(op, fmt.Sprintf("ubatch size %d is larger than batch size %d",
+			o.UBatchSize, o.BatchSize))
+	}
+	if o.CacheTokens > 0 && o.CacheTokens < o.ContextSize {
+		return invalid(op, fmt.Sprintf("cache tokens %d are fewer than the context size %d",
+			o.CacheTokens, o.ContextSize))
+	}
+	return nil
+}
+
+func (o *LoadOptions) modelParams(op string, lib *llama.Library) (p llama.ModelParams, err error) {
+	p = lib.DefaultModelParams()
+	if p.LoadMode, err = choice(op, "load mode", o.LoadMode, loadModes); err != nil {
+		return p, err
+	}
+	if p.SplitMode, err = choice(op, "split mode", o.SplitMode, splitModes); err != nil {
+		return p, err
+	}
+	p.GPULayers = -1
+	if o.GPULayers != nil {
+		p.GPULayers = *o.GPULayers
+	}
+	p.MainGPU = o.MainGPU
+	p.TensorSplit = o.TensorSplit
+	p.Devices = o.Devices
+	p.TensorBuffers = o.TensorBuffers
+	p.CheckTensors = o.CheckTensors
+	p.Overrides = o.Overrides
+	p.Progress = o.Progress
+	return p, nil
+}
+
+// contextParams needs the model's own context length.
+func (o *LoadOptions) contextParams(
+	op string, lib *llama.Library, trained int,
+) (p llama.ContextParams, err error) {
+	p = lib.DefaultContextParams()
+	if p.FlashAttention, err = choice(op, "flash attention", o.FlashAttention, flashModes); err != nil {
+		return p, err
+	}
+	p.Ctx = o.contextSize(trained)
+	p.Ctx = max(p.Ctx, o.CacheTokens)
+	p.Sequences = o.Slots
+	if p.Sequences == 0 {
+		p.Sequences = DefaultSlots
+	}
+	if o.UBatchSize > 0 {
+		p.UBatch = o.UBatchSize
+	}
+	p.Batch = max(p.Batch, p.UBatch)
+	if o.BatchSize > 0 {
+		p.Batch = o.BatchSize
+		p.UBatch = min(p.UBatch, p.Batch)
+	}
+	p.Threads, p.BatchThreads = o.Threads, o.BatchThreads
+	if p.BatchThreads == 0 {
+		p.BatchThreads = p.Threads
+	}
+	p.TypeK, p.TypeV = o.KVTypeK, o.KVTypeV
+	p.RoPEFreqBase, p.RoPEFreqScale = o.RoPEFreqBase, o.RoPEFreqScale
+	return p, nil
+}
+
+func (o *LoadOptions) contextSize(trained int) int {
+	if o.ContextSize > 0 {
+		return o.ContextSize
+	}
+	if trained > 0 {
+		return min(DefaultContextSize, trained)
+	}
+	return DefaultContextSize
+}
+
+// loaded is a model that serves requests; callers of the same file and options share it.
+type loaded struct {
+	lib     *llama.Library
+	weights *llama.Model
+	context *llama.Context
+	engine  *engine.Engine
+	info    *Info
+	size    int // ContextSize
+	warn    []string
+	free    func() // gives the weights back
+}
+
+// Load makes the model in a GGUF file ready for use. Loading the same file with the same options
+// again gives another handle to the same model; with other context options, the weights are still
+// shared. The caller closes what it gets.
+func (r *Runtime) Load(ctx context.Context, path string, opts *LoadOptions) (*Model, error) {
+	op := "load " + path
+	if opts == nil {
+		opts = &LoadOptions{}
+	}
+	if r.isClosed() {
+		return nil, &Error{Kind: ErrClosed, Op: op, Err: errors.New("the runtime is closed")}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, wrap(op, context.Cause(ctx))
+	}
+	if err := opts.check(op); err != nil {
+		return nil, err
+	}
+	info, _, err := inspect(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := opts.key(path)
+	if err != nil {
+		return nil, wrap(op, err)
+	}
+	shared, free, err := r.models.get(ctx, key, func(ctx context.Context) (*loaded, error) {
+		return r.load(ctx, info, opts)
+	}, (*loaded).close)
+	if err != nil {
+		return nil, wrap(op, err)
+	}
+	return newModel(shared, free), nil
+}
+
+// key is equal for loads that can share a model.
+func (o *LoadOptions) key(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = real
+	}
+	options, err := json.Marshal(o)
+	return abs + "\n" + string(options), err
+}
+
+// weightsKey is equal for loads that can share weights: all options but those of the context.
+func (o LoadOptions) weightsKey(path string) (string, error) {
+	o.ContextSize, o.Slots, o.CacheTokens = 0, 0, 0
+	o.BatchSize, o.UBatchSize, o.Threads, o.BatchThreads = 0, 0, 0, 0
+	o.KVTypeK, o.KVTypeV, o.FlashAttention = "", "", ""
+	o.RoPEFreqBase, o.RoPEFreqScale = 0, 0
+	return o.key(path)
+}
+
+func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded, error) {
+	op := "load " + info.Path
+	mparams, err := o.modelParams(op, r.lib)
+	if err != nil {
+		return nil, err
+	}
+	cparams, err := o.contextParams(op, r.lib, info.ContextLength)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkMemory(info, mparams, cparams); err != nil {
+		return nil, err
+	}
+	key, err := o.weightsKey(info.Path)
+	if err != nil {
+		return nil, err
+	}
+	weights, free, err := r.weights.get(ctx, key, func(ctx context.Context) (*llama.Model, error) {
+		return r.lib.LoadModel(ctx, info.Path, mparams)
+	}, (*llama.Model).Close)
+	if err != nil {
+		return nil, err
+	}
+	l, err := r.start(weights, info, o, cparams)
+	if err != nil {
+		free()
+		return nil, err
+	}
+	l.free = free
+	for _, w := range l.warn {
+		r.log.Warn(w, "model", info.Path)
+	}
+	return l, nil
+}
+
+// start makes a context for the weights and an engine that runs it.
+func (r *Runtime) start(
+	weights *llama.Model, info *Info, o *LoadOptions, p llama.ContextParams,
+) (*loaded, error) {
+	if !weights.Info().HasDecoder {
+		return nil, &Error{Kind: ErrUnsupported, Op: "load " + info.Path,
+			Err: errors.New("this model does not generate text")}
+	}
+	c, err := weights.NewContext(p)
+	if err != nil {
+		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
+	}
+	info.setInsert(weights.Info().FIMMiddle >= 0)
+	l := &loaded{lib: r.lib, weights: weights, context: c, info: info}
+	l.size = o.contextSize(info.ContextLength)
+	if n := info.ContextLength; n > 0 && l.size > n {
+		l.warn = append(l.warn, fmt.Sprintf("the context of %d tokens is longer than the %d that "+
+			"the model was trained for; text beyond those may be poor", l.size, n))
+	}
+	l.engine = engine.New(engine.NewNative(weights, c), engine.Config{SequenceTokens: l.size})
+	return l, nil
+}
+
+func (l *loaded) close() {
+	l.engine.Close()
+	l.context.Close()
+	l.free()
+}

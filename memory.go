@@ -1,0 +1,59 @@
+package mullama
+
+import (
+	"fmt"
+
+	"github.com/shirou/gopsutil/v4/mem"
+
+	"github.com/mullama/mullama/internal/llama"
+)
+
+// checkMemory refuses a load whose context would not fit in the memory of this machine. Without it,
+// a context that is far too large is granted by the system and then ends the whole process.
+//
+// The dry run that knows the size exactly costs as much as opening the file again, so it is made
+// only when a bound that is easy to compute comes near the free memory.
+func (r *Runtime) checkMemory(info *Info, mp llama.ModelParams, cp llama.ContextParams) error {
+	free, err := mem.VirtualMemory()
+	if err != nil {
+		return nil //nolint:nilerr // not known on this system: the load itself will tell
+	}
+	if uint64(cp.Ctx)*info.cacheBytesPerToken() < free.Available/4 {
+		return nil
+	}
+	plan, err := r.lib.MemoryPlan(info.Path, mp, cp)
+	if err != nil {
+		return nil //nolint:nilerr // the load itself will say why
+	}
+	host := plan[len(plan)-1]
+	need := host.Cache + host.Compute
+	if mp.LoadMode != llama.LoadAuto && mp.LoadMode != llama.LoadMmap {
+		need += host.Weights // mapped weights can be dropped again, these cannot
+	}
+	if need <= free.Available {
+		return nil
+	}
+	return &Error{
+		Kind: ErrOutOfMemory,
+		Op:   "load " + info.Path,
+		Hint: "use a smaller context or a smaller KV cache type, such as q8_0",
+		Err: fmt.Errorf("a context of %d tokens takes %s of memory and %s are free",
+			cp.Ctx, gigabytes(need), gigabytes(free.Available)),
+	}
+}
+
+func gigabytes(n uint64) string { return fmt.Sprintf("%.1f GB", float64(n)/1e9) }
+
+// cacheBytesPerToken is an upper bound of what one token takes in an f32 KV cache. A file that does
+// not say gets a bound that leads to the dry run.
+func (i *Info) cacheBytesPerToken() uint64 {
+	if i.Layers == 0 || i.EmbeddingLength == 0 {
+		return 1 << 30
+	}
+	perLayer := uint64(i.EmbeddingLength)
+	if i.Heads > 0 && i.KVHeads > 0 {
+		perLayer = uint64(i.KVHeads) * max(i.headLength, uint64(i.EmbeddingLength/i.Heads))
+	}
+	const kAndV, f32 = 2, 4
+	return uint64(i.Layers) * perLayer * kAndV * f32
+}

@@ -1,0 +1,105 @@
+package mullama
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/mullama/mullama/internal/llama"
+)
+
+// Token is the number of an entry of a model's vocabulary.
+type Token = int32
+
+// Model is a loaded model. It serves as many calls at once as it has slots; more wait their turn.
+type Model struct {
+	shared *loaded
+	free   func()
+
+	mu     sync.Mutex // guards the rest
+	closed bool
+	calls  sync.WaitGroup          // those inside shared; not their streams
+	stop   context.CancelCauseFunc // cancels the streams
+	ctx    context.Context         // done when the model is closed
+	chats  map[string]*llama.Chat  // parsed templates by source
+}
+
+func newModel(shared *loaded, free func()) *Model {
+	m := &Model{shared: shared, free: free, chats: map[string]*llama.Chat{}}
+	m.ctx, m.stop = context.WithCancelCause(context.Background())
+	return m
+}
+
+// Info returns what the model's file says of it.
+func (m *Model) Info() *Info { return m.shared.info }
+
+// ContextSize is the most tokens of one call, prompt and answer together.
+func (m *Model) ContextSize() int { return m.shared.size }
+
+// Slots is how many calls are computed at once.
+func (m *Model) Slots() int { return m.shared.engine.Stats().Slots }
+
+// Warnings are what should be known about this load, each a sentence.
+func (m *Model) Warnings() []string { return m.shared.warn }
+
+// Close gives the model back: streams of this handle end with FinishCancelled or ErrClosed, and
+// memory is freed when no other handle shares it. It returns nil.
+func (m *Model) Close() error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return nil
+	}
+	m.closed = true
+	m.mu.Unlock()
+	m.stop(ErrClosed)
+	m.calls.Wait()
+	for _, chat := range m.chats {
+		chat.Close()
+	}
+	m.free()
+	return nil
+}
+
+// enter starts a call; the caller calls m.calls.Done at its end.
+func (m *Model) enter(op string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return &Error{Kind: ErrClosed, Op: op, Err: errors.New("the model is closed")}
+	}
+	m.calls.Add(1)
+	return nil
+}
+
+// TokenizeOptions say what is special in a text. The zero value treats all of it as plain text.
+type TokenizeOptions struct {
+	// AddSpecial adds what the model wants around a text, such as its BOS token.
+	AddSpecial bool
+	// ParseSpecial turns the text of control tokens, such as <|im_end|>, into those tokens. Do not
+	// set it for text that comes from a user.
+	ParseSpecial bool
+}
+
+// Tokenize returns the tokens of text.
+func (m *Model) Tokenize(text string, opts TokenizeOptions) ([]Token, error) {
+	const op = "tokenize"
+	if err := m.enter(op); err != nil {
+		return nil, err
+	}
+	defer m.calls.Done()
+	tokens, err := m.shared.weights.Tokenize(text, opts.AddSpecial, opts.ParseSpecial)
+	return tokens, wrap(op, err)
+}
+
+// Detokenize returns the bytes of tokens with control tokens as text. A part of a text need not be
+// valid UTF-8. Ids outside the vocabulary are skipped.
+func (m *Model) Detokenize(tokens []Token) ([]byte, error) {
+	const op = "detokenize"
+	if err := m.enter(op); err != nil {
+		return nil, err
+	}
+	defer m.calls.Done()
+	text, err := m.shared.weights.Detokenize(tokens, true)
+	return text, wrap(op, err)
+}

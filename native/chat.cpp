@@ -1,0 +1,298 @@
+// Chat templates: messages to a prompt and its tokens, through llama.cpp's `common`.
+#include "facade.h"
+
+#include "json-schema-to-grammar.h"
+#include "json.h"
+
+#include <cctype>
+
+struct mn_chat {
+    const mn_model *model = nullptr;
+    common_chat_templates_ptr templates;
+};
+
+namespace mn {
+
+// --- control tokens -------------------------------------------------------------------------
+
+control_tokens::control_tokens(const llama_vocab *vocab) : vocab_(vocab) {
+    if (llama_vocab_type(vocab) == LLAMA_VOCAB_TYPE_NONE) {
+        return;
+    }
+    for (llama_token t = 0; t < llama_vocab_n_tokens(vocab); t++) {
+        int attr = llama_vocab_get_attr(vocab, t);
+        std::string_view text = llama_vocab_get_text(vocab, t);
+        if ((attr & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) && !text.empty()) {
+            by_first_byte_[(unsigned char)text[0]].push_back({text, t});
+        }
+    }
+    for (auto &entries : by_first_byte_) {
+        std::stable_sort(entries.begin(), entries.end(), [](const entry &a, const entry &b) {
+            return a.text.size() > b.text.size();
+        });
+    }
+}
+
+llama_token control_tokens::match(std::string_view text, size_t pos) const {
+    for (const entry &e : by_first_byte_[(unsigned char)text[pos]]) {
+        if (text.compare(pos, e.text.size(), e.text) == 0) {
+            return e.token;
+        }
+    }
+    return LLAMA_TOKEN_NULL;
+}
+
+size_t control_tokens::length(llama_token token) const {
+    return strlen(llama_vocab_get_text(vocab_, token));
+}
+
+namespace {
+
+// --- keeping control tokens out of the request's text ----------------------------------------
+//
+// A template is rendered to one string, in which a control token written by the template and the
+// same text typed by a user look alike. So before rendering, a guard character is put inside every
+// control token's text that occurs in the request; after rendering, only what has no guard inside
+// is a control token, and the guards are taken out again.
+
+// U+FDD0 to U+FDEF are noncharacters: valid in UTF-8, never assigned, kept by templates.
+std::string pick_guard(const std::string &request) {
+    for (unsigned char last = 0x90; last <= 0xAF; last++) {
+        std::string guard = {'\xEF', '\xB7', (char)last};
+        if (request.find(guard) == std::string::npos) {
+            return guard;
+        }
+    }
+    throw failure(MN_ERR_INVALID, "the request uses all of the noncharacters U+FDD0 to U+FDEF");
+}
+
+class guarded_request {
+  public:
+    guarded_request(const control_tokens &controls, const std::string &text)
+        : controls_(controls), guard_(pick_guard(text)) {}
+
+    void protect(common_json &value) {
+        if (value.is_string()) {
+            value = protect(value.get<std::string>());
+        } else if (value.is_array()) {
+            for (size_t i = 0; i < value.size(); i++) {
+                protect(value.at(i));
+            }
+        } else if (value.is_object()) {
+            for (auto entry : value.items()) {
+                protect(entry.v);
+            }
+        }
+    }
+
+    std::string reveal(std::string_view text) const {
+        std::string out;
+        size_t pos = 0, found;
+        while ((found = text.find(guard_, pos)) != std::string_view::npos) {
+            out += text.substr(pos, found - pos);
+            pos = found + guard_.size();
+        }
+        return out += text.substr(pos);
+    }
+
+  private:
+    std::string protect(const std::string &text) const {
+        std::string out;
+        for (size_t i = 0; i < text.size(); i++) {
+            out += text[i];
+            if (controls_.match(text, i) != LLAMA_TOKEN_NULL) {
+                out += guard_; // after the first byte, which is ASCII in every such token
+            }
+        }
+        return out;
+    }
+
+    const control_tokens &controls_;
+    std::string guard_;
+};
+
+void append_plain(const llama_vocab *vocab, const std::string &text, std::vector<int32_t> &out) {
+    if (text.empty()) {
+        return;
+    }
+    size_t start = out.size();
+    out.resize(start + text.size() + 2);
+    int32_t n = llama_tokenize(vocab, text.data(), (int32_t)text.size(), out.data() + start,
+                               (int32_t)(out.size() - start), false, false);
+    if (n < 0) {
+        out.resize(start - n);
+        n = llama_tokenize(vocab, text.data(), (int32_t)text.size(), out.data() + start,
+                           (int32_t)(out.size() - start), false, false);
+    }
+    out.resize(start + std::max(n, 0));
+}
+
+// Tokenises a rendered prompt. Control tokens without a guard become tokens, everything between
+// them is plain text. White space beside a token that asks for it is dropped, as llama.cpp does.
+std::vector<int32_t> tokenize_prompt(const mn_model *model, const guarded_request &guard,
+                                     std::string_view prompt) {
+    std::vector<int32_t> out;
+    const llama_vocab *vocab = model->vocab;
+    if (llama_vocab_get_add_bos(vocab)) {
+        out.push_back(llama_vocab_bos(vocab));
+    }
+    size_t start = 0;
+    for (size_t i = 0; i < prompt.size();) {
+        llama_token token = model->controls->match(prompt, i);
+        if (token == LLAMA_TOKEN_NULL) {
+            i++;
+            continue;
+        }
+        int attr = llama_vocab_get_attr(vocab, token);
+        size_t end = i;
+        while ((attr & LLAMA_TOKEN_ATTR_LSTRIP) && end > start && isspace(prompt[end - 1])) {
+            end--;
+        }
+        append_plain(vocab, guard.reveal(prompt.substr(start, end - start)), out);
+        out.push_back(token);
+        i += model->controls->length(token);
+        while ((attr & LLAMA_TOKEN_ATTR_RSTRIP) && i < prompt.size() && isspace(prompt[i])) {
+            i++;
+        }
+        start = i;
+    }
+    append_plain(vocab, guard.reveal(prompt.substr(start)), out);
+    if (llama_vocab_get_add_eos(vocab)) {
+        out.push_back(llama_vocab_eos(vocab));
+    }
+    return out;
+}
+
+// --- request and reply ------------------------------------------------------------------------
+
+common_chat_templates_inputs to_inputs(const common_json &request) {
+    common_chat_templates_inputs in;
+    in.messages = common_chat_msgs_parse_oaicompat(request.at("messages"));
+    if (request.contains("tools") && !request.at("tools").empty()) {
+        in.tools = common_chat_tools_parse_oaicompat(request.at("tools"));
+    }
+    if (request.contains("tool_choice")) {
+        in.tool_choice = common_chat_tool_choice_parse_oaicompat(
+            request.at("tool_choice").get<std::string>());
+    }
+    in.parallel_tool_calls = request.value("parallel_tool_calls", false);
+    in.add_generation_prompt = request.value("add_generation_prompt", true);
+    in.enable_thinking = request.value("enable_thinking", true);
+    in.grammar = request.value("grammar", "");
+    if (request.contains("json_schema")) {
+        in.json_schema = request.at("json_schema").dump();
+    }
+    if (request.contains("kwargs")) {
+        for (auto entry : request.at("kwargs").items()) {
+            in.chat_template_kwargs[entry.k] = entry.v.dump();
+        }
+    }
+    if (request.contains("now")) {
+        in.now = std::chrono::system_clock::time_point(
+            std::chrono::seconds(request.at("now").get<int64_t>()));
+    }
+    in.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
+    return in;
+}
+
+common_json to_reply(const common_chat_params &p, const guarded_request &guard) {
+    common_json reply = common_json::object();
+    reply["prompt"] = guard.reveal(p.prompt);
+    reply["generation_prompt"] = guard.reveal(p.generation_prompt);
+    reply["format"] = (int)p.format;
+    reply["parser"] = p.parser;
+    reply["grammar"] = guard.reveal(p.grammar);
+    reply["grammar_lazy"] = p.grammar_lazy;
+    reply["stops"] = p.additional_stops;
+    reply["supports_thinking"] = p.supports_thinking;
+    reply["thinking_start"] = p.thinking_start_tag;
+    reply["thinking_end"] = p.thinking_end_tags;
+    return reply;
+}
+
+common_json parse_json(const char *text, size_t len, const char *what) {
+    common_json value = common_json::parse_no_throw(std::string(text, len));
+    if (value.is_discarded()) {
+        throw failure(MN_ERR_INVALID, std::string(what) + " is not valid JSON");
+    }
+    return value;
+}
+
+} // namespace
+
+mn_status chat_new(const mn_model *model, const char *source, size_t len, mn_chat **out,
+                   mn_error *err) {
+    return guard(err, [&] {
+        std::string text(source ? source : "", source ? len : 0);
+        if (text.empty() && !llama_model_chat_template(model->model, nullptr)) {
+            throw failure(MN_ERR_UNSUPPORTED, "the model has no chat template");
+        }
+        auto chat = std::make_unique<mn_chat>();
+        chat->model = model;
+        try {
+            chat->templates = common_chat_templates_init(model->model, text);
+        } catch (const std::exception &e) {
+            throw failure(MN_ERR_TEMPLATE,
+                          std::string("the chat template does not parse: ") + e.what());
+        }
+        *out = chat.release();
+    });
+}
+
+void chat_free(mn_chat *chat) { delete chat; }
+
+mn_status chat_source(const mn_chat *chat, mn_buf *out, mn_error *err) {
+    return guard(err, [&] { *out = to_buf(common_chat_templates_source(chat->templates.get())); });
+}
+
+mn_status chat_caps(const mn_chat *chat, mn_buf *out, mn_error *err) {
+    return guard(err, [&] {
+        common_json caps = common_json::object();
+        for (const auto &entry : common_chat_templates_get_caps(chat->templates.get())) {
+            caps[entry.first] = entry.second;
+        }
+        caps["supports_thinking"] =
+            common_chat_templates_support_enable_thinking(chat->templates.get());
+        *out = to_buf(caps.dump());
+    });
+}
+
+mn_status chat_apply(const mn_chat *chat, const char *request, size_t len, mn_buf *reply,
+                     mn_buf *tokens, mn_error *err) {
+    return guard(err, [&] {
+        common_json json = parse_json(request, len, "the chat request");
+        if (!json.is_object() || !json.contains("messages") || !json.at("messages").is_array()) {
+            throw failure(MN_ERR_INVALID, "the chat request has no array of messages");
+        }
+        guarded_request guard(*chat->model->controls, std::string(request, len));
+        for (const char *part : {"messages", "tools", "kwargs"}) {
+            if (json.contains(part)) {
+                guard.protect(json.at(part));
+            }
+        }
+        common_chat_params params;
+        try {
+            params = common_chat_templates_apply(chat->templates.get(), to_inputs(json));
+        } catch (const std::exception &e) {
+            throw failure(MN_ERR_TEMPLATE,
+                          std::string("the chat template does not render: ") + e.what());
+        }
+        auto ids = tokenize_prompt(chat->model, guard, params.prompt);
+        *reply = to_buf(to_reply(params, guard).dump());
+        *tokens = to_buf(ids.data(), ids.size() * sizeof(ids[0]));
+    });
+}
+
+mn_status schema_to_grammar(const char *schema, size_t len, mn_buf *out, mn_error *err) {
+    return guard(err, [&] {
+        common_json json = parse_json(schema, len, "the JSON schema");
+        try {
+            *out = to_buf(json_schema_to_grammar(json));
+        } catch (const std::exception &e) {
+            throw failure(MN_ERR_GRAMMAR,
+                          std::string("the JSON schema cannot be a grammar: ") + e.what());
+        }
+    });
+}
+
+} // namespace mn

@@ -1,0 +1,400 @@
+// Contexts, their sequences, and step(): one decode and one sampled token per row, in one call.
+#include "facade.h"
+
+#include <cmath>
+
+using threadpool_ptr = std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool *)>;
+
+struct mn_context {
+    const mn_model *model = nullptr;
+    llama_context *ctx = nullptr;
+    std::atomic<bool> abort{false};
+
+    // Threads kept between steps. Where ggml is built without OpenMP it would otherwise start new
+    // ones for every graph; with OpenMP they are not used.
+    threadpool_ptr pool{nullptr, nullptr};
+    threadpool_ptr pool_batch{nullptr, nullptr}; // null: pool serves both
+
+    // One step's arrays, kept to save the allocations.
+    std::vector<int32_t> n_seq_id;
+    std::vector<llama_seq_id *> seq_id;
+    std::vector<int8_t> output;
+    std::vector<mn_step_row> rows;
+    std::vector<std::string> row_errors;
+    std::vector<mn_top_token> top;
+    std::vector<std::pair<float, int32_t>> ranking;
+
+    ~mn_context() {
+        if (ctx) {
+            llama_detach_threadpool(ctx);
+            llama_free(ctx);
+        }
+    }
+};
+
+namespace mn {
+
+namespace {
+
+ggml_type parse_type(const char *name, const char *what) {
+    if (!name || !*name) {
+        return GGML_TYPE_F16;
+    }
+    for (ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0,
+                           GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_IQ4_NL, GGML_TYPE_Q5_0,
+                           GGML_TYPE_Q5_1}) {
+        if (strcmp(name, ggml_type_name(type)) == 0) {
+            return type;
+        }
+    }
+    throw failure(MN_ERR_INVALID, std::string(what) + " type \"" + name +
+                                      "\" is unknown; use f16, bf16, f32, q8_0, q5_1, q5_0, q4_1, "
+                                      "q4_0 or iq4_nl");
+}
+
+void check_range(const char *what, int64_t value, int64_t min, int64_t max) {
+    if (value < min || value > max) {
+        throw failure(MN_ERR_INVALID, std::string(what) + " is " + std::to_string(value) +
+                                          "; it must be from " + std::to_string(min) + " to " +
+                                          std::to_string(max));
+    }
+}
+
+// In a portable build the CPU backend is a plug-in, so its functions are asked for by name.
+template <typename F> F *cpu_function(const char *name) {
+    ggml_backend_dev_t dev = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    if (!dev) {
+        throw failure(MN_ERR_UNSUPPORTED, "no CPU backend is installed beside the library");
+    }
+    ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(dev);
+    return (F *)ggml_backend_reg_get_proc_address(reg, name);
+}
+
+threadpool_ptr make_pool(int32_t n_threads) {
+    auto *create = cpu_function<decltype(ggml_threadpool_new)>("ggml_threadpool_new");
+    auto *destroy = cpu_function<decltype(ggml_threadpool_free)>("ggml_threadpool_free");
+    ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
+    return {create(&params), destroy};
+}
+
+void attach_pools(mn_context *c, int32_t n_threads, int32_t n_threads_batch) {
+    llama_detach_threadpool(c->ctx);
+    c->pool = make_pool(n_threads);
+    c->pool_batch = n_threads == n_threads_batch ? threadpool_ptr{nullptr, nullptr}
+                                                 : make_pool(n_threads_batch);
+    llama_attach_threadpool(c->ctx, c->pool.get(), c->pool_batch.get());
+}
+
+int32_t default_threads(int32_t n) { return n > 0 ? n : common_cpu_get_num_math(); }
+
+bool has_sequence(const mn_context *ctx, int32_t seq) {
+    return seq >= 0 && seq < (int32_t)llama_n_seq_max(ctx->ctx);
+}
+
+} // namespace
+
+mn_context_params context_default_params() {
+    llama_context_params d = llama_context_default_params();
+    mn_context_params p = {};
+    p.n_ctx = 4096;
+    p.n_batch = d.n_batch;
+    p.n_ubatch = d.n_ubatch;
+    p.n_seq_max = 1;
+    p.rope_scaling_type = -1;
+    p.yarn_ext_factor = d.yarn_ext_factor;
+    p.yarn_attn_factor = d.yarn_attn_factor;
+    p.yarn_beta_fast = d.yarn_beta_fast;
+    p.yarn_beta_slow = d.yarn_beta_slow;
+    p.pooling_type = -1;
+    p.attention_type = -1;
+    p.flash_attn = -1;
+    p.offload_kqv = d.offload_kqv;
+    p.op_offload = d.op_offload;
+    p.kv_unified = 1;
+    return p;
+}
+
+llama_context_params to_llama(const mn_context_params &p) {
+    check_range("n_seq_max", p.n_seq_max, 1, (int64_t)llama_max_parallel_sequences());
+    check_range("n_batch", p.n_batch, 1, 1 << 20);
+    check_range("n_ubatch", p.n_ubatch, 1, p.n_batch);
+    check_range("n_threads", p.n_threads, 0, GGML_MAX_N_THREADS);
+    check_range("n_threads_batch", p.n_threads_batch, 0, GGML_MAX_N_THREADS);
+    check_range("rope_scaling_type", p.rope_scaling_type, -1, LLAMA_ROPE_SCALING_TYPE_MAX_VALUE);
+    check_range("pooling_type", p.pooling_type, -1, LLAMA_POOLING_TYPE_RANK);
+    check_range("attention_type", p.attention_type, -1, LLAMA_ATTENTION_TYPE_NON_CAUSAL);
+    check_range("flash_attn", p.flash_attn, -1, 1);
+
+    llama_context_params c = llama_context_default_params();
+    c.n_ctx = p.n_ctx;
+    c.n_batch = p.n_batch;
+    c.n_ubatch = p.n_ubatch;
+    c.n_seq_max = p.n_seq_max;
+    // A step samples at most one row per sequence, so buffers for more logits would lie idle.
+    c.n_outputs_max = p.embeddings ? 0 : p.n_seq_max;
+    c.n_threads = default_threads(p.n_threads);
+    c.n_threads_batch = default_threads(p.n_threads_batch);
+    c.rope_scaling_type = (llama_rope_scaling_type)p.rope_scaling_type;
+    c.pooling_type = (enum llama_pooling_type)p.pooling_type;
+    c.attention_type = (llama_attention_type)p.attention_type;
+    c.flash_attn_type = (llama_flash_attn_type)p.flash_attn;
+    c.rope_freq_base = p.rope_freq_base;
+    c.rope_freq_scale = p.rope_freq_scale;
+    c.yarn_ext_factor = p.yarn_ext_factor;
+    c.yarn_attn_factor = p.yarn_attn_factor;
+    c.yarn_beta_fast = p.yarn_beta_fast;
+    c.yarn_beta_slow = p.yarn_beta_slow;
+    c.yarn_orig_ctx = p.yarn_orig_ctx;
+    c.type_k = parse_type(p.type_k, "K cache");
+    c.type_v = parse_type(p.type_v, "V cache");
+    c.embeddings = p.embeddings;
+    c.offload_kqv = p.offload_kqv;
+    c.op_offload = p.op_offload;
+    c.swa_full = p.swa_full;
+    c.kv_unified = p.kv_unified;
+    c.no_perf = false;
+    return c;
+}
+
+mn_status context_new(mn_model *model, const mn_context_params *params, mn_context **out,
+                      mn_error *err) {
+    return guard(err, [&] {
+        llama_context_params cparams = to_llama(*params);
+        auto c = std::make_unique<mn_context>();
+        c->model = model;
+        cparams.abort_callback = [](void *data) {
+            return ((std::atomic<bool> *)data)->load(std::memory_order_relaxed);
+        };
+        cparams.abort_callback_data = &c->abort;
+        log_capture log;
+        c->ctx = llama_init_from_model(model->model, cparams);
+        if (!c->ctx) {
+            std::string reason = log.reason("llama.cpp could not create it and gave no reason");
+            bool memory = reason.find("alloc") != std::string::npos;
+            throw failure(memory ? MN_ERR_MEMORY : MN_ERR_INVALID, reason);
+        }
+        attach_pools(c.get(), cparams.n_threads, cparams.n_threads_batch);
+        uint32_t n_batch = llama_n_batch(c->ctx);
+        c->n_seq_id.assign(n_batch, 1);
+        c->seq_id.resize(n_batch);
+        c->output.resize(n_batch);
+        c->rows.resize(llama_n_seq_max(c->ctx));
+        c->row_errors.resize(c->rows.size());
+        *out = c.release();
+    });
+}
+
+void context_free(mn_context *ctx) { delete ctx; }
+
+void context_get(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq, uint32_t *n_batch,
+                 uint32_t *n_ubatch, uint32_t *n_seq_max) {
+    *n_ctx = llama_n_ctx(ctx->ctx);
+    *n_ctx_seq = llama_n_ctx_seq(ctx->ctx);
+    *n_batch = llama_n_batch(ctx->ctx);
+    *n_ubatch = llama_n_ubatch(ctx->ctx);
+    *n_seq_max = llama_n_seq_max(ctx->ctx);
+}
+
+void context_abort(mn_context *ctx, int32_t abort) {
+    ctx->abort.store(abort != 0, std::memory_order_relaxed);
+}
+
+void context_perf(mn_context *ctx, mn_perf *out) {
+    llama_perf_context_data d = llama_perf_context(ctx->ctx);
+    *out = {};
+    out->prompt_us = (int64_t)(d.t_p_eval_ms * 1000);
+    out->eval_us = (int64_t)(d.t_eval_ms * 1000);
+    out->load_us = (int64_t)(d.t_load_ms * 1000);
+    out->n_prompt = d.n_p_eval;
+    out->n_eval = d.n_eval;
+    out->n_reused = d.n_reused;
+}
+
+void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch) {
+    n_threads = std::min(default_threads(n_threads), GGML_MAX_N_THREADS);
+    n_threads_batch = std::min(default_threads(n_threads_batch), GGML_MAX_N_THREADS);
+    llama_set_n_threads(ctx->ctx, n_threads, n_threads_batch);
+    attach_pools(ctx, n_threads, n_threads_batch);
+}
+
+// --- step -----------------------------------------------------------------------------------
+
+static void check_plan(const mn_context *c, const mn_step_plan &plan) {
+    int32_t n_vocab = llama_vocab_n_tokens(c->model->vocab);
+    check_range("tokens in a step", plan.n_tokens, 1, llama_n_batch(c->ctx));
+    check_range("rows in a step", plan.n_rows, 0, (int64_t)c->rows.size());
+    for (int32_t i = 0; i < plan.n_tokens; i++) {
+        check_range("token id", plan.tokens[i], 0, n_vocab - 1);
+        check_range("sequence id", plan.seqs[i], 0, llama_n_seq_max(c->ctx) - 1);
+    }
+    for (int32_t r = 0; r < plan.n_rows; r++) {
+        check_range("row", plan.rows[r], 0, plan.n_tokens - 1);
+    }
+}
+
+static llama_batch fill_batch(mn_context *c, const mn_step_plan &plan) {
+    memset(c->output.data(), 0, plan.n_tokens);
+    for (int32_t i = 0; i < plan.n_tokens; i++) {
+        c->seq_id[i] = const_cast<llama_seq_id *>(&plan.seqs[i]);
+    }
+    for (int32_t r = 0; r < plan.n_rows; r++) {
+        c->output[plan.rows[r]] = 1;
+    }
+    llama_batch batch = {};
+    batch.n_tokens = plan.n_tokens;
+    batch.token = const_cast<llama_token *>(plan.tokens);
+    batch.pos = const_cast<llama_pos *>(plan.positions);
+    batch.n_seq_id = c->n_seq_id.data();
+    batch.seq_id = c->seq_id.data();
+    batch.logits = c->output.data();
+    return batch;
+}
+
+static void decode(mn_context *c, const mn_step_plan &plan) {
+    log_capture log;
+    int32_t rc = llama_decode(c->ctx, fill_batch(c, plan));
+    if (rc == 0) {
+        llama_synchronize(c->ctx);
+        return;
+    }
+    switch (rc) {
+    case 1:
+        throw failure(MN_ERR_FULL, "the KV cache has no room for " +
+                                       std::to_string(plan.n_tokens) + " more tokens");
+    case 2:
+        throw failure(MN_ERR_CANCELLED, "the step was cancelled");
+    case -1:
+        throw failure(MN_ERR_INVALID, log.reason("llama.cpp refused the batch"));
+    default:
+        throw failure(MN_ERR_INTERNAL,
+                      log.reason("llama_decode returned " + std::to_string(rc)));
+    }
+}
+
+// The natural logarithm of the sum of exp(logits), which turns logits into log-probabilities.
+static double log_sum_exp(const float *logits, int32_t n) {
+    float max = *std::max_element(logits, logits + n);
+    double sum = 0;
+    for (int32_t i = 0; i < n; i++) {
+        sum += std::exp(logits[i] - max);
+    }
+    return max + std::log(sum);
+}
+
+static void fill_logprobs(mn_context *c, mn_step_row &row, int32_t batch_index, int32_t n_top) {
+    const float *logits = llama_get_logits_ith(c->ctx, batch_index);
+    int32_t n_vocab = llama_vocab_n_tokens(c->model->vocab);
+    double norm = log_sum_exp(logits, n_vocab);
+    row.logprob = (float)(logits[row.token] - norm);
+    n_top = std::min(n_top, n_vocab);
+    if (n_top <= 0) {
+        return;
+    }
+    c->ranking.resize(n_vocab);
+    for (int32_t i = 0; i < n_vocab; i++) {
+        c->ranking[i] = {-logits[i], i}; // ties by the lower id
+    }
+    std::partial_sort(c->ranking.begin(), c->ranking.begin() + n_top, c->ranking.end());
+    for (int32_t i = 0; i < n_top; i++) {
+        mn_top_token t = {};
+        t.token = c->ranking[i].second;
+        t.logprob = (float)(-c->ranking[i].first - norm);
+        t.piece = token_piece(c->model, t.token, 1, &t.piece_len);
+        c->top.push_back(t);
+    }
+    row.n_top = n_top;
+}
+
+static void sample_rows(mn_context *c, const mn_step_plan &plan) {
+    c->top.clear();
+    for (int32_t r = 0; r < plan.n_rows; r++) {
+        mn_step_row &row = c->rows[r];
+        row = {};
+        try {
+            row.token = sample(plan.samplers[r], c->ctx, plan.rows[r]);
+        } catch (const std::exception &e) { // a grammar at its end, say: the other rows go on
+            c->row_errors[r] = e.what();
+            row.token = -1;
+            row.error = c->row_errors[r].c_str();
+            continue;
+        }
+        row.end = llama_vocab_is_eog(c->model->vocab, row.token);
+        row.piece = token_piece(c->model, row.token, 0, &row.piece_len);
+        if (plan.top_logprobs[r] >= 0) {
+            fill_logprobs(c, row, plan.rows[r], plan.top_logprobs[r]);
+        }
+    }
+}
+
+mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err) {
+    return guard(err, [&] {
+        check_plan(ctx, *plan);
+        int64_t start = ggml_time_us();
+        decode(ctx, *plan);
+        int64_t decoded = ggml_time_us();
+        sample_rows(ctx, *plan);
+        out->decode_us = decoded - start;
+        out->sample_us = ggml_time_us() - decoded;
+        out->rows = ctx->rows.data();
+        out->top = ctx->top.data();
+    });
+}
+
+// --- sequences ------------------------------------------------------------------------------
+
+int32_t seq_remove(mn_context *ctx, int32_t seq, int32_t from, int32_t to) {
+    return has_sequence(ctx, seq) &&
+           llama_memory_seq_rm(llama_get_memory(ctx->ctx), seq, from, to);
+}
+
+void seq_copy(mn_context *ctx, int32_t src, int32_t dst, int32_t from, int32_t to) {
+    if (has_sequence(ctx, src) && has_sequence(ctx, dst) && src != dst) {
+        llama_memory_seq_cp(llama_get_memory(ctx->ctx), src, dst, from, to);
+    }
+}
+
+int32_t seq_shift(mn_context *ctx, int32_t seq, int32_t from, int32_t to, int32_t delta) {
+    llama_memory_t memory = llama_get_memory(ctx->ctx);
+    if (!has_sequence(ctx, seq) || !llama_memory_can_shift(memory)) {
+        return 0;
+    }
+    llama_memory_seq_add(memory, seq, from, to, delta);
+    return 1;
+}
+
+void seq_range(mn_context *ctx, int32_t seq, int32_t *min, int32_t *max) {
+    *min = *max = -1;
+    if (has_sequence(ctx, seq)) {
+        *min = llama_memory_seq_pos_min(llama_get_memory(ctx->ctx), seq);
+        *max = llama_memory_seq_pos_max(llama_get_memory(ctx->ctx), seq);
+    }
+}
+
+static void check_sequence(const mn_context *ctx, int32_t seq) {
+    check_range("sequence id", seq, 0, llama_n_seq_max(ctx->ctx) - 1);
+}
+
+mn_status seq_save(mn_context *ctx, int32_t seq, mn_buf *out, mn_error *err) {
+    return guard(err, [&] {
+        check_sequence(ctx, seq);
+        std::vector<uint8_t> data(llama_state_seq_get_size(ctx->ctx, seq));
+        size_t n = llama_state_seq_get_data(ctx->ctx, data.data(), data.size(), seq);
+        if (n == 0) {
+            throw failure(MN_ERR_INTERNAL, "llama.cpp could not copy the sequence's state");
+        }
+        *out = to_buf(data.data(), n);
+    });
+}
+
+mn_status seq_restore(mn_context *ctx, int32_t seq, const char *data, size_t len, mn_error *err) {
+    return guard(err, [&] {
+        check_sequence(ctx, seq);
+        log_capture log;
+        if (llama_state_seq_set_data(ctx->ctx, (const uint8_t *)data, len, seq) == 0) {
+            throw failure(MN_ERR_INVALID,
+                          log.reason("the saved state does not fit this model and context"));
+        }
+    });
+}
+
+} // namespace mn

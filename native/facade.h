@@ -1,0 +1,168 @@
+// What the facade's source files share: the handles behind mullama_native.h, the error border and
+// the capture of llama.cpp's log.
+#pragma once
+
+#include "mullama_native.h"
+
+#include "chat.h"
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+#include "llama.h"
+#include "sampling.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace mn {
+
+// An error on its way to the border; everything else that is thrown becomes MN_ERR_INTERNAL.
+struct failure : std::runtime_error {
+    mn_status status;
+    failure(mn_status status, const std::string &message)
+        : std::runtime_error(message), status(status) {}
+};
+
+void set_error(mn_error *err, std::string_view message);
+
+// Runs f and turns whatever it throws into a status and a message.
+template <typename F> mn_status guard(mn_error *err, F &&f) {
+    try {
+        f();
+        return MN_OK;
+    } catch (const failure &e) {
+        set_error(err, e.what());
+        return e.status;
+    } catch (const std::bad_alloc &) {
+        set_error(err, "out of memory");
+        return MN_ERR_MEMORY;
+    } catch (const std::exception &e) {
+        set_error(err, e.what());
+        return MN_ERR_INTERNAL;
+    } catch (...) {
+        set_error(err, "unknown C++ exception in llama.cpp");
+        return MN_ERR_INTERNAL;
+    }
+}
+
+mn_buf to_buf(const void *data, size_t size);
+inline mn_buf to_buf(const std::string &s) { return to_buf(s.data(), s.size()); }
+
+// Collects the warnings and errors that llama.cpp logs on this thread while it is alive: llama.cpp
+// reports the reason of a failed load only there.
+class log_capture {
+  public:
+    log_capture();
+    ~log_capture();
+    // The reason in one line: the collected errors without llama.cpp's function names.
+    std::string reason(const std::string &fallback) const;
+    void add(ggml_log_level level, const char *text);
+
+  private:
+    std::vector<std::string> errors_;
+    std::string line_; // an error still without its newline
+    log_capture *outer_;
+};
+
+void init_backends(); // once per process, before anything else
+const char *version();
+const char *system_info();
+int32_t device_count();
+mn_status device_get(int32_t index, mn_device *out, mn_error *err);
+void log_set(mn_log_fn fn, uintptr_t user, int32_t min_level);
+
+mn_model_params model_default_params();
+mn_status model_load(const char *path, const mn_model_params *params, mn_model **out,
+                     mn_error *err);
+void model_free(mn_model *model);
+void model_get_info(const mn_model *model, mn_model_info *out);
+int32_t model_meta_count(const mn_model *model);
+mn_status model_meta_get(const mn_model *model, int32_t index, mn_buf *key, mn_buf *value,
+                         mn_error *err);
+mn_status memory_plan(const char *path, const mn_model_params *mp, const mn_context_params *cp,
+                      mn_memory *out, int32_t cap, int32_t *n, mn_error *err);
+
+int32_t tokenize(const mn_model *model, const char *text, size_t len, int32_t add_special,
+                 int32_t parse_special, int32_t *out, int32_t cap);
+int64_t detokenize(const mn_model *model, const int32_t *tokens, int32_t n, int32_t special,
+                   char *out, size_t cap);
+const char *token_piece(const mn_model *model, int32_t token, int32_t special, int32_t *len);
+int32_t token_is_end(const mn_model *model, int32_t token);
+
+mn_context_params context_default_params();
+llama_context_params to_llama(const mn_context_params &p); // throws failure
+mn_status context_new(mn_model *model, const mn_context_params *params, mn_context **out,
+                      mn_error *err);
+void context_free(mn_context *ctx);
+void context_get(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq, uint32_t *n_batch,
+                 uint32_t *n_ubatch, uint32_t *n_seq_max);
+mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err);
+void context_abort(mn_context *ctx, int32_t abort);
+void context_perf(mn_context *ctx, mn_perf *out);
+void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);
+
+int32_t seq_remove(mn_context *ctx, int32_t seq, int32_t from, int32_t to);
+void seq_copy(mn_context *ctx, int32_t src, int32_t dst, int32_t from, int32_t to);
+int32_t seq_shift(mn_context *ctx, int32_t seq, int32_t from, int32_t to, int32_t delta);
+void seq_range(mn_context *ctx, int32_t seq, int32_t *min, int32_t *max);
+mn_status seq_save(mn_context *ctx, int32_t seq, mn_buf *out, mn_error *err);
+mn_status seq_restore(mn_context *ctx, int32_t seq, const char *data, size_t len, mn_error *err);
+
+mn_sampler_params sampler_default_params();
+mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn_sampler **out,
+                      mn_error *err);
+void sampler_free(mn_sampler *sampler);
+void sampler_prime(mn_sampler *sampler, const int32_t *tokens, int32_t n);
+uint32_t sampler_seed(const mn_sampler *sampler);
+mn_status sampler_describe(const mn_sampler *sampler, mn_buf *out, mn_error *err);
+// Picks and accepts the next token from output row `row` of ctx. Throws failure.
+int32_t sample(mn_sampler *sampler, llama_context *ctx, int32_t row);
+
+mn_status chat_new(const mn_model *model, const char *source, size_t len, mn_chat **out,
+                   mn_error *err);
+void chat_free(mn_chat *chat);
+mn_status chat_source(const mn_chat *chat, mn_buf *out, mn_error *err);
+mn_status chat_caps(const mn_chat *chat, mn_buf *out, mn_error *err);
+mn_status chat_apply(const mn_chat *chat, const char *request, size_t len, mn_buf *reply,
+                     mn_buf *tokens, mn_error *err);
+mn_status schema_to_grammar(const char *schema, size_t len, mn_buf *out, mn_error *err);
+
+// The text of control tokens found in a prompt. Prompt text is cut at those; what lies between is
+// tokenised as plain text, which is what llama.cpp does with its own special-token parsing.
+class control_tokens {
+  public:
+    explicit control_tokens(const llama_vocab *vocab);
+    // The longest control token whose text starts at `pos` of `text`, or -1.
+    llama_token match(std::string_view text, size_t pos) const;
+    size_t length(llama_token token) const;
+
+  private:
+    struct entry {
+        std::string_view text;
+        llama_token token;
+    };
+    const llama_vocab *vocab_;
+    std::vector<entry> by_first_byte_[256]; // longest first
+};
+
+} // namespace mn
+
+struct mn_model {
+    llama_model *model = nullptr;
+    const llama_vocab *vocab = nullptr;
+    std::unique_ptr<mn::control_tokens> controls;
+
+    // Pieces handed out so far; their addresses stay valid as long as the model.
+    mutable std::mutex pieces_mutex;
+    mutable std::unordered_map<int64_t, std::unique_ptr<std::string>> pieces;
+
+    ~mn_model();
+};

@@ -1,0 +1,257 @@
+// The table itself, and what belongs to the library as a whole: errors, log, backends and devices.
+#include "facade.h"
+
+#include "build-info.h"
+#include "log.h"
+
+#if defined(MULLAMA_PORTABLE) && !defined(_WIN32)
+#include <dlfcn.h>
+#endif
+
+namespace mn {
+
+namespace {
+
+std::mutex log_mutex; // guards the three below
+mn_log_fn log_fn = nullptr;
+uintptr_t log_user = 0;
+int32_t log_min = 5;
+
+thread_local log_capture *capture = nullptr;
+thread_local std::string log_line;      // text logged on this thread without a newline yet
+thread_local int32_t log_line_level = 2;
+
+int32_t to_level(ggml_log_level level) {
+    switch (level) {
+    case GGML_LOG_LEVEL_DEBUG: return 1;
+    case GGML_LOG_LEVEL_WARN: return 3;
+    case GGML_LOG_LEVEL_ERROR: return 4;
+    default: return 2;
+    }
+}
+
+void on_log(ggml_log_level level, const char *text, void *) {
+    if (capture) {
+        capture->add(level, text);
+    }
+    std::lock_guard<std::mutex> lock(log_mutex);
+    if (level != GGML_LOG_LEVEL_CONT) {
+        log_line_level = to_level(level);
+    }
+    if (!log_fn || log_line_level < log_min) {
+        return;
+    }
+    log_line += text;
+    size_t end;
+    while ((end = log_line.find('\n')) != std::string::npos) {
+        if (end > 0) {
+            log_fn(log_line_level, log_line.data(), end, log_user);
+        }
+        log_line.erase(0, end + 1);
+    }
+}
+
+// Cuts "function_name: " off the front, and "error loading model: " in front of the real reason.
+std::string without_origin(std::string line) {
+    size_t colon = line.find(": ");
+    if (colon != std::string::npos && line.find(' ') == colon + 1) {
+        line.erase(0, colon + 2);
+    }
+    return line;
+}
+
+} // namespace
+
+// Messages hold bytes of model files, which may be anything; the border promises UTF-8.
+static std::string valid_utf8(std::string_view in) {
+    std::string out;
+    for (size_t i = 0; i < in.size();) {
+        unsigned char c = in[i];
+        size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
+        bool ok = n > 0 && i + n <= in.size();
+        for (size_t k = 1; ok && k < n; k++) {
+            ok = (in[i + k] & 0xC0) == 0x80;
+        }
+        out += ok ? std::string(in.substr(i, n)) : std::string("?");
+        i += ok ? n : 1;
+    }
+    return out;
+}
+
+void set_error(mn_error *err, std::string_view message) {
+    std::string text = valid_utf8(message);
+    size_t n = std::min(text.size(), sizeof(err->message) - 1);
+    while (n < text.size() && n > 0 && (text[n] & 0xC0) == 0x80) {
+        n--; // never cut a character in two
+    }
+    memcpy(err->message, text.data(), n);
+    err->message[n] = 0;
+}
+
+mn_buf to_buf(const void *data, size_t size) {
+    mn_buf buf = {nullptr, size};
+    if (size > 0) {
+        buf.data = (char *)malloc(size);
+        if (!buf.data) {
+            throw std::bad_alloc();
+        }
+        memcpy(buf.data, data, size);
+    }
+    return buf;
+}
+
+static void buf_free(mn_buf buf) { free(buf.data); }
+
+log_capture::log_capture() : outer_(capture) { capture = this; }
+log_capture::~log_capture() { capture = outer_; }
+
+void log_capture::add(ggml_log_level level, const char *text) {
+    if (level != GGML_LOG_LEVEL_ERROR && (level != GGML_LOG_LEVEL_CONT || line_.empty())) {
+        return;
+    }
+    line_ += text;
+    size_t end;
+    while ((end = line_.find('\n')) != std::string::npos) {
+        if (end > 0) {
+            errors_.push_back(without_origin(line_.substr(0, end)));
+        }
+        line_.erase(0, end + 1);
+    }
+}
+
+std::string log_capture::reason(const std::string &fallback) const {
+    if (errors_.empty()) {
+        return fallback;
+    }
+    // The first error is the cause; those after it say that the caller gave up because of it.
+    std::string cause = errors_.front();
+    for (const char *prefix : {"error loading model: ", "failed to initialize the context: "}) {
+        if (cause.rfind(prefix, 0) == 0) {
+            cause.erase(0, strlen(prefix));
+        }
+    }
+    return cause;
+}
+
+void log_set(mn_log_fn fn, uintptr_t user, int32_t min_level) {
+    std::lock_guard<std::mutex> lock(log_mutex);
+    log_fn = fn;
+    log_user = user;
+    log_min = min_level;
+}
+
+void init_backends() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        llama_log_set(on_log, nullptr);
+        // `common` prints through a logger of its own, from a thread of its own. Its errors reach
+        // us as exceptions; nothing may print behind the program's back.
+        common_log_set_verbosity_thold(-1);
+#if defined(MULLAMA_PORTABLE) && !defined(_WIN32)
+        Dl_info info;
+        if (dladdr((void *)&mullama_native_table, &info) && info.dli_fname) {
+            std::string dir = info.dli_fname;
+            ggml_backend_load_all_from_path(dir.substr(0, dir.rfind('/')).c_str());
+        }
+#endif
+        llama_backend_init();
+    });
+}
+
+const char *version() {
+    static const std::string text = std::string("llama.cpp ") + llama_version() + " (" +
+                                    MULLAMA_ENGINE_PIN + "), " + llama_compiler();
+    return text.c_str();
+}
+
+const char *system_info() {
+    static const std::string text = llama_print_system_info();
+    return text.c_str();
+}
+
+int32_t device_count() { return (int32_t)ggml_backend_dev_count(); }
+
+static int32_t to_kind(enum ggml_backend_dev_type type) {
+    switch (type) {
+    case GGML_BACKEND_DEVICE_TYPE_CPU: return 0;
+    case GGML_BACKEND_DEVICE_TYPE_GPU: return 1;
+    case GGML_BACKEND_DEVICE_TYPE_IGPU: return 2;
+    default: return 3;
+    }
+}
+
+mn_status device_get(int32_t index, mn_device *out, mn_error *err) {
+    return guard(err, [&] {
+        if (index < 0 || index >= device_count()) {
+            throw failure(MN_ERR_INVALID, "no device " + std::to_string(index));
+        }
+        ggml_backend_dev_t dev = ggml_backend_dev_get(index);
+        *out = {};
+        snprintf(out->name, sizeof(out->name), "%s", ggml_backend_dev_name(dev));
+        snprintf(out->description, sizeof(out->description), "%s",
+                 ggml_backend_dev_description(dev));
+        out->kind = to_kind(ggml_backend_dev_type(dev));
+        size_t free = 0, total = 0;
+        ggml_backend_dev_memory(dev, &free, &total);
+        out->memory_free = free;
+        out->memory_total = total;
+    });
+}
+
+static const mn_table table = {
+    MN_ABI,
+    sizeof(mn_table),
+    version,
+    system_info,
+    device_count,
+    device_get,
+    log_set,
+    buf_free,
+    model_default_params,
+    model_load,
+    model_free,
+    model_get_info,
+    model_meta_count,
+    model_meta_get,
+    memory_plan,
+    tokenize,
+    detokenize,
+    token_piece,
+    token_is_end,
+    context_default_params,
+    context_new,
+    context_free,
+    context_get,
+    step,
+    context_abort,
+    context_perf,
+    context_set_threads,
+    seq_remove,
+    seq_copy,
+    seq_shift,
+    seq_range,
+    seq_save,
+    seq_restore,
+    sampler_default_params,
+    sampler_new,
+    sampler_free,
+    sampler_prime,
+    sampler_seed,
+    sampler_describe,
+    chat_new,
+    chat_free,
+    chat_source,
+    chat_caps,
+    chat_apply,
+    schema_to_grammar,
+};
+
+} // namespace mn
+
+extern "C" const mn_table *mullama_native_table(uint32_t abi) {
+    if (abi != MN_ABI) {
+        return nullptr;
+    }
+    mn::init_backends();
+    return &mn::table;
+}

@@ -1,0 +1,313 @@
+// The contract between Go (internal/llama) and the native library, libmullama-native.
+//
+// The library exports one symbol, mullama_native_table. Given the ABI number of this header it
+// returns a table of functions, or NULL when it was built for another number. No type of llama.cpp
+// appears here, so Go builds without llama.cpp's sources.
+//
+// Conventions
+//   errors     Functions that can fail return an mn_status and fill *err (never NULL) when it is not
+//              MN_OK. C++ exceptions end at this border; nothing is thrown to the caller.
+//   ownership  A handle from a *_load, *_new or *_apply function belongs to the caller and is given
+//              back with the matching *_free. mn_buf contents are given back with buf_free. A context
+//              must be freed before its model; a sampler or chat template before its model.
+//   text       Byte ranges (pointer and length), UTF-8 by convention and never zero-terminated,
+//              unless a parameter is a plain `const char *`, which is zero-terminated.
+//   threads    Models may be used from any thread at once. Everything that takes a context, and the
+//              samplers used in its step, from one thread at a time; context_abort from any thread.
+#ifndef MULLAMA_NATIVE_H
+#define MULLAMA_NATIVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Raised by one with every change of this header.
+#define MN_ABI 1
+
+typedef struct mn_model mn_model;
+typedef struct mn_context mn_context;
+typedef struct mn_sampler mn_sampler;
+typedef struct mn_chat mn_chat;
+
+typedef enum {
+    MN_OK = 0,
+    MN_ERR_INVALID = 1,     // an argument is out of range or contradicts another
+    MN_ERR_LOAD = 2,        // the file is not a model this engine can load
+    MN_ERR_MEMORY = 3,      // an allocation was refused
+    MN_ERR_CANCELLED = 4,   // the progress callback or the abort flag asked to stop
+    MN_ERR_FULL = 5,        // no free cells in the KV cache for this step
+    MN_ERR_UNSUPPORTED = 6, // this model or build cannot do it
+    MN_ERR_TEMPLATE = 7,    // the chat template does not parse or does not render
+    MN_ERR_GRAMMAR = 8,     // the grammar does not parse
+    MN_ERR_INTERNAL = 9     // llama.cpp failed in a way that is not the caller's doing
+} mn_status;
+
+typedef struct {
+    char message[1024]; // one sentence, zero-terminated, valid UTF-8
+} mn_error;
+
+// Bytes owned by the library; release with buf_free. data may be NULL when size is 0.
+typedef struct {
+    char *data;
+    size_t size;
+} mn_buf;
+
+// level: 1 debug, 2 info, 3 warning, 4 error. text is one line without its newline. May be called
+// from any thread.
+typedef void (*mn_log_fn)(int32_t level, const char *text, size_t len, uintptr_t user);
+
+// fraction runs from 0 to 1. Returning 0 cancels the load.
+typedef int32_t (*mn_progress_fn)(float fraction, uintptr_t user);
+
+typedef struct {
+    char name[64];          // "CPU", "CUDA0"
+    char description[128];  // "NVIDIA H100 80GB HBM3"
+    int32_t kind;           // 0 CPU, 1 GPU, 2 integrated GPU, 3 accelerator
+    uint64_t memory_total;  // bytes; 0 when unknown
+    uint64_t memory_free;   // bytes; 0 when unknown
+} mn_device;
+
+typedef struct {
+    int32_t gpu_layers; // -1 all
+    int32_t split_mode; // 0 none, 1 layer, 2 row, 3 tensor
+    int32_t main_gpu;
+    int32_t load_mode;  // -1 automatic, 0 read, 1 mmap, 2 read and lock, 3 mmap and lock, 4 direct I/O
+    int32_t vocab_only;
+    int32_t check_tensors;
+    int32_t use_extra_bufts;       // repack weights for this CPU where that is faster
+    int32_t no_host;
+    const char *const *devices;    // names to offload to; NULL: all
+    int32_t n_devices;
+    const float *tensor_split;     // a share per device; NULL: by free memory
+    int32_t n_tensor_split;
+    const char *const *overrides;  // "key=type:value", type one of int, float, bool, str
+    int32_t n_overrides;
+    const char *const *tensor_bufts; // "regex=buffer type name", for tensors to keep elsewhere
+    int32_t n_tensor_bufts;
+    mn_progress_fn progress;       // may be NULL
+    uintptr_t progress_user;
+} mn_model_params;
+
+typedef struct {
+    char architecture[64];
+    char description[128]; // "llama 135M Q4_1"
+    char file_type[64];    // quantisation, "Q4_K - Medium"
+    uint64_t n_params;
+    uint64_t size;         // bytes of all tensors
+    int32_t n_ctx_train;
+    int32_t n_embd;
+    int32_t n_layer;
+    int32_t n_head;
+    int32_t n_head_kv;
+    int32_t n_swa;         // sliding window in tokens, 0 none
+    int32_t n_vocab;
+    int32_t vocab_type;    // 0 none, else llama.cpp's number
+    int32_t token_bos, token_eos, token_eot, token_nl, token_pad; // -1 none
+    int32_t token_fim_pre, token_fim_suf, token_fim_mid;          // -1 none
+    int32_t add_bos, add_eos;
+    int32_t has_encoder, has_decoder;
+    int32_t recurrent, hybrid;
+} mn_model_info;
+
+typedef struct {
+    uint32_t n_ctx;      // cells of the KV cache over all sequences; 0: the model's training length
+    uint32_t n_batch;    // most tokens in one step
+    uint32_t n_ubatch;   // most tokens computed at once
+    uint32_t n_seq_max;
+    int32_t n_threads, n_threads_batch;
+    int32_t rope_scaling_type; // -1 model's, 0 none, 1 linear, 2 yarn, 3 longrope
+    float rope_freq_base, rope_freq_scale; // 0: model's
+    float yarn_ext_factor;                 // negative: model's
+    float yarn_attn_factor, yarn_beta_fast, yarn_beta_slow;
+    uint32_t yarn_orig_ctx;
+    int32_t pooling_type;   // -1 model's, 0 none, 1 mean, 2 cls, 3 last, 4 rank
+    int32_t attention_type; // -1 model's, 0 causal, 1 not causal
+    int32_t flash_attn;     // -1 automatic, 0 off, 1 on
+    const char *type_k;     // "f16", "q8_0", …; NULL: f16
+    const char *type_v;
+    int32_t embeddings, offload_kqv, op_offload, swa_full, kv_unified;
+} mn_context_params;
+
+typedef struct {
+    uint64_t total, free;    // bytes the device has; 0 when unknown
+    uint64_t model, context, compute; // bytes this load would take there
+    char device[64];
+} mn_memory;
+
+typedef struct {
+    uint32_t seed; // 0xFFFFFFFF: a random one
+    float temperature; // <= 0: greedy
+    int32_t top_k;     // <= 0: off
+    float top_p, min_p, typical_p;
+    float top_n_sigma; // < 0: off
+    float xtc_probability, xtc_threshold;
+    float dynatemp_range, dynatemp_exponent;
+    int32_t repeat_last_n; // 0: off, -1: context
+    float repeat_penalty, frequency_penalty, presence_penalty;
+    float dry_multiplier, dry_base;
+    int32_t dry_allowed_length, dry_penalty_last_n;
+    const char *const *dry_breakers; // NULL: llama.cpp's
+    int32_t n_dry_breakers;
+    int32_t mirostat; // 0 off, 1, 2
+    float mirostat_tau, mirostat_eta;
+    float adaptive_target, adaptive_decay; // target < 0: off
+    int32_t min_keep;
+    const char *const *order; // sampler names in order; NULL: llama.cpp's
+    int32_t n_order;
+    const int32_t *bias_tokens; // logit biases; -INFINITY bans
+    const float *bias_values;
+    int32_t n_bias;
+    int32_t ignore_eos;  // end-of-generation tokens are never sampled
+    const char *grammar; // GBNF with a rule named root; NULL: none
+    size_t grammar_len;
+} mn_sampler_params;
+
+// One step for many sequences. Token i is decoded at positions[i] of sequence seqs[i]. Row r is the
+// token at index rows[r]: its logits are computed and samplers[r] picks and accepts the next token.
+typedef struct {
+    int32_t n_tokens;
+    const int32_t *tokens;
+    const int32_t *positions;
+    const int32_t *seqs;
+    int32_t n_rows;
+    const int32_t *rows;
+    mn_sampler *const *samplers;
+    const int32_t *top_logprobs; // per row: -1 none, 0 the sampled token only, n the n likeliest too
+} mn_step_plan;
+
+typedef struct {
+    int32_t token;
+    int32_t end;          // 1 when the token ends generation
+    const char *piece;    // its bytes, owned by the model
+    int32_t piece_len;
+    int32_t n_top;        // entries of this row in mn_step_result.top
+    float logprob;        // natural log of its probability before sampling; 0 if not asked for
+    const char *error;    // NULL, or why this row has no token; owned by the context
+} mn_step_row;
+
+typedef struct {
+    int32_t token;
+    float logprob;
+    const char *piece;    // owned by the model
+    int32_t piece_len;
+} mn_top_token;
+
+typedef struct {
+    mn_step_row *rows;       // n_rows entries in the plan's order, owned by the context
+    mn_top_token *top;       // the rows' top lists one after the other, owned by the context
+    int64_t decode_us;       // time inside llama_decode, with the wait for its results
+    int64_t sample_us;
+} mn_step_result; // valid until the next step of this context
+
+typedef struct {
+    int64_t prompt_us, eval_us, load_us; // llama.cpp's own counters
+    int32_t n_prompt, n_eval, n_reused;
+} mn_perf;
+
+typedef struct {
+    uint32_t abi;
+    uint32_t size; // sizeof(mn_table) of the library
+
+    // library
+    const char *(*version)(void); // "llama.cpp 0.6.0-dev …", static
+    const char *(*system_info)(void); // CPU features in use, static
+    int32_t (*device_count)(void);
+    mn_status (*device_get)(int32_t index, mn_device *out, mn_error *err);
+    void (*log_set)(mn_log_fn fn, uintptr_t user, int32_t min_level); // NULL: silence
+    void (*buf_free)(mn_buf buf);
+
+    // model
+    mn_model_params (*model_default_params)(void);
+    mn_status (*model_load)(const char *path, const mn_model_params *params, mn_model **out,
+                            mn_error *err);
+    void (*model_free)(mn_model *model);
+    void (*model_get_info)(const mn_model *model, mn_model_info *out);
+    int32_t (*model_meta_count)(const mn_model *model);
+    mn_status (*model_meta_get)(const mn_model *model, int32_t index, mn_buf *key, mn_buf *value,
+                                mn_error *err);
+    // Memory a load with these parameters would take, by llama.cpp's dry run. At most cap entries
+    // are written; *n is their number.
+    mn_status (*memory_plan)(const char *path, const mn_model_params *mp,
+                             const mn_context_params *cp, mn_memory *out, int32_t cap, int32_t *n,
+                             mn_error *err);
+
+    // vocabulary. tokenize writes at most cap tokens and returns their number, or the negated number
+    // that would be needed. add_special adds BOS/EOS as the model asks; parse_special turns the text
+    // of control tokens into those tokens.
+    int32_t (*tokenize)(const mn_model *model, const char *text, size_t len, int32_t add_special,
+                        int32_t parse_special, int32_t *out, int32_t cap);
+    // The bytes of tokens joined, control tokens as text if special is 1. Returns the length, or the
+    // negated length that would be needed. An id outside the vocabulary has no bytes.
+    int64_t (*detokenize)(const mn_model *model, const int32_t *tokens, int32_t n, int32_t special,
+                          char *out, size_t cap);
+    // The bytes of one token, owned by the model; NULL and 0 for a control token unless special.
+    const char *(*token_piece)(const mn_model *model, int32_t token, int32_t special, int32_t *len);
+    int32_t (*token_is_end)(const mn_model *model, int32_t token);
+
+    // context
+    mn_context_params (*context_default_params)(void);
+    mn_status (*context_new)(mn_model *model, const mn_context_params *params, mn_context **out,
+                             mn_error *err);
+    void (*context_free)(mn_context *ctx);
+    void (*context_get)(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq,
+                        uint32_t *n_batch, uint32_t *n_ubatch, uint32_t *n_seq_max);
+    // Decodes and samples one step. MN_ERR_FULL leaves the cache as it was. MN_ERR_CANCELLED and
+    // MN_ERR_INTERNAL may leave some of the step's tokens in the cache.
+    mn_status (*step)(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err);
+    // Stops a running step after the current operation; stays set until called with 0.
+    void (*context_abort)(mn_context *ctx, int32_t abort);
+    void (*context_perf)(mn_context *ctx, mn_perf *out);
+    void (*context_set_threads)(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);
+
+    // sequences: positions are [from, to), to < 0 means the end
+    int32_t (*seq_remove)(mn_context *ctx, int32_t seq, int32_t from, int32_t to); // 0: cannot
+    void (*seq_copy)(mn_context *ctx, int32_t src, int32_t dst, int32_t from, int32_t to);
+    int32_t (*seq_shift)(mn_context *ctx, int32_t seq, int32_t from, int32_t to, int32_t delta);
+    void (*seq_range)(mn_context *ctx, int32_t seq, int32_t *min, int32_t *max); // -1, -1: empty
+    mn_status (*seq_save)(mn_context *ctx, int32_t seq, mn_buf *out, mn_error *err);
+    mn_status (*seq_restore)(mn_context *ctx, int32_t seq, const char *data, size_t len,
+                             mn_error *err);
+
+    // sampling
+    mn_sampler_params (*sampler_default_params)(void);
+    mn_status (*sampler_new)(const mn_model *model, const mn_sampler_params *params,
+                             mn_sampler **out, mn_error *err);
+    void (*sampler_free)(mn_sampler *sampler);
+    // Shows prompt tokens to the penalties; does not move the grammar.
+    void (*sampler_prime)(mn_sampler *sampler, const int32_t *tokens, int32_t n);
+    uint32_t (*sampler_seed)(const mn_sampler *sampler);
+    mn_status (*sampler_describe)(const mn_sampler *sampler, mn_buf *out, mn_error *err);
+
+    // chat templates. source NULL or empty: the model's own.
+    mn_status (*chat_new)(const mn_model *model, const char *source, size_t len, mn_chat **out,
+                          mn_error *err);
+    void (*chat_free)(mn_chat *chat);
+    mn_status (*chat_source)(const mn_chat *chat, mn_buf *out, mn_error *err);
+    // What the template can express, as a JSON object of booleans.
+    mn_status (*chat_caps)(const mn_chat *chat, mn_buf *out, mn_error *err);
+    // request: JSON {messages, tools?, tool_choice?, parallel_tool_calls?, add_generation_prompt?,
+    // enable_thinking?, json_schema?, grammar?, kwargs?, now?} in OpenAI's shapes; now is seconds
+    // since 1970. reply: JSON {prompt, generation_prompt, format, parser, grammar, grammar_lazy,
+    // stops, thinking_start, thinking_end, supports_thinking}. tokens: the prompt's int32 token ids,
+    // in which control tokens come from the template alone, never from the request's text.
+    mn_status (*chat_apply)(const mn_chat *chat, const char *request, size_t len, mn_buf *reply,
+                            mn_buf *tokens, mn_error *err);
+    // GBNF for a JSON schema.
+    mn_status (*schema_to_grammar)(const char *schema, size_t len, mn_buf *out, mn_error *err);
+} mn_table;
+
+#if defined(_WIN32)
+#define MN_EXPORT __declspec(dllexport)
+#else
+#define MN_EXPORT __attribute__((visibility("default")))
+#endif
+
+MN_EXPORT const mn_table *mullama_native_table(uint32_t abi);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

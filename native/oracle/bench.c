@@ -1,0 +1,225 @@
+// bench: libllama alone, timed. The Go side of bench/ runs this program and itself in turn on the
+// same work and compares; what both print is described in bench/README.md.
+//
+//   bench throughput MODEL TEXT [prompt=512] [generate=128] [reps=3]
+//                    [threads=2] [ctx=4096] [slots=1]
+//   bench cold       MODEL TEXT [threads=2] [ctx=4096] [slots=1]
+//   bench rss        MODEL TEXT [generate=32] [threads=2] [ctx=4096] [slots=1]
+#include "oracle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+// What one run needs: the engine, the tokens of TEXT and a greedy sampler.
+struct bench {
+    struct engine engine;
+    struct llama_sampler *sampler;
+    llama_token *text;
+    int32_t n_text;
+    double load_s; // model and context
+    int32_t threads;
+};
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void bench_close(struct bench *b) {
+    if (b->sampler != NULL) {
+        llama_sampler_free(b->sampler);
+    }
+    free(b->text);
+    engine_free(&b->engine);
+}
+
+static bool bench_open(struct bench *b, int argc, char **argv) {
+    const char *text = argv[2];
+    double start = seconds();
+    *b = (struct bench){0};
+    if (!engine_load(&b->engine, argv[1], llama_model_default_params())) {
+        return false;
+    }
+    struct llama_context_params params = llama_context_default_params();
+    b->threads = (int32_t)option(argc, argv, "threads", 2);
+    params.n_ctx = (uint32_t)option(argc, argv, "ctx", 4096);
+    params.n_threads = params.n_threads_batch = b->threads;
+    params.n_seq_max = (uint32_t)option(argc, argv, "slots", 1);
+    params.kv_unified = true; // one cache for all sequences, as on our side
+    params.swa_full = false;  // sliding-window layers keep their window, as in llama.cpp's tools
+    if (!engine_start(&b->engine, params)) {
+        return false;
+    }
+    b->load_s = seconds() - start;
+    b->sampler = llama_sampler_chain_init(llama_sampler_chain_default_params());
+    llama_sampler_chain_add(b->sampler, llama_sampler_init_greedy());
+    b->text = tokenize(b->engine.vocab, text, strlen(text), true, false, &b->n_text);
+    if (b->text != NULL && b->n_text == 0) {
+        fprintf(stderr, "mullama-oracle: the text has no tokens\n");
+        return false;
+    }
+    return b->text != NULL;
+}
+
+// Forgets all positions; the cache's memory stays as it is.
+static void clear(struct bench *b) { llama_memory_clear(llama_get_memory(b->engine.ctx), false); }
+
+// Decodes tokens and samples after the last one. Returns LLAMA_TOKEN_NULL after a message.
+static llama_token feed(struct bench *b, llama_token *tokens, int32_t n) {
+    int32_t n_batch = (int32_t)llama_n_batch(b->engine.ctx);
+    for (int32_t at = 0; at < n; at += n_batch) {
+        int32_t count = n - at < n_batch ? n - at : n_batch;
+        int32_t status = llama_decode(b->engine.ctx, llama_batch_get_one(tokens + at, count));
+        if (status != 0) {
+            fprintf(stderr, "mullama-oracle: llama_decode returned %d for %d tokens\n", status, n);
+            return LLAMA_TOKEN_NULL;
+        }
+    }
+    return llama_sampler_sample(b->sampler, b->engine.ctx, -1);
+}
+
+// Fills tokens with the same numbers as the Go side, pseudoTokens: any repetition of one seed gives
+// the same prompt, no two repetitions share a prefix that a cache could keep.
+static void pseudo_tokens(llama_token *tokens, int32_t n, int32_t n_vocab, uint64_t seed) {
+    uint64_t state = seed;
+    for (int32_t i = 0; i < n; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        tokens[i] = (llama_token)((state >> 33) % (uint64_t)n_vocab);
+    }
+}
+
+// FNV-1a over the tokens' little-endian bytes: equal sums mean equal text on both sides.
+static uint64_t sum_token(uint64_t sum, llama_token token) {
+    for (int shift = 0; shift < 32; shift += 8) {
+        sum = (sum ^ ((uint32_t)token >> shift & 0xff)) * 1099511628211u;
+    }
+    return sum;
+}
+
+// Time to the first token of a prompt of n pseudo-random tokens; negative after a message.
+static double time_prompt(struct bench *b, llama_token *tokens, int32_t n, int rep) {
+    pseudo_tokens(tokens, n, llama_vocab_n_tokens(b->engine.vocab), 1 + (uint64_t)rep);
+    clear(b);
+    double start = seconds();
+    if (feed(b, tokens, n) == LLAMA_TOKEN_NULL) {
+        return -1;
+    }
+    return seconds() - start;
+}
+
+struct generation {
+    double seconds; // from the first token to the last
+    int32_t n;      // tokens after the first
+    uint64_t sum;   // over all of them
+};
+
+// Continues the text for want tokens after the first, or until the model ends it.
+static bool generate(struct bench *b, int32_t want, struct generation *out) {
+    clear(b);
+    llama_token token = feed(b, b->text, b->n_text);
+    *out = (struct generation){.sum = sum_token(14695981039346656037u, token)};
+    double start = seconds();
+    while (token != LLAMA_TOKEN_NULL && out->n < want &&
+           !llama_vocab_is_eog(b->engine.vocab, token)) {
+        token = feed(b, &token, 1);
+        out->sum = sum_token(out->sum, token);
+        out->n++;
+    }
+    out->seconds = seconds() - start;
+    return token != LLAMA_TOKEN_NULL;
+}
+
+static void print_header(const struct bench *b) {
+    printf("{\"program\":\"mullama-oracle\",\"engine\":\"llama.cpp %s\",\"threads\":%d,"
+           "\"context\":%u,\"load_s\":%.6f}\n",
+           llama_version(), b->threads, llama_n_ctx(b->engine.ctx), b->load_s);
+}
+
+static bool throughput(struct bench *b, int argc, char **argv) {
+    int32_t n_prompt = (int32_t)option(argc, argv, "prompt", 512);
+    int32_t n_generate = (int32_t)option(argc, argv, "generate", 128);
+    int reps = (int)option(argc, argv, "reps", 3);
+    if (n_prompt < 1 || n_generate < 1) {
+        fprintf(stderr, "mullama-oracle: prompt and generate must be at least 1\n");
+        return false;
+    }
+    llama_token *tokens = must_alloc((size_t)n_prompt, sizeof(*tokens));
+    bool ok = true;
+    print_header(b);
+    for (int rep = 0; ok && rep <= reps; rep++) { // repetition 0 warms up and is not printed
+        struct generation g;
+        double prompt_s = time_prompt(b, tokens, n_prompt, rep);
+        ok = prompt_s >= 0 && generate(b, n_generate, &g);
+        if (ok && rep > 0) {
+            printf("{\"rep\":%d,\"prompt_tokens\":%d,\"prompt_s\":%.9f,\"text_tokens\":%d,"
+                   "\"generated\":%d,\"generate_s\":%.9f,\"sum\":\"%016llx\"}\n",
+                   rep, n_prompt, prompt_s, b->n_text, g.n, g.seconds, (unsigned long long)g.sum);
+            fflush(stdout);
+        }
+    }
+    free(tokens);
+    return ok;
+}
+
+// Prints the first token. The caller times the way from starting the process to the first byte.
+static bool cold(struct bench *b, int argc, char **argv) {
+    (void)argc;
+    (void)argv;
+    char piece[256];
+    llama_token token = feed(b, b->text, b->n_text);
+    if (token == LLAMA_TOKEN_NULL) {
+        return false;
+    }
+    int32_t size = llama_token_to_piece(b->engine.vocab, token, piece, sizeof(piece), 0, true);
+    if (size > 0) {
+        fwrite(piece, 1, (size_t)size, stdout);
+    }
+    putchar('\n');
+    return fflush(stdout) == 0;
+}
+
+// Prints the memory lines of /proc/self/status, in kB, after a short generation.
+static bool rss(struct bench *b, int argc, char **argv) {
+    struct generation g;
+    if (!generate(b, (int32_t)option(argc, argv, "generate", 32), &g)) {
+        return false;
+    }
+    FILE *status = fopen("/proc/self/status", "r");
+    if (status == NULL) {
+        perror("/proc/self/status");
+        return false;
+    }
+    long now = 0, peak = 0, anonymous = 0, file = 0;
+    char line[256];
+    while (fgets(line, sizeof(line), status) != NULL) {
+        sscanf(line, "VmRSS: %ld", &now);
+        sscanf(line, "VmHWM: %ld", &peak);
+        sscanf(line, "RssAnon: %ld", &anonymous);
+        sscanf(line, "RssFile: %ld", &file);
+    }
+    fclose(status);
+    printf("{\"rss_kb\":%ld,\"peak_kb\":%ld,\"anonymous_kb\":%ld,\"file_kb\":%ld}\n", now, peak,
+           anonymous, file);
+    return true;
+}
+
+static const struct mode {
+    const char *name;
+    bool (*run)(struct bench *b, int argc, char **argv);
+} modes[] = {{"throughput", throughput}, {"cold", cold}, {"rss", rss}};
+
+int cmd_bench(int argc, char **argv) {
+    for (size_t i = 0; argc >= 4 && i < sizeof(modes) / sizeof(modes[0]); i++) {
+        if (strcmp(argv[1], modes[i].name) == 0) {
+            struct bench b;
+            bool ok = bench_open(&b, argc - 1, argv + 1) && modes[i].run(&b, argc, argv);
+            bench_close(&b);
+            return ok ? 0 : 1;
+        }
+    }
+    fprintf(stderr, "usage: mullama-oracle bench throughput|cold|rss MODEL TEXT [name=number …]\n");
+    return 2;
+}

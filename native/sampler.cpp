@@ -1,0 +1,292 @@
+// Samplers: llama.cpp's chain behind one struct, with a short way for greedy decoding.
+#include "facade.h"
+
+#include "llama-grammar.h"
+
+#include <cmath>
+
+struct mn_sampler {
+    common_sampler_ptr chain; // null: greedy with nothing that changes the logits
+    int32_t n_vocab = 0;
+    uint32_t seed = 0;
+};
+
+namespace mn {
+
+namespace {
+
+// llama.cpp prints the reason of a grammar that does not parse to stderr; the same parser, called
+// rule by rule, throws it instead.
+void check_grammar(const llama_vocab *vocab, const std::string &text) {
+    llama_grammar_parser parser(vocab);
+    try {
+        size_t start = text.find_first_not_of(" \t\r\n");
+        const char *pos = text.c_str() + (start == std::string::npos ? text.size() : start);
+        while (*pos == '#') { // comments before the first rule
+            pos += strcspn(pos, "\n");
+            pos += strspn(pos, " \t\r\n");
+        }
+        while (*pos) {
+            pos = parser.parse_rule(pos);
+        }
+    } catch (const std::exception &e) {
+        throw failure(MN_ERR_GRAMMAR, std::string("the grammar does not parse: ") + e.what());
+    }
+    if (parser.symbol_ids.find("root") == parser.symbol_ids.end()) {
+        throw failure(MN_ERR_GRAMMAR, "the grammar has no rule named root");
+    }
+    for (const auto &symbol : parser.symbol_ids) {
+        if (symbol.second >= parser.rules.size() || parser.rules[symbol.second].empty()) {
+            throw failure(MN_ERR_GRAMMAR, "the grammar uses the rule \"" + symbol.first +
+                                              "\" but does not define it");
+        }
+    }
+}
+
+void check_finite(const char *what, float value) {
+    if (!std::isfinite(value)) {
+        throw failure(MN_ERR_INVALID, std::string(what) + " is not a finite number");
+    }
+}
+
+void set_order(const mn_sampler_params &p, common_params_sampling &s) {
+    if (!p.order) {
+        if (p.adaptive_target >= 0) {
+            s.samplers.push_back(COMMON_SAMPLER_TYPE_ADAPTIVE_P);
+        }
+        return;
+    }
+    s.samplers.clear();
+    for (int32_t i = 0; i < p.n_order; i++) {
+        auto found = common_sampler_types_from_names({p.order[i]});
+        if (found.size() != 1) {
+            throw failure(MN_ERR_INVALID,
+                          "sampler \"" + std::string(p.order[i]) +
+                              "\" is unknown; use penalties, dry, top_n_sigma, top_k, typ_p, "
+                              "top_p, min_p, xtc, temperature, adaptive_p or infill");
+        }
+        s.samplers.push_back(found[0]);
+    }
+}
+
+void set_biases(const mn_sampler_params &p, const llama_vocab *vocab, common_params_sampling &s) {
+    int32_t n_vocab = llama_vocab_n_tokens(vocab);
+    for (int32_t i = 0; i < p.n_bias; i++) {
+        if (p.bias_tokens[i] < 0 || p.bias_tokens[i] >= n_vocab) {
+            throw failure(MN_ERR_INVALID, "logit bias for token " +
+                                              std::to_string(p.bias_tokens[i]) +
+                                              ", but the vocabulary ends at " +
+                                              std::to_string(n_vocab - 1));
+        }
+        if (std::isnan(p.bias_values[i]) || p.bias_values[i] == INFINITY) {
+            throw failure(MN_ERR_INVALID, "logit bias for token " +
+                                              std::to_string(p.bias_tokens[i]) +
+                                              " is neither finite nor -infinity");
+        }
+        s.logit_bias.push_back({p.bias_tokens[i], p.bias_values[i]});
+    }
+    for (llama_token t = 0; p.ignore_eos && t < n_vocab; t++) {
+        if (llama_vocab_is_eog(vocab, t)) {
+            s.logit_bias.push_back({t, -INFINITY});
+        }
+    }
+}
+
+void set_dry(const mn_sampler_params &p, common_params_sampling &s) {
+    s.dry_multiplier = p.dry_multiplier;
+    s.dry_base = p.dry_base;
+    s.dry_allowed_length = p.dry_allowed_length;
+    s.dry_penalty_last_n = p.dry_penalty_last_n;
+    if (p.dry_breakers) {
+        s.dry_sequence_breakers.assign(p.dry_breakers, p.dry_breakers + p.n_dry_breakers);
+    }
+}
+
+common_params_sampling to_common(const mn_sampler_params &p, const mn_model *model) {
+    common_params_sampling s;
+    s.seed = p.seed;
+    s.temp = p.temperature;
+    s.top_k = p.top_k;
+    s.top_p = p.top_p;
+    s.min_p = p.min_p;
+    s.typ_p = p.typical_p;
+    s.top_n_sigma = p.top_n_sigma;
+    s.xtc_probability = p.xtc_probability;
+    s.xtc_threshold = p.xtc_threshold;
+    s.dynatemp_range = p.dynatemp_range;
+    s.dynatemp_exponent = p.dynatemp_exponent;
+    int32_t context = llama_model_n_ctx_train(model->model);
+    s.penalty_last_n = p.repeat_last_n < 0 ? context : p.repeat_last_n;
+    s.penalty_repeat = p.repeat_penalty;
+    s.penalty_freq = p.frequency_penalty;
+    s.penalty_present = p.presence_penalty;
+    s.mirostat = p.mirostat;
+    s.mirostat_tau = p.mirostat_tau;
+    s.mirostat_eta = p.mirostat_eta;
+    s.adaptive_target = p.adaptive_target;
+    s.adaptive_decay = p.adaptive_decay;
+    s.min_keep = p.min_keep;
+    s.n_prev = std::max(s.penalty_last_n, s.n_prev);
+    s.no_perf = true;
+    set_dry(p, s);
+    if (s.dry_penalty_last_n < 0) {
+        s.dry_penalty_last_n = context;
+    }
+    set_order(p, s);
+    set_biases(p, model->vocab, s);
+    if (p.grammar_len > 0) {
+        std::string grammar(p.grammar, p.grammar_len);
+        check_grammar(model->vocab, grammar);
+        s.grammar = common_grammar(COMMON_GRAMMAR_TYPE_USER, grammar);
+    }
+    return s;
+}
+
+// Greedy choice needs neither a candidate list nor a sort when nothing before it can change which
+// logit is the largest.
+bool is_plain_greedy(const mn_sampler_params &p, const common_params_sampling &s,
+                     const llama_vocab *vocab) {
+    int32_t n_suppressed = 0;
+    llama_vocab_get_suppress_tokens(vocab, &n_suppressed);
+    bool penalties = s.penalty_last_n != 0 && (s.penalty_repeat != 1.0f || s.penalty_freq != 0.0f ||
+                                               s.penalty_present != 0.0f);
+    bool dry = s.dry_multiplier != 0.0f && s.dry_base >= 1.0f && s.dry_penalty_last_n != 0;
+    return p.temperature <= 0.0f && s.mirostat == 0 && p.adaptive_target < 0 && !p.order &&
+           s.grammar.empty() && s.logit_bias.empty() && n_suppressed == 0 && !penalties && !dry;
+}
+
+void check_params(const mn_sampler_params &p) {
+    check_finite("temperature", p.temperature);
+    check_finite("top_p", p.top_p);
+    check_finite("min_p", p.min_p);
+    check_finite("typical_p", p.typical_p);
+    check_finite("top_n_sigma", p.top_n_sigma);
+    check_finite("xtc_probability", p.xtc_probability);
+    check_finite("xtc_threshold", p.xtc_threshold);
+    check_finite("dynatemp_range", p.dynatemp_range);
+    check_finite("dynatemp_exponent", p.dynatemp_exponent);
+    check_finite("dry_multiplier", p.dry_multiplier);
+    check_finite("dry_base", p.dry_base);
+    check_finite("mirostat_tau", p.mirostat_tau);
+    check_finite("mirostat_eta", p.mirostat_eta);
+    if (p.mirostat < 0 || p.mirostat > 2) {
+        throw failure(MN_ERR_INVALID, "mirostat must be 0, 1 or 2");
+    }
+    if (p.min_keep < 0) {
+        throw failure(MN_ERR_INVALID, "min_keep must not be negative");
+    }
+    if (p.dry_allowed_length < 0) {
+        throw failure(MN_ERR_INVALID, "dry_allowed_length must not be negative");
+    }
+}
+
+// The index of the first largest value, as llama.cpp's greedy sampler picks; -1 if all are NaN.
+// The blocks keep the running maxima in vector registers.
+int32_t argmax(const float *x, int32_t n) {
+    constexpr int32_t lanes = 32;
+    float best[lanes];
+    std::fill_n(best, lanes, -INFINITY);
+    int32_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        for (int32_t k = 0; k < lanes; k++) {
+            best[k] = x[i + k] > best[k] ? x[i + k] : best[k];
+        }
+    }
+    float max = *std::max_element(best, best + lanes);
+    for (; i < n; i++) {
+        max = x[i] > max ? x[i] : max;
+    }
+    const float *found = std::find(x, x + n, max);
+    return found == x + n ? -1 : (int32_t)(found - x);
+}
+
+} // namespace
+
+mn_sampler_params sampler_default_params() {
+    common_params_sampling d;
+    mn_sampler_params p = {};
+    p.seed = d.seed;
+    p.temperature = d.temp;
+    p.top_k = d.top_k;
+    p.top_p = d.top_p;
+    p.min_p = d.min_p;
+    p.typical_p = d.typ_p;
+    p.top_n_sigma = d.top_n_sigma;
+    p.xtc_probability = d.xtc_probability;
+    p.xtc_threshold = d.xtc_threshold;
+    p.dynatemp_range = d.dynatemp_range;
+    p.dynatemp_exponent = d.dynatemp_exponent;
+    p.repeat_last_n = d.penalty_last_n;
+    p.repeat_penalty = d.penalty_repeat;
+    p.frequency_penalty = d.penalty_freq;
+    p.presence_penalty = d.penalty_present;
+    p.dry_multiplier = d.dry_multiplier;
+    p.dry_base = d.dry_base;
+    p.dry_allowed_length = d.dry_allowed_length;
+    p.dry_penalty_last_n = d.dry_penalty_last_n;
+    p.mirostat_tau = d.mirostat_tau;
+    p.mirostat_eta = d.mirostat_eta;
+    p.adaptive_target = d.adaptive_target;
+    p.adaptive_decay = d.adaptive_decay;
+    return p;
+}
+
+mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn_sampler **out,
+                      mn_error *err) {
+    return guard(err, [&] {
+        check_params(*params);
+        common_params_sampling s = to_common(*params, model);
+        auto sampler = std::make_unique<mn_sampler>();
+        sampler->n_vocab = llama_vocab_n_tokens(model->vocab);
+        sampler->seed = s.seed;
+        if (!is_plain_greedy(*params, s, model->vocab)) {
+            log_capture log;
+            try {
+                sampler->chain.reset(common_sampler_init(model->model, s));
+            } catch (const std::exception &e) {
+                throw failure(s.grammar.empty() ? MN_ERR_INVALID : MN_ERR_GRAMMAR,
+                              log.reason(e.what()));
+            }
+            sampler->seed = common_sampler_get_seed(sampler->chain.get());
+        }
+        *out = sampler.release();
+    });
+}
+
+void sampler_free(mn_sampler *sampler) { delete sampler; }
+
+void sampler_prime(mn_sampler *sampler, const int32_t *tokens, int32_t n) {
+    if (!sampler->chain) {
+        return;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        if (tokens[i] >= 0 && tokens[i] < sampler->n_vocab) {
+            common_sampler_accept(sampler->chain.get(), tokens[i], false);
+        }
+    }
+}
+
+uint32_t sampler_seed(const mn_sampler *sampler) { return sampler->seed; }
+
+mn_status sampler_describe(const mn_sampler *sampler, mn_buf *out, mn_error *err) {
+    return guard(err, [&] {
+        *out = to_buf(sampler->chain ? common_sampler_print(sampler->chain.get())
+                                     : std::string("logits -> greedy"));
+    });
+}
+
+int32_t sample(mn_sampler *sampler, llama_context *ctx, int32_t row) {
+    int32_t token;
+    if (sampler->chain) {
+        token = common_sampler_sample(sampler->chain.get(), ctx, row);
+        common_sampler_accept(sampler->chain.get(), token, true);
+    } else {
+        token = argmax(llama_get_logits_ith(ctx, row), sampler->n_vocab);
+    }
+    if (token < 0 || token >= sampler->n_vocab) {
+        throw failure(MN_ERR_INTERNAL, "the model produced logits that are not numbers");
+    }
+    return token;
+}
+
+} // namespace mn
