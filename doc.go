@@ -1,7 +1,7 @@
 // Package mullama runs language models in this process, on llama.cpp.
 //
-// [Open] gives a [Runtime]; [Runtime.Load] loads a GGUF file as a [Model]; [Model.Generate] continues
-// a text and [Model.Chat] answers a conversation, each as a [Stream] of text:
+// [Open] gives a [Runtime]; [Runtime.Load] loads a GGUF file as a [Model]; [Model.Generate]
+// continues a text and [Model.Chat] answers a conversation, each as a [Stream] of text:
 //
 //	runtime, err := mullama.Open(mullama.Options{})
 //	model, err := runtime.Load(ctx, "model.gguf", nil)
@@ -10,12 +10,13 @@
 //		fmt.Print(chunk.Text)
 //	}
 //
-// A Model serves many calls at once: they share every step of the model, so that four at a time take
-// far less than four times as long. Each call has its own sampling, stop strings, limits and seed.
+// A Model serves many calls at once: they share every step of the model, so that four at a time
+// take far less than four times as long. Each call has its own sampling, stop strings, limits and
+// seed.
 //
-// All types may be used from any goroutine, except that one goroutine at a time reads a Stream. Every
-// call that can take long takes a [context.Context] and ends soon after it. Errors are an [*Error] of
-// one of the kinds listed under Variables.
+// All types may be used from any goroutine, except that one goroutine at a time reads a Stream.
+// Every call that can take long takes a [context.Context] and ends soon after it. Errors are an
+// [*Error] of one of the kinds listed under Variables.
 //
 // The engine itself is a native library; when it is missing, Open says how to build it.
 package mullama

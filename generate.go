@@ -69,6 +69,10 @@ func (m *Model) submit(
 		return nil, err
 	}
 	defer m.calls.Done()
+	if m.shared.engine == nil {
+		return nil, &Error{Kind: ErrUnsupported, Op: op,
+			Err: errors.New("the model was loaded with its vocabulary only")}
+	}
 	request, err := m.request(op, prompt, opts, stops)
 	if err != nil {
 		return nil, wrap(op, err)

@@ -12,22 +12,23 @@ import (
 // Info is what a GGUF file says of the model in it. Numbers are 0 and texts are empty when the file
 // does not say.
 type Info struct {
-	Path            string         `json:"path"`
-	Name            string         `json:"name"`
-	Architecture    string         `json:"architecture"`
-	Quantization    string         `json:"quantization"`
-	Parameters      int64          `json:"parameters"`
-	SizeBytes       int64          `json:"size_bytes"`
-	ContextLength   int            `json:"context_length"`
-	EmbeddingLength int            `json:"embedding_length"`
-	Layers          int            `json:"layers"`
-	Heads           int            `json:"heads"`
-	KVHeads         int            `json:"kv_heads"`
-	Vocab           int            `json:"vocab"`
-	Template        string         `json:"template,omitempty"`
-	License         string         `json:"license,omitempty"`
-	Capabilities    []string       `json:"capabilities"`
-	Metadata        map[string]any `json:"metadata,omitempty"` // long arrays are given as their length
+	Path            string   `json:"path"`
+	Name            string   `json:"name"`
+	Architecture    string   `json:"architecture"`
+	Quantization    string   `json:"quantization"`
+	Parameters      int64    `json:"parameters"`
+	SizeBytes       int64    `json:"size_bytes"`
+	ContextLength   int      `json:"context_length"`
+	EmbeddingLength int      `json:"embedding_length"`
+	Layers          int      `json:"layers"`
+	Heads           int      `json:"heads"`
+	KVHeads         int      `json:"kv_heads"`
+	Vocab           int      `json:"vocab"`
+	Template        string   `json:"template,omitempty"`
+	License         string   `json:"license,omitempty"`
+	Capabilities    []string `json:"capabilities"`
+	// Metadata has the file's keys; a long array is given as its length.
+	Metadata map[string]any `json:"metadata,omitempty"`
 
 	headLength uint64
 }
@@ -201,8 +202,8 @@ func isEmbedder(f *gguf.File) bool {
 // hasFillInMiddle looks for the tokens around prefix, suffix and middle: named by a key, or by the
 // texts that the known families give them.
 func hasFillInMiddle(f *gguf.File) bool {
-	for _, key := range []string{"tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id"} {
-		if _, ok := f.Value(key); ok {
+	for _, key := range []string{"fim_mid_token_id", "middle_token_id"} {
+		if _, ok := f.Value("tokenizer.ggml." + key); ok {
 			return true
 		}
 	}

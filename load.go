@@ -23,7 +23,8 @@ const DefaultSlots = 4
 
 // LoadOptions say how a model is loaded. The zero value is ready to use.
 type LoadOptions struct {
-	// ContextSize is the most tokens of one call, prompt and answer together. 0: DefaultContextSize.
+	// ContextSize is the most tokens of one call, prompt and answer together. 0:
+	// DefaultContextSize.
 	ContextSize int
 	// Slots is how many calls are computed at once; more wait. 0: DefaultSlots.
 	Slots int
@@ -45,12 +46,17 @@ type LoadOptions struct {
 	// and keep in RAM), "mmap+mlock", "direct" (past the page cache).
 	LoadMode     string
 	CheckTensors bool // look for invalid numbers in the weights
+	VocabOnly    bool // only the vocabulary: the model tokenizes and renders chats, no more
 
-	KVTypeK, KVTypeV string // "f16" (or ""), "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"
-	FlashAttention   string // "auto" (or ""), "on", "off"
+	// KVTypeK and KVTypeV are the types of the KV cache: "f16" (or ""), "bf16", "f32", "q8_0",
+	// "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl".
+	KVTypeK, KVTypeV string
 
-	RoPEFreqBase, RoPEFreqScale float32  // 0: the model's
-	Overrides                   []string // metadata, "key=type:value" with type int, float, bool, str
+	FlashAttention string // "auto" (or ""), "on", "off"
+
+	RoPEFreqBase, RoPEFreqScale float32 // 0: the model's
+	// Overrides replace metadata: "key=type:value" with type int, float, bool or str.
+	Overrides []string
 
 	// Progress is told the loaded fraction, from 0 to 1.
 	Progress func(fraction float32) `json:"-"`
@@ -130,6 +136,7 @@ func (o *LoadOptions) modelParams(op string, lib *llama.Library) (p llama.ModelP
 	p.Devices = o.Devices
 	p.TensorBuffers = o.TensorBuffers
 	p.CheckTensors = o.CheckTensors
+	p.VocabOnly = o.VocabOnly
 	p.Overrides = o.Overrides
 	p.Progress = o.Progress
 	return p, nil
@@ -140,7 +147,8 @@ func (o *LoadOptions) contextParams(
 	op string, lib *llama.Library, trained int,
 ) (p llama.ContextParams, err error) {
 	p = lib.DefaultContextParams()
-	if p.FlashAttention, err = choice(op, "flash attention", o.FlashAttention, flashModes); err != nil {
+	p.FlashAttention, err = choice(op, "flash attention", o.FlashAttention, flashModes)
+	if err != nil {
 		return p, err
 	}
 	p.Ctx = o.contextSize(trained)
@@ -254,8 +262,10 @@ func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkMemory(info, mparams, cparams); err != nil {
-		return nil, err
+	if !o.VocabOnly {
+		if err := r.checkMemory(info, mparams, cparams); err != nil {
+			return nil, err
+		}
 	}
 	key, err := o.weightsKey(info.Path)
 	if err != nil {
@@ -283,6 +293,11 @@ func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded
 func (r *Runtime) start(
 	weights *llama.Model, info *Info, o *LoadOptions, p llama.ContextParams,
 ) (*loaded, error) {
+	info.setInsert(weights.Info().FIMMiddle >= 0)
+	l := &loaded{lib: r.lib, weights: weights, info: info}
+	if o.VocabOnly {
+		return l, nil
+	}
 	if !weights.Info().HasDecoder {
 		return nil, &Error{Kind: ErrUnsupported, Op: "load " + info.Path,
 			Err: errors.New("this model does not generate text")}
@@ -291,8 +306,7 @@ func (r *Runtime) start(
 	if err != nil {
 		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
 	}
-	info.setInsert(weights.Info().FIMMiddle >= 0)
-	l := &loaded{lib: r.lib, weights: weights, context: c, info: info}
+	l.context = c
 	l.size = o.contextSize(info.ContextLength)
 	if n := info.ContextLength; n > 0 && l.size > n {
 		l.warn = append(l.warn, fmt.Sprintf("the context of %d tokens is longer than the %d that "+
@@ -303,7 +317,9 @@ func (r *Runtime) start(
 }
 
 func (l *loaded) close() {
-	l.engine.Close()
-	l.context.Close()
+	if l.engine != nil {
+		l.engine.Close()
+		l.context.Close()
+	}
 	l.free()
 }

@@ -21,14 +21,14 @@ func (r *Runtime) checkMemory(info *Info, mp llama.ModelParams, cp llama.Context
 	if uint64(cp.Ctx)*info.cacheBytesPerToken() < free.Available/4 {
 		return nil
 	}
-	plan, err := r.lib.MemoryPlan(info.Path, mp, cp)
-	if err != nil {
-		return nil //nolint:nilerr // the load itself will say why
-	}
-	host := plan[len(plan)-1]
-	need := host.Cache + host.Compute
-	if mp.LoadMode != llama.LoadAuto && mp.LoadMode != llama.LoadMmap {
-		need += host.Weights // mapped weights can be dropped again, these cannot
+	// The dry run itself keeps a record of every cell.
+	const recordBytes = 64
+	need := uint64(cp.Ctx) * recordBytes
+	if need < free.Available/4 {
+		need, err = r.hostMemory(info.Path, mp, cp)
+		if err != nil {
+			return nil //nolint:nilerr // the load itself will say why
+		}
 	}
 	if need <= free.Available {
 		return nil
@@ -40,6 +40,22 @@ func (r *Runtime) checkMemory(info *Info, mp llama.ModelParams, cp llama.Context
 		Err: fmt.Errorf("a context of %d tokens takes %s of memory and %s are free",
 			cp.Ctx, gigabytes(need), gigabytes(free.Available)),
 	}
+}
+
+// hostMemory is what a load would take of this machine's memory, by llama.cpp's dry run.
+func (r *Runtime) hostMemory(
+	path string, mp llama.ModelParams, cp llama.ContextParams,
+) (uint64, error) {
+	plan, err := r.lib.MemoryPlan(path, mp, cp)
+	if err != nil {
+		return 0, err
+	}
+	host := plan[len(plan)-1]
+	need := host.Cache + host.Compute
+	if mp.LoadMode != llama.LoadAuto && mp.LoadMode != llama.LoadMmap {
+		need += host.Weights // mapped weights can be dropped again, these cannot
+	}
+	return need, nil
 }
 
 func gigabytes(n uint64) string { return fmt.Sprintf("%.1f GB", float64(n)/1e9) }

@@ -33,11 +33,16 @@ func newModel(shared *loaded, free func()) *Model {
 // Info returns what the model's file says of it.
 func (m *Model) Info() *Info { return m.shared.info }
 
-// ContextSize is the most tokens of one call, prompt and answer together.
+// ContextSize is the most tokens of one call, prompt and answer together; 0 for a vocabulary alone.
 func (m *Model) ContextSize() int { return m.shared.size }
 
 // Slots is how many calls are computed at once.
-func (m *Model) Slots() int { return m.shared.engine.Stats().Slots }
+func (m *Model) Slots() int {
+	if m.shared.engine == nil {
+		return 0
+	}
+	return m.shared.engine.Stats().Slots
+}
 
 // Warnings are what should be known about this load, each a sentence.
 func (m *Model) Warnings() []string { return m.shared.warn }

@@ -20,9 +20,9 @@ type entry[T any] struct {
 	err   error
 }
 
-// get returns the value of key, from load if nobody has it, and a function that gives it back, to be
-// called once. The last to give it back passes it to free. When the load fails because the context
-// of the one who started it ended, those who waited try again.
+// get returns the value of key, from load if nobody has it, and a function that gives it back, to
+// be called once. The last to give it back passes it to free. When the load fails because the
+// context of the one who started it ended, those who waited try again.
 func (p *pool[T]) get(
 	ctx context.Context, key string, load func(context.Context) (T, error), free func(T),
 ) (T, func(), error) {

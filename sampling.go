@@ -109,8 +109,8 @@ func (s Sampling) Validate() error {
 		{"top_n_sigma", float64(n.TopNSigma), -1, 1e6},
 		{"xtc_probability", float64(n.XTCProbability), 0, 1},
 		{"xtc_threshold", float64(n.XTCThreshold), 0, 1},
-		{"dynamic_temperature_range", float64(n.DynamicTemperatureRange), 0, 1e6},
-		{"dynamic_temperature_exponent", float64(n.DynamicTemperatureExponent), 0, 1e6},
+		{"dynatemp_range", float64(n.DynamicTemperatureRange), 0, 1e6},
+		{"dynatemp_exponent", float64(n.DynamicTemperatureExponent), 0, 1e6},
 		{"repeat_last_n", float64(n.RepeatLastN), -1, math.MaxInt32},
 		{"repeat_penalty", float64(n.RepeatPenalty), 1e-3, 1e3},
 		{"frequency_penalty", float64(n.FrequencyPenalty), -1e3, 1e3},
@@ -159,7 +159,7 @@ func (s Sampling) toEngine(grammar string) (llama.SamplerParams, error) {
 	}
 	if grammar != "" && s.IgnoreEOS {
 		return llama.SamplerParams{}, &Error{Kind: ErrInvalidOption, Op: "sampling",
-			Err: errors.New("a grammar ends the text, so it cannot be combined with ignoring the end")}
+			Err: errors.New("a grammar ends the text, so the end cannot be ignored")}
 	}
 	s = s.withNeutral()
 	seed := uint32(llama.RandomSeed)

@@ -77,8 +77,8 @@ type Result struct {
 }
 
 // Stream is a text that is being generated. Read it to its end or close it: until then it holds a
-// slot. A slow reader delays nobody. Read with one of All, Each, Channel, Collect and Next, from one
-// goroutine at a time.
+// slot. A slow reader delays nobody. Read with one of All, Each, Channel, Collect and Next, from
+// one goroutine at a time.
 type Stream struct {
 	*streamState
 }
@@ -144,8 +144,8 @@ func (s *streamState) close() {
 	s.end()
 }
 
-// Close cancels the call if it still runs; the slot is free within a step. It returns nil and may be
-// called more than once, from any goroutine. What was generated can still be read.
+// Close cancels the call if it still runs; the slot is free within a step. It returns nil and may
+// be called more than once, from any goroutine. What was generated can still be read.
 func (s *Stream) Close() error {
 	s.streamState.close()
 	return nil
@@ -157,7 +157,7 @@ func (s *Stream) All() iter.Seq2[Chunk, error] {
 		defer s.Close()
 		for {
 			chunk, err := s.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return
 			}
 			if !yield(chunk, err) || err != nil {
@@ -180,8 +180,8 @@ func (s *Stream) Each(fn func(Chunk) error) error {
 	return nil
 }
 
-// Channel returns the chunks as a channel, closed after the last; then [Stream.Err] says whether the
-// text is whole. When ctx ends, the call is cancelled and the channel is closed.
+// Channel returns the chunks as a channel, closed after the last; then [Stream.Err] says whether
+// the text is whole. When ctx ends, the call is cancelled and the channel is closed.
 func (s *Stream) Channel(ctx context.Context) <-chan Chunk {
 	chunks := make(chan Chunk)
 	go func() { // owns the sending side; ends with the text or with ctx
@@ -203,7 +203,7 @@ func (s *Stream) Channel(ctx context.Context) <-chan Chunk {
 
 // Err returns the error that ended the stream, or nil while it runs and after it ended well.
 func (s *Stream) Err() error {
-	if err := s.ended(); err != io.EOF {
+	if err := s.ended(); !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil

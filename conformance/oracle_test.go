@@ -95,15 +95,7 @@ func (o oracle) accepts(t *testing.T, model, text string) bool {
 // detokenize returns llama_detokenize's bytes of each list of ids.
 func (o oracle) detokenize(t *testing.T, model string, ids [][]int32, special bool) []string {
 	t.Helper()
-	var text strings.Builder
-	for _, list := range ids {
-		text.WriteString(strings.Trim(fmt.Sprint(list), "[]") + "\n")
-	}
-	path := filepath.Join(t.TempDir(), "ids")
-	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	lines := o.run(t, "detokenize", model, path, fmt.Sprintf("special=%d", number(special)))
+	lines := o.run(t, "detokenize", model, writeIDs(t, ids), fmt.Sprintf("special=%d", number(special)))
 	if len(lines) != len(ids) {
 		t.Fatalf("the oracle printed %d lines for %d lists of ids", len(lines), len(ids))
 	}
@@ -128,6 +120,20 @@ func writeRecords(t *testing.T, texts []string) string {
 	}
 	path := filepath.Join(t.TempDir(), "records")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// writeIDs writes lists of ids, a line each, and returns the file's path.
+func writeIDs(t *testing.T, ids [][]int32) string {
+	t.Helper()
+	var text strings.Builder
+	for _, list := range ids {
+		text.WriteString(strings.Trim(fmt.Sprint(list), "[]") + "\n")
+	}
+	path := filepath.Join(t.TempDir(), "ids")
+	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

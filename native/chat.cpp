@@ -172,8 +172,8 @@ common_chat_templates_inputs to_inputs(const common_json &request) {
         in.tools = common_chat_tools_parse_oaicompat(request.at("tools"));
     }
     if (request.contains("tool_choice")) {
-        in.tool_choice = common_chat_tool_choice_parse_oaicompat(
-            request.at("tool_choice").get<std::string>());
+        in.tool_choice =
+            common_chat_tool_choice_parse_oaicompat(request.at("tool_choice").get<std::string>());
     }
     in.parallel_tool_calls = request.value("parallel_tool_calls", false);
     in.add_generation_prompt = request.value("add_generation_prompt", true);

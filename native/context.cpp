@@ -40,9 +40,9 @@ ggml_type parse_type(const char *name, const char *what) {
     if (!name || !*name) {
         return GGML_TYPE_F16;
     }
-    for (ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0,
-                           GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_IQ4_NL, GGML_TYPE_Q5_0,
-                           GGML_TYPE_Q5_1}) {
+    for (ggml_type type :
+         {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0,
+          GGML_TYPE_Q4_1, GGML_TYPE_IQ4_NL, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1}) {
         if (strcmp(name, ggml_type_name(type)) == 0) {
             return type;
         }
@@ -259,15 +259,14 @@ static void decode(mn_context *c, const mn_step_plan &plan) {
     }
     switch (rc) {
     case 1:
-        throw failure(MN_ERR_FULL, "the KV cache has no room for " +
-                                       std::to_string(plan.n_tokens) + " more tokens");
+        throw failure(MN_ERR_FULL, "the KV cache has no room for " + std::to_string(plan.n_tokens) +
+                                       " more tokens");
     case 2:
         throw failure(MN_ERR_CANCELLED, "the step was cancelled");
     case -1:
         throw failure(MN_ERR_INVALID, log.reason("llama.cpp refused the batch"));
     default:
-        throw failure(MN_ERR_INTERNAL,
-                      log.reason("llama_decode returned " + std::to_string(rc)));
+        throw failure(MN_ERR_INTERNAL, log.reason("llama_decode returned " + std::to_string(rc)));
     }
 }
 
@@ -343,8 +342,7 @@ mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, m
 // --- sequences ------------------------------------------------------------------------------
 
 int32_t seq_remove(mn_context *ctx, int32_t seq, int32_t from, int32_t to) {
-    return has_sequence(ctx, seq) &&
-           llama_memory_seq_rm(llama_get_memory(ctx->ctx), seq, from, to);
+    return has_sequence(ctx, seq) && llama_memory_seq_rm(llama_get_memory(ctx->ctx), seq, from, to);
 }
 
 void seq_copy(mn_context *ctx, int32_t src, int32_t dst, int32_t from, int32_t to) {

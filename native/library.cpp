@@ -18,15 +18,19 @@ uintptr_t log_user = 0;
 int32_t log_min = 5;
 
 thread_local log_capture *capture = nullptr;
-thread_local std::string log_line;      // text logged on this thread without a newline yet
+thread_local std::string log_line; // text logged on this thread without a newline yet
 thread_local int32_t log_line_level = 2;
 
 int32_t to_level(ggml_log_level level) {
     switch (level) {
-    case GGML_LOG_LEVEL_DEBUG: return 1;
-    case GGML_LOG_LEVEL_WARN: return 3;
-    case GGML_LOG_LEVEL_ERROR: return 4;
-    default: return 2;
+    case GGML_LOG_LEVEL_DEBUG:
+        return 1;
+    case GGML_LOG_LEVEL_WARN:
+        return 3;
+    case GGML_LOG_LEVEL_ERROR:
+        return 4;
+    default:
+        return 2;
     }
 }
 
@@ -62,24 +66,26 @@ std::string without_origin(std::string line) {
 
 } // namespace
 
-// Messages hold bytes of model files, which may be anything; the border promises UTF-8.
-static std::string valid_utf8(std::string_view in) {
+// Messages hold bytes of model files, which may be anything; the border promises one line of UTF-8.
+static std::string one_line(std::string_view in) {
     std::string out;
     for (size_t i = 0; i < in.size();) {
-        unsigned char c = in[i];
+        unsigned char c = in[i] == '\n' ? ' ' : in[i]; // and one line
         size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
         bool ok = n > 0 && i + n <= in.size();
         for (size_t k = 1; ok && k < n; k++) {
             ok = (in[i + k] & 0xC0) == 0x80;
         }
-        out += ok ? std::string(in.substr(i, n)) : std::string("?");
+        out += !ok      ? std::string("?")
+               : n == 1 ? std::string(1, (char)c)
+                        : std::string(in.substr(i, n));
         i += ok ? n : 1;
     }
     return out;
 }
 
 void set_error(mn_error *err, std::string_view message) {
-    std::string text = valid_utf8(message);
+    std::string text = one_line(message);
     size_t n = std::min(text.size(), sizeof(err->message) - 1);
     while (n < text.size() && n > 0 && (text[n] & 0xC0) == 0x80) {
         n--; // never cut a character in two
@@ -173,10 +179,14 @@ int32_t device_count() { return (int32_t)ggml_backend_dev_count(); }
 
 static int32_t to_kind(enum ggml_backend_dev_type type) {
     switch (type) {
-    case GGML_BACKEND_DEVICE_TYPE_CPU: return 0;
-    case GGML_BACKEND_DEVICE_TYPE_GPU: return 1;
-    case GGML_BACKEND_DEVICE_TYPE_IGPU: return 2;
-    default: return 3;
+    case GGML_BACKEND_DEVICE_TYPE_CPU:
+        return 0;
+    case GGML_BACKEND_DEVICE_TYPE_GPU:
+        return 1;
+    case GGML_BACKEND_DEVICE_TYPE_IGPU:
+        return 2;
+    default:
+        return 3;
     }
 }
 

@@ -47,8 +47,7 @@ std::string known_devices() {
 
 ggml_backend_buffer_type_t find_buffer_type(const std::string &name) {
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
-        ggml_backend_buffer_type_t buft =
-            ggml_backend_dev_buffer_type(ggml_backend_dev_get(i));
+        ggml_backend_buffer_type_t buft = ggml_backend_dev_buffer_type(ggml_backend_dev_get(i));
         if (buft && name == ggml_backend_buft_name(buft)) {
             return buft;
         }
@@ -128,8 +127,7 @@ load_params::load_params(const mn_model_params &p) {
         throw failure(MN_ERR_INVALID, "load mode " + std::to_string(p.load_mode) + " is unknown");
     }
     if (p.split_mode < LLAMA_SPLIT_MODE_NONE || p.split_mode > LLAMA_SPLIT_MODE_TENSOR) {
-        throw failure(MN_ERR_INVALID,
-                      "split mode " + std::to_string(p.split_mode) + " is unknown");
+        throw failure(MN_ERR_INVALID, "split mode " + std::to_string(p.split_mode) + " is unknown");
     }
     params.n_gpu_layers = p.gpu_layers;
     params.split_mode = (llama_split_mode)p.split_mode;
@@ -218,15 +216,16 @@ void model_get_info(const mn_model *model, mn_model_info *out) {
     llama_model_meta_val_str(m, "general.architecture", out->architecture,
                              sizeof(out->architecture));
     llama_model_desc(m, out->description, sizeof(out->description));
-    snprintf(out->file_type, sizeof(out->file_type), "%s",
-             llama_ftype_name(llama_model_ftype(m)));
+    snprintf(out->file_type, sizeof(out->file_type), "%s", llama_ftype_name(llama_model_ftype(m)));
     out->n_params = llama_model_n_params(m);
     out->size = llama_model_size(m);
     out->n_ctx_train = llama_model_n_ctx_train(m);
     out->n_embd = llama_model_n_embd(m);
     out->n_layer = llama_model_n_layer(m);
-    out->n_head = llama_model_n_head(m);
-    out->n_head_kv = llama_model_n_head_kv(m);
+    if (out->n_layer > 0) { // a vocabulary alone has none, and llama.cpp then stops the process
+        out->n_head = llama_model_n_head(m);
+        out->n_head_kv = llama_model_n_head_kv(m);
+    }
     out->n_swa = llama_model_n_swa(m);
     out->has_encoder = llama_model_has_encoder(m);
     out->has_decoder = llama_model_has_decoder(m);

@@ -5,11 +5,11 @@
 // appears here, so Go builds without llama.cpp's sources.
 //
 // Conventions
-//   errors     Functions that can fail return an mn_status and fill *err (never NULL) when it is not
-//              MN_OK. C++ exceptions end at this border; nothing is thrown to the caller.
-//   ownership  A handle from a *_load, *_new or *_apply function belongs to the caller and is given
-//              back with the matching *_free. mn_buf contents are given back with buf_free. A context
-//              must be freed before its model; a sampler or chat template before its model.
+//   errors     Functions that can fail return an mn_status and fill *err (never NULL) when it is
+//              not MN_OK. C++ exceptions end at this border; nothing is thrown to the caller.
+//   ownership  A handle from a *_load or *_new function belongs to the caller and is given back
+//              with the matching *_free. The contents of an mn_buf are given back with buf_free.
+//              Contexts, samplers and chat templates must be freed before their model.
 //   text       Byte ranges (pointer and length), UTF-8 by convention and never zero-terminated,
 //              unless a parameter is a plain `const char *`, which is zero-terminated.
 //   threads    Models may be used from any thread at once. Everything that takes a context, and the
@@ -63,31 +63,32 @@ typedef void (*mn_log_fn)(int32_t level, const char *text, size_t len, uintptr_t
 typedef int32_t (*mn_progress_fn)(float fraction, uintptr_t user);
 
 typedef struct {
-    char name[64];          // "CPU", "CUDA0"
-    char description[128];  // "NVIDIA H100 80GB HBM3"
-    int32_t kind;           // 0 CPU, 1 GPU, 2 integrated GPU, 3 accelerator
-    uint64_t memory_total;  // bytes; 0 when unknown
-    uint64_t memory_free;   // bytes; 0 when unknown
+    char name[64];         // "CPU", "CUDA0"
+    char description[128]; // "NVIDIA H100 80GB HBM3"
+    int32_t kind;          // 0 CPU, 1 GPU, 2 integrated GPU, 3 accelerator
+    uint64_t memory_total; // bytes; 0 when unknown
+    uint64_t memory_free;  // bytes; 0 when unknown
 } mn_device;
 
 typedef struct {
     int32_t gpu_layers; // -1 all
     int32_t split_mode; // 0 none, 1 layer, 2 row, 3 tensor
     int32_t main_gpu;
-    int32_t load_mode;  // -1 automatic, 0 read, 1 mmap, 2 read and lock, 3 mmap and lock, 4 direct I/O
+    int32_t
+        load_mode; // -1 automatic, 0 read, 1 mmap, 2 read and lock, 3 mmap and lock, 4 direct I/O
     int32_t vocab_only;
     int32_t check_tensors;
-    int32_t use_extra_bufts;       // repack weights for this CPU where that is faster
+    int32_t use_extra_bufts; // repack weights for this CPU where that is faster
     int32_t no_host;
-    const char *const *devices;    // names to offload to; NULL: all
+    const char *const *devices; // names to offload to; NULL: all
     int32_t n_devices;
-    const float *tensor_split;     // a share per device; NULL: by free memory
+    const float *tensor_split; // a share per device; NULL: by free memory
     int32_t n_tensor_split;
-    const char *const *overrides;  // "key=type:value", type one of int, float, bool, str
+    const char *const *overrides; // "key=type:value", type one of int, float, bool, str
     int32_t n_overrides;
     const char *const *tensor_bufts; // "regex=buffer type name", for tensors to keep elsewhere
     int32_t n_tensor_bufts;
-    mn_progress_fn progress;       // may be NULL
+    mn_progress_fn progress; // may be NULL
     uintptr_t progress_user;
 } mn_model_params;
 
@@ -96,15 +97,15 @@ typedef struct {
     char description[128]; // "llama 135M Q4_1"
     char file_type[64];    // quantisation, "Q4_K - Medium"
     uint64_t n_params;
-    uint64_t size;         // bytes of all tensors
+    uint64_t size; // bytes of all tensors
     int32_t n_ctx_train;
     int32_t n_embd;
     int32_t n_layer;
     int32_t n_head;
     int32_t n_head_kv;
-    int32_t n_swa;         // sliding window in tokens, 0 none
+    int32_t n_swa; // sliding window in tokens, 0 none
     int32_t n_vocab;
-    int32_t vocab_type;    // 0 none, else llama.cpp's number
+    int32_t vocab_type;                                           // 0 none, else llama.cpp's number
     int32_t token_bos, token_eos, token_eot, token_nl, token_pad; // -1 none
     int32_t token_fim_pre, token_fim_suf, token_fim_mid;          // -1 none
     int32_t add_bos, add_eos;
@@ -113,12 +114,12 @@ typedef struct {
 } mn_model_info;
 
 typedef struct {
-    uint32_t n_ctx;      // cells of the KV cache over all sequences; 0: the model's training length
-    uint32_t n_batch;    // most tokens in one step
-    uint32_t n_ubatch;   // most tokens computed at once
+    uint32_t n_ctx;    // cells of the KV cache over all sequences; 0: the model's training length
+    uint32_t n_batch;  // most tokens in one step
+    uint32_t n_ubatch; // most tokens computed at once
     uint32_t n_seq_max;
     int32_t n_threads, n_threads_batch;
-    int32_t rope_scaling_type; // -1 model's, 0 none, 1 linear, 2 yarn, 3 longrope
+    int32_t rope_scaling_type;             // -1 model's, 0 none, 1 linear, 2 yarn, 3 longrope
     float rope_freq_base, rope_freq_scale; // 0: model's
     float yarn_ext_factor;                 // negative: model's
     float yarn_attn_factor, yarn_beta_fast, yarn_beta_slow;
@@ -132,13 +133,13 @@ typedef struct {
 } mn_context_params;
 
 typedef struct {
-    uint64_t total, free;    // bytes the device has; 0 when unknown
+    uint64_t total, free;             // bytes the device has; 0 when unknown
     uint64_t model, context, compute; // bytes this load would take there
     char device[64];
 } mn_memory;
 
 typedef struct {
-    uint32_t seed; // 0xFFFFFFFF: a random one
+    uint32_t seed;     // 0xFFFFFFFF: a random one
     float temperature; // <= 0: greedy
     int32_t top_k;     // <= 0: off
     float top_p, min_p, typical_p;
@@ -175,30 +176,31 @@ typedef struct {
     int32_t n_rows;
     const int32_t *rows;
     mn_sampler *const *samplers;
-    const int32_t *top_logprobs; // per row: -1 none, 0 the sampled token only, n the n likeliest too
+    const int32_t
+        *top_logprobs; // per row: -1 none, 0 the sampled token only, n the n likeliest too
 } mn_step_plan;
 
 typedef struct {
     int32_t token;
-    int32_t end;          // 1 when the token ends generation
-    const char *piece;    // its bytes, owned by the model
+    int32_t end;       // 1 when the token ends generation
+    const char *piece; // its bytes, owned by the model
     int32_t piece_len;
-    int32_t n_top;        // entries of this row in mn_step_result.top
-    float logprob;        // natural log of its probability before sampling; 0 if not asked for
-    const char *error;    // NULL, or why this row has no token; owned by the context
+    int32_t n_top;     // entries of this row in mn_step_result.top
+    float logprob;     // natural log of its probability before sampling; 0 if not asked for
+    const char *error; // NULL, or why this row has no token; owned by the context
 } mn_step_row;
 
 typedef struct {
     int32_t token;
     float logprob;
-    const char *piece;    // owned by the model
+    const char *piece; // owned by the model
     int32_t piece_len;
 } mn_top_token;
 
 typedef struct {
-    mn_step_row *rows;       // n_rows entries in the plan's order, owned by the context
-    mn_top_token *top;       // the rows' top lists one after the other, owned by the context
-    int64_t decode_us;       // time inside llama_decode, with the wait for its results
+    mn_step_row *rows; // n_rows entries in the plan's order, owned by the context
+    mn_top_token *top; // the rows' top lists one after the other, owned by the context
+    int64_t decode_us; // time inside llama_decode, with the wait for its results
     int64_t sample_us;
 } mn_step_result; // valid until the next step of this context
 
@@ -212,7 +214,7 @@ typedef struct {
     uint32_t size; // sizeof(mn_table) of the library
 
     // library
-    const char *(*version)(void); // "llama.cpp 0.6.0-dev …", static
+    const char *(*version)(void);     // "llama.cpp 0.6.0-dev …", static
     const char *(*system_info)(void); // CPU features in use, static
     int32_t (*device_count)(void);
     mn_status (*device_get)(int32_t index, mn_device *out, mn_error *err);
@@ -234,13 +236,13 @@ typedef struct {
                              const mn_context_params *cp, mn_memory *out, int32_t cap, int32_t *n,
                              mn_error *err);
 
-    // vocabulary. tokenize writes at most cap tokens and returns their number, or the negated number
-    // that would be needed. add_special adds BOS/EOS as the model asks; parse_special turns the text
-    // of control tokens into those tokens.
+    // vocabulary. tokenize writes at most cap tokens and returns their number, or the negated
+    // number that would be needed. add_special adds BOS/EOS as the model asks; parse_special turns
+    // the text of control tokens into those tokens.
     int32_t (*tokenize)(const mn_model *model, const char *text, size_t len, int32_t add_special,
                         int32_t parse_special, int32_t *out, int32_t cap);
-    // The bytes of tokens joined, control tokens as text if special is 1. Returns the length, or the
-    // negated length that would be needed. An id outside the vocabulary has no bytes.
+    // The bytes of tokens joined, control tokens as text if special is 1. Returns the length, or
+    // the negated length that would be needed. An id outside the vocabulary has no bytes.
     int64_t (*detokenize)(const mn_model *model, const int32_t *tokens, int32_t n, int32_t special,
                           char *out, size_t cap);
     // The bytes of one token, owned by the model; NULL and 0 for a control token unless special.
@@ -256,7 +258,8 @@ typedef struct {
                         uint32_t *n_batch, uint32_t *n_ubatch, uint32_t *n_seq_max);
     // Decodes and samples one step. MN_ERR_FULL leaves the cache as it was. MN_ERR_CANCELLED and
     // MN_ERR_INTERNAL may leave some of the step's tokens in the cache.
-    mn_status (*step)(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err);
+    mn_status (*step)(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out,
+                      mn_error *err);
     // Stops a running step after the current operation; stays set until called with 0.
     void (*context_abort)(mn_context *ctx, int32_t abort);
     void (*context_perf)(mn_context *ctx, mn_perf *out);
@@ -291,8 +294,8 @@ typedef struct {
     // request: JSON {messages, tools?, tool_choice?, parallel_tool_calls?, add_generation_prompt?,
     // enable_thinking?, json_schema?, grammar?, kwargs?, now?} in OpenAI's shapes; now is seconds
     // since 1970. reply: JSON {prompt, generation_prompt, format, parser, grammar, grammar_lazy,
-    // stops, thinking_start, thinking_end, supports_thinking}. tokens: the prompt's int32 token ids,
-    // in which control tokens come from the template alone, never from the request's text.
+    // stops, thinking_start, thinking_end, supports_thinking}. tokens: the prompt's int32 token
+    // ids, in which control tokens come from the template alone, never from the request's text.
     mn_status (*chat_apply)(const mn_chat *chat, const char *request, size_t len, mn_buf *reply,
                             mn_buf *tokens, mn_error *err);
     // GBNF for a JSON schema.

@@ -30,7 +30,10 @@ void check_grammar(const llama_vocab *vocab, const std::string &text) {
             pos = parser.parse_rule(pos);
         }
     } catch (const std::exception &e) {
-        throw failure(MN_ERR_GRAMMAR, std::string("the grammar does not parse: ") + e.what());
+        std::string reason = e.what(); // "expecting newline or end at " and the text that is left
+        bool at_end = reason.size() > 4 && reason.compare(reason.size() - 4, 4, " at ") == 0;
+        throw failure(MN_ERR_GRAMMAR,
+                      "the grammar does not parse: " + reason + (at_end ? "its end" : ""));
     }
     if (parser.symbol_ids.find("root") == parser.symbol_ids.end()) {
         throw failure(MN_ERR_GRAMMAR, "the grammar has no rule named root");
@@ -73,10 +76,9 @@ void set_biases(const mn_sampler_params &p, const llama_vocab *vocab, common_par
     int32_t n_vocab = llama_vocab_n_tokens(vocab);
     for (int32_t i = 0; i < p.n_bias; i++) {
         if (p.bias_tokens[i] < 0 || p.bias_tokens[i] >= n_vocab) {
-            throw failure(MN_ERR_INVALID, "logit bias for token " +
-                                              std::to_string(p.bias_tokens[i]) +
-                                              ", but the vocabulary ends at " +
-                                              std::to_string(n_vocab - 1));
+            throw failure(MN_ERR_INVALID,
+                          "logit bias for token " + std::to_string(p.bias_tokens[i]) +
+                              ", but the vocabulary ends at " + std::to_string(n_vocab - 1));
         }
         if (std::isnan(p.bias_values[i]) || p.bias_values[i] == INFINITY) {
             throw failure(MN_ERR_INVALID, "logit bias for token " +

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/bench"
 )
 
 // app is what the commands need from the world. Main fills it from the process, tests from buffers.
@@ -107,6 +108,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.showCommand(),
 		a.tokenizeCommand(),
 		a.detokenizeCommand(),
+		bench.Command(),
 		a.doctorCommand(),
 		a.versionCommand(),
 		exitCodesTopic(),

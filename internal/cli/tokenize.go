@@ -76,7 +76,7 @@ func (a *app) tokenize(ctx context.Context, o *tokenizeOptions, path string, arg
 
 // textOnly is how a model is loaded when nothing is computed with it.
 func textOnly() mullama.LoadOptions {
-	return mullama.LoadOptions{ContextSize: 32, Slots: 1, BatchSize: 32, UBatchSize: 32}
+	return mullama.LoadOptions{VocabOnly: true}
 }
 
 // argumentsOrStdin returns the arguments joined by spaces, or else all of stdin.

@@ -21,7 +21,7 @@ type ContextParams struct {
 	YaRNExtFactor, YaRNAttnFactor            float32
 	YaRNBetaFast, YaRNBetaSlow               float32
 	YaRNOrigCtx                              int
-	Pooling                                  int // -1 model's, 0 none, 1 mean, 2 cls, 3 last, 4 rank
+	Pooling                                  int // -1 model, 0 none, 1 mean, 2 cls, 3 last, 4 rank
 	Attention                                int // -1 model's, 0 causal, 1 not causal
 	FlashAttention                           int // -1 automatic, 0 off, 1 on
 	TypeK, TypeV                             string

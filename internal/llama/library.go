@@ -14,7 +14,8 @@ import (
 	"unsafe"
 )
 
-// Library is the loaded native library. There is one per file and process, and it is never unloaded.
+// Library is the loaded native library. There is one per file and process, and it is never
+// unloaded.
 type Library struct {
 	table *C.mn_table
 	path  string

@@ -29,7 +29,7 @@ type SamplerParams struct {
 	MirostatTau, MirostatEta                         float32
 	AdaptiveTarget, AdaptiveDecay                    float32 // target < 0: off
 	MinKeep                                          int
-	Order                                            []string // names of samplers; nil: llama.cpp's order
+	Order                                            []string // nil: llama.cpp's order
 	LogitBias                                        map[Token]float32
 	IgnoreEOS                                        bool
 	Grammar                                          string // GBNF; "": none

@@ -1,9 +1,11 @@
 // greedy: the likeliest token at every position, each prompt alone and, with slots=N, N at once.
+// score: how likely the tokens of given answers are, each prompt alone.
 //
 // Two tokens whose logits nearly tie may swap when the same numbers are added up in another order,
-// as they are when sequences share a batch. So that such a swap can be told from a fault, the gap
-// between the best and the second logit is printed, and how far the logits move between the two
-// ways of computing them when both are fed the same tokens (drift).
+// as they are when sequences share a batch. So that such a swap can be told from a fault, greedy
+// prints how far the best logit is ahead of the second (gaps), and how far that lead moves between
+// the two ways of computing it when both are fed the same tokens (drift). score prints how far each
+// given token is behind the best one.
 #include "oracle.h"
 
 #include <math.h>
@@ -11,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOP = 32 }; // candidates kept per position to measure the drift on
+enum { TOP = 2 }; // candidates kept per position
 
 struct candidate {
     llama_token token;
@@ -25,7 +27,7 @@ struct answer {
     int32_t n;             // positions answered
     llama_token *batched;  // the answer when all prompts share a batch
     int32_t n_batched;
-    float *drift; // per position: the largest move of a candidate's logit in a shared batch
+    float *drift; // per position: how far the best token's lead moves in a shared batch
 };
 
 struct greedy {
@@ -90,13 +92,10 @@ static void batch_add(struct llama_batch *batch, llama_token token, llama_pos po
     batch->logits[i] = logits;
 }
 
-static float largest_move(const float *logits, const struct candidate *top) {
-    float largest = 0;
-    for (int i = 0; i < TOP; i++) {
-        float move = fabsf(logits[top[i].token] - top[i].logit);
-        largest = move > largest ? move : largest;
-    }
-    return largest;
+// How far the lead of the best candidate over the second is from what it was alone.
+static float lead_move(const float *logits, const struct candidate *top) {
+    float alone = top[0].logit - top[1].logit;
+    return fabsf(logits[top[0].token] - logits[top[1].token] - alone);
 }
 
 // Takes one sequence's logits at position step. Returns whether the sequence goes on, and with
@@ -104,7 +103,7 @@ static float largest_move(const float *logits, const struct candidate *top) {
 static bool take(struct greedy *g, struct answer *a, const float *logits, int32_t step, bool forced,
                  llama_token *next) {
     if (forced) {
-        a->drift[step] = largest_move(logits, a->top + (size_t)step * TOP);
+        a->drift[step] = lead_move(logits, a->top + (size_t)step * TOP);
         *next = a->top[(size_t)step * TOP].token;
         return step + 1 < a->n;
     }
@@ -257,6 +256,60 @@ static void teardown(struct greedy *g) {
     free(g->answers);
     free(g->banned);
     engine_free(&g->engine);
+}
+
+// Prints on one line how far each of the tokens is behind the likeliest one at its place.
+static bool score_alone(struct greedy *g, struct answer *a, llama_token *tokens, int32_t count) {
+    struct candidate top[TOP];
+    llama_memory_clear(llama_get_memory(g->engine.ctx), true);
+    struct llama_batch batch = llama_batch_get_one(a->prompt, a->n_prompt);
+    for (int32_t i = 0; i < count; i++) {
+        if (!decode(g, batch)) {
+            return false;
+        }
+        const float *logits = llama_get_logits_ith(g->engine.ctx, -1);
+        rank(g, logits, top);
+        printf(i == 0 ? "%.6g" : " %.6g", (double)(top[0].logit - logits[tokens[i]]));
+        batch = llama_batch_get_one(&tokens[i], 1);
+    }
+    putchar('\n');
+    return true;
+}
+
+static bool score_lines(struct greedy *g, char *ids, size_t size) {
+    llama_token *tokens = must_alloc(size, sizeof(*tokens));
+    bool ok = engine_start(&g->engine, g->params);
+    char *line = ids;
+    for (int32_t i = 0; ok && i < g->n_answers; i++) {
+        int32_t count = 0;
+        line = parse_ids(line, tokens, &count);
+        ok = line != NULL && score_alone(g, &g->answers[i], tokens, count);
+    }
+    if (line == NULL || *line != '\0') {
+        fprintf(stderr, "mullama-oracle: the ids are not one line for each prompt\n");
+        ok = false;
+    }
+    engine_stop(&g->engine);
+    free(tokens);
+    return ok;
+}
+
+// Reads a line of ids for each record, its answer, and prints a line of numbers for each.
+int cmd_score(int argc, char **argv) {
+    struct greedy g = {0};
+    struct records texts;
+    size_t size = 0;
+    if (argc < 4 || !records_read(argv[2], &texts)) {
+        return argc < 4 ? 2 : 1;
+    }
+    char *ids = file_read(argv[3], &size);
+    bool ok = ids != NULL && setup(&g, argc, argv) &&
+              read_prompts(&g, &texts, option(argc, argv, "parse_special", 0) != 0) &&
+              score_lines(&g, ids, size);
+    teardown(&g);
+    free(ids);
+    records_free(&texts);
+    return ok ? 0 : 1;
 }
 
 // Prints for each record the lines prompt, tokens, second, gaps and with slots=N batched and drift.

@@ -1,5 +1,5 @@
-// mullama-oracle drives llama.cpp through llama.h alone. Nothing of the facade is linked in, so what
-// it prints is the reference the conformance tests and the benchmarks compare Mullama with.
+// mullama-oracle drives llama.cpp through llama.h alone. Nothing of the facade is linked in, so
+// what it prints is the reference the conformance tests and the benchmarks compare Mullama with.
 //
 // Every command is one function in the table of main.c. Results go to standard output, everything
 // else to standard error. A command takes its positional arguments first and then options written
@@ -21,6 +21,7 @@
 int cmd_tokenize(int argc, char **argv);
 int cmd_detokenize(int argc, char **argv);
 int cmd_greedy(int argc, char **argv);
+int cmd_score(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 
 // Byte strings read from a file; free with records_free. items[i].data is not zero-terminated.
@@ -40,6 +41,10 @@ void records_free(struct records *records);
 
 // Reads the whole file into zero-terminated memory the caller frees; NULL after a message.
 char *file_read(const char *path, size_t *size);
+
+// Parses the ids of one line; tokens must have room for them. Returns the start of the next line,
+// or NULL when the line is something else.
+char *parse_ids(char *line, llama_token *tokens, int32_t *count);
 
 // The number after "name=" among the options, or fallback. Options follow the positional arguments.
 double option(int argc, char **argv, const char *name, double fallback);

@@ -29,8 +29,7 @@ static void *run(void *argument) {
 }
 
 int32_t tokenize_deep(const struct llama_vocab *vocab, const char *text, size_t size,
-                      llama_token *tokens, int32_t capacity, bool add_special,
-                      bool parse_special) {
+                      llama_token *tokens, int32_t capacity, bool add_special, bool parse_special) {
     struct call call = {vocab, text, size, tokens, capacity, add_special, parse_special, INT32_MIN};
     size_t stack_size = (STACK_BASE + STACK_PER_BYTE * size) / 4096 * 4096;
     void *stack = mmap(NULL, stack_size, PROT_READ | PROT_WRITE,

@@ -100,6 +100,21 @@ double option(int argc, char **argv, const char *name, double fallback) {
     return fallback;
 }
 
+char *parse_ids(char *line, llama_token *tokens, int32_t *count) {
+    *count = 0;
+    while (*line != '\n') {
+        char *end;
+        tokens[*count] = (llama_token)strtol(line, &end, 10);
+        if (end == line) {
+            return NULL;
+        }
+        ++*count;
+        for (line = end; *line == ' '; line++) {
+        }
+    }
+    return line + 1;
+}
+
 bool engine_load(struct engine *engine, const char *path, struct llama_model_params params) {
     *engine = (struct engine){0};
     engine->model = llama_model_load_from_file(path, params);
@@ -176,8 +191,7 @@ llama_token *tokenize(const struct llama_vocab *vocab, const char *text, size_t 
                       bool add_special, bool parse_special, int32_t *count) {
     int32_t capacity = (int32_t)size + 8;
     llama_token *tokens = must_alloc((size_t)capacity, sizeof(*tokens));
-    int32_t n =
-        tokenize_deep(vocab, text, size, tokens, capacity, add_special, parse_special);
+    int32_t n = tokenize_deep(vocab, text, size, tokens, capacity, add_special, parse_special);
     if (n < 0 && n != INT32_MIN) { // the negated number that is needed
         capacity = -n;
         free(tokens);

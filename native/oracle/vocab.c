@@ -66,22 +66,6 @@ static bool print_text(const struct llama_vocab *vocab, const llama_token *token
     return size >= 0;
 }
 
-// Parses the ids of one line. Returns the start of the next line, or NULL at something else.
-static char *parse_line(char *line, llama_token *tokens, int32_t *count) {
-    *count = 0;
-    while (*line != '\n') {
-        char *end;
-        tokens[*count] = (llama_token)strtol(line, &end, 10);
-        if (end == line) {
-            return NULL;
-        }
-        ++*count;
-        for (line = end; *line == ' '; line++) {
-        }
-    }
-    return line + 1;
-}
-
 // Reads one line of ids per record and prints each record's bytes in hexadecimal on a line.
 int cmd_detokenize(int argc, char **argv) {
     struct engine engine;
@@ -99,7 +83,7 @@ int cmd_detokenize(int argc, char **argv) {
     bool ok = true;
     for (char *line = ids; ok && *line != '\0';) {
         int32_t count = 0;
-        line = parse_line(line, tokens, &count);
+        line = parse_ids(line, tokens, &count);
         ok = line != NULL && print_text(engine.vocab, tokens, count, special);
         if (line == NULL) {
             fprintf(stderr, "mullama-oracle: %s is not lines of token ids\n", argv[2]);
