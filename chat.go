@@ -69,6 +69,14 @@ func (m *Model) Chat(ctx context.Context, messages []Message, opts *ChatOptions)
 	if opts == nil {
 		opts = &ChatOptions{}
 	}
+	for _, message := range messages {
+		if message.Role == "assistant" { // a template may leave parts of these out
+			continue
+		}
+		if err := m.checkLength("chat", message.Content); err != nil {
+			return nil, err
+		}
+	}
 	prompt, err := m.FormatChat(messages, opts)
 	if err != nil {
 		return nil, err

@@ -93,6 +93,9 @@ func wrap(op string, err error) error {
 			return &Error{Kind: k.kind, Op: op, Hint: k.hint, Err: err}
 		}
 	}
+	if e := (*fs.PathError)(nil); errors.As(err, &e) { // a name too long, a disk that fails, …
+		return &Error{Kind: ErrNotFound, Op: op, Hint: "check the path", Err: err}
+	}
 	return &Error{Kind: ErrInternal, Op: op, Err: err}
 }
 

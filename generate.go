@@ -2,8 +2,10 @@ package mullama
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/mullama/mullama/internal/engine"
 )
@@ -40,6 +42,9 @@ func (m *Model) Generate(
 	if opts == nil {
 		opts = &GenerateOptions{}
 	}
+	if err := m.checkLength(op, prompt); err != nil {
+		return nil, err
+	}
 	special := TokenizeOptions{AddSpecial: true, ParseSpecial: opts.ParseSpecial}
 	tokens, err := m.Tokenize(prompt, special)
 	if err != nil {
@@ -49,6 +54,29 @@ func (m *Model) Generate(
 		return nil, invalid(op, "the prompt is empty, and this model has no token to begin with")
 	}
 	return m.submit(ctx, op, tokens, opts, nil)
+}
+
+// checkLength refuses a text that is far too long for the context by tokenizing only a part of it.
+// llama.cpp takes minutes for megabytes of characters that a vocabulary does not have, because the
+// time grows with their square, and cannot be stopped.
+func (m *Model) checkLength(op, text string) error {
+	const likely, slack = 8, 1024 // bytes of a token at most; tokens that a cut may add
+	size := m.shared.size
+	if size == 0 || len(text) <= likely*size {
+		return nil
+	}
+	for n := 2*size + 2*slack; n < len(text); n *= 2 {
+		tokens, err := m.Tokenize(text[:n], TokenizeOptions{})
+		if err != nil {
+			return nil // it may be the cut; the whole text will tell
+		}
+		if len(tokens) > size+slack {
+			return &Error{Kind: ErrContextFull, Op: op, Err: fmt.Errorf("the first %d of %d bytes "+
+				"have %d tokens and the context takes %d; shorten the prompt or load the model "+
+				"with a larger context", n, len(text), len(tokens), size)}
+		}
+	}
+	return nil
 }
 
 // GenerateTokens is Generate for a prompt that is already tokens.
@@ -114,6 +142,8 @@ func (m *Model) request(
 	if err != nil {
 		return engine.Request{}, err
 	}
+	params.RepeatLastN = m.lookBack(params.RepeatLastN)
+	params.DRYLastN = m.lookBack(params.DRYLastN)
 	return engine.Request{
 		Prompt:      prompt,
 		Sampling:    params,
@@ -124,14 +154,61 @@ func (m *Model) request(
 	}, nil
 }
 
+// lookBack is n tokens, or all that the context can hold if n is -1 or more than that: the sampler
+// takes memory for as many as it is told to look at.
+func (m *Model) lookBack(n int) int {
+	if n < 0 || n > m.shared.size {
+		return m.shared.size
+	}
+	return n
+}
+
 func (m *Model) grammar(op string, opts *GenerateOptions) (string, error) {
 	if opts.Grammar != "" && opts.JSONSchema != "" {
 		return "", invalid(op, "a grammar and a JSON schema are both set; use one")
 	}
 	if opts.JSONSchema == "" {
-		return opts.Grammar, nil
+		return opts.Grammar, checkNesting(op, "the grammar", opts.Grammar)
+	}
+	if !json.Valid([]byte(opts.JSONSchema)) {
+		return "", grammarError(op, "the JSON schema is not valid JSON")
+	}
+	if err := checkNesting(op, "the JSON schema", opts.JSONSchema); err != nil {
+		return "", err
 	}
 	return m.shared.lib.SchemaToGrammar([]byte(opts.JSONSchema))
+}
+
+// maxNesting is how deep the brackets of a grammar or JSON schema may go. llama.cpp's parsers call
+// themselves for each level and would overflow the stack at some 20000.
+const maxNesting = 500
+
+// checkNesting refuses text with too many brackets open at once. Brackets between double quotes do
+// not count.
+func checkNesting(op, what, text string) error {
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\':
+			i++ // the next character stands for itself
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case strings.IndexByte("([{", c) >= 0:
+			depth++
+		case strings.IndexByte(")]}", c) >= 0:
+			depth = max(0, depth-1)
+		}
+		if depth > maxNesting {
+			return grammarError(op, fmt.Sprintf("%s has more than %d brackets in each other; "+
+				"flatten it", what, maxNesting))
+		}
+	}
+	return nil
+}
+
+func grammarError(op, message string) error {
+	return &Error{Kind: ErrGrammar, Op: op, Err: errors.New(message)}
 }
 
 // errNoAnswer is a broken promise of the engine: a stream that ended without saying why.

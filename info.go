@@ -1,7 +1,9 @@
 package mullama
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,6 +48,10 @@ func Inspect(path string) (*Info, error) {
 
 // inspect is Inspect without what takes reading the whole vocabulary.
 func inspect(path string) (*Info, *gguf.File, error) {
+	if path == "" {
+		return nil, nil, &Error{Kind: ErrNotFound, Op: "read a model",
+			Err: errors.New("the path is empty; name a .gguf file")}
+	}
 	f, err := gguf.Open(path)
 	if err != nil {
 		return nil, nil, wrap("read "+path, withoutPath(err, path))
@@ -105,6 +111,9 @@ func addParts(i *Info, path string) error {
 func withoutPath(err error, path string) error {
 	if rest, ok := strings.CutPrefix(err.Error(), path+": "); ok {
 		return &pathless{rest, err}
+	}
+	if e := (*fs.PathError)(nil); errors.As(err, &e) && e.Path == path {
+		return &pathless{e.Err.Error(), err}
 	}
 	return err
 }

@@ -108,6 +108,9 @@ func (o *LoadOptions) check(op string) error {
 				n.name, n.value, n.max))
 		}
 	}
+	if err := o.checkNumbers(op); err != nil {
+		return err
+	}
 	if o.UBatchSize > 0 && o.BatchSize > 0 && o.UBatchSize > o.BatchSize {
 		return invalid(op, fmt.Sprintf("ubatch size %d is larger than batch size %d",
 			o.UBatchSize, o.BatchSize))
@@ -115,6 +118,20 @@ func (o *LoadOptions) check(op string) error {
 	if o.CacheTokens > 0 && o.CacheTokens < o.ContextSize {
 		return invalid(op, fmt.Sprintf("cache tokens %d are fewer than the context size %d",
 			o.CacheTokens, o.ContextSize))
+	}
+	return nil
+}
+
+// checkNumbers looks at the options that count from elsewhere than 0 or are not whole.
+func (o *LoadOptions) checkNumbers(op string) error {
+	if n := o.GPULayers; n != nil && (*n < -1 || *n > math.MaxInt32) {
+		return invalid(op, fmt.Sprintf("GPU layers are %d; use 0 or more, or -1 for all", *n))
+	}
+	for _, n := range append([]float32{o.RoPEFreqBase, o.RoPEFreqScale}, o.TensorSplit...) {
+		if !(n >= 0 && n <= math.MaxFloat32) { // also refuses NaN
+			return invalid(op, fmt.Sprintf(
+				"a RoPE frequency or tensor split share is %g; it must be 0 or more", n))
+		}
 	}
 	return nil
 }

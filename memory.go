@@ -21,24 +21,30 @@ func (r *Runtime) checkMemory(info *Info, mp llama.ModelParams, cp llama.Context
 	if uint64(cp.Ctx)*info.cacheBytesPerToken() < free.Available/4 {
 		return nil
 	}
-	// The dry run itself keeps a record of every cell.
-	const recordBytes = 64
-	need := uint64(cp.Ctx) * recordBytes
-	if need < free.Available/4 {
-		need, err = r.hostMemory(info.Path, mp, cp)
-		if err != nil {
-			return nil //nolint:nilerr // the load itself will say why
-		}
+	// The dry run itself keeps a record of every cell. Where those alone take a 32nd of the free
+	// memory, a cell would have to be smaller than 2 kB to fit, and hardly any model's are.
+	const recordBytes, share = 64, 32
+	if uint64(cp.Ctx)*recordBytes >= free.Available/share {
+		return outOfMemory(info.Path, fmt.Errorf("a context of %d tokens takes more than the %s "+
+			"of memory that are free", cp.Ctx, gigabytes(free.Available)))
+	}
+	need, err := r.hostMemory(info.Path, mp, cp)
+	if err != nil {
+		return nil //nolint:nilerr // the load itself will say why
 	}
 	if need <= free.Available {
 		return nil
 	}
+	return outOfMemory(info.Path, fmt.Errorf("a context of %d tokens takes %s of memory and %s "+
+		"are free", cp.Ctx, gigabytes(need), gigabytes(free.Available)))
+}
+
+func outOfMemory(path string, err error) error {
 	return &Error{
 		Kind: ErrOutOfMemory,
-		Op:   "load " + info.Path,
+		Op:   "load " + path,
 		Hint: "use a smaller context or a smaller KV cache type, such as q8_0",
-		Err: fmt.Errorf("a context of %d tokens takes %s of memory and %s are free",
-			cp.Ctx, gigabytes(need), gigabytes(free.Available)),
+		Err:  err,
 	}
 }
 

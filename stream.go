@@ -86,16 +86,23 @@ type Stream struct {
 // streamState is apart from Stream so that a stream that is dropped without Close ends when the
 // garbage collector finds it.
 type streamState struct {
-	op    string
-	inner *engine.Stream
-	end   func() // lets go of the caller's context
+	op     string
+	inner  *engine.Stream
+	end    func()        // lets go of the caller's context
+	closed chan struct{} // closed by close
 
-	mu  sync.Mutex
-	err error // what Next returns from now on
+	closing sync.Once
+	mu      sync.Mutex
+	err     error // what Next returns from now on
 }
 
 func newStream(op string, inner *engine.Stream, end func()) *Stream {
-	s := &Stream{&streamState{op: op, inner: inner, end: sync.OnceFunc(end)}}
+	s := &Stream{&streamState{
+		op:     op,
+		inner:  inner,
+		end:    sync.OnceFunc(end),
+		closed: make(chan struct{}),
+	}}
 	runtime.AddCleanup(s, (*streamState).close, s.streamState)
 	return s
 }
@@ -140,6 +147,7 @@ func (s *streamState) finish(err error) error {
 }
 
 func (s *streamState) close() {
+	s.closing.Do(func() { close(s.closed) })
 	_ = s.inner.Close()
 	s.end()
 }
@@ -181,11 +189,13 @@ func (s *Stream) Each(fn func(Chunk) error) error {
 }
 
 // Channel returns the chunks as a channel, closed after the last; then [Stream.Err] says whether
-// the text is whole. When ctx ends, the call is cancelled and the channel is closed.
+// the text is whole. When ctx ends or the stream is closed, the call is cancelled and the channel
+// is closed soon after.
 func (s *Stream) Channel(ctx context.Context) <-chan Chunk {
 	chunks := make(chan Chunk)
-	go func() { // owns the sending side; ends with the text or with ctx
+	go func() { // owns the sending side; ends with the text, with ctx or with Close
 		defer close(chunks)
+		defer context.AfterFunc(ctx, s.streamState.close)()
 		for chunk, err := range s.All() {
 			if err != nil {
 				return
@@ -194,6 +204,9 @@ func (s *Stream) Channel(ctx context.Context) <-chan Chunk {
 			case chunks <- chunk:
 			case <-ctx.Done():
 				_ = s.finish(wrap(s.op, context.Cause(ctx)))
+				return
+			case <-s.closed:
+				_ = s.finish(wrap(s.op, context.Canceled))
 				return
 			}
 		}

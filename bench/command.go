@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -31,6 +32,7 @@ type options struct {
 	oracle, library string
 	json            string
 	quick           bool
+	patience        time.Duration
 }
 
 func throughputCommand() *cobra.Command {
@@ -67,6 +69,8 @@ Close other programs first: rounds in which they use the CPUs are repeated, and 
 	f.IntVar(&o.Slots, "slots", 1, "sequences of the context on both sides; one is in use")
 	f.Float64Var(&o.MaxForeign, "max-foreign", 0.05,
 		"share of the CPUs other processes may use in a round that counts")
+	f.DurationVar(&o.patience, "patience", 30*time.Second,
+		"how long a round waits for other processes to be quiet")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the order of the sides")
 	f.StringVar(&o.Text, "text", defaultText, "text that is continued")
 	f.StringVar(&o.oracle, "oracle", "",
@@ -96,8 +100,8 @@ func (o *options) check() error {
 	if lowest := slices.Min([]int{
 		o.Rounds, o.Reps, o.ColdStarts, o.PromptTokens, o.GenerateTokens, o.Threads, o.Slots,
 	}); lowest < 1 {
-		return fmt.Errorf("rounds, reps, cold-starts, tokens, threads and slots must be at least 1,"+
-			" not %d", lowest)
+		return fmt.Errorf("rounds, reps, cold-starts, tokens, threads and slots must be at least"+
+			" 1, not %d", lowest)
 	}
 	// The text has at most one token per byte, a special token at each end, and one that is
 	// sampled.

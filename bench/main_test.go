@@ -76,7 +76,7 @@ func fakeProgram(t *testing.T, side string) program {
 
 func testWork() work {
 	return work{model: "m.gguf", Config: Config{
-		Threads: 2, Context: 4096, Slots: 1, PromptTokens: 512, GenerateTokens: 128, Reps: 3, ColdStarts: 2,
-		Rounds: 2, MaxForeign: 0.05, Seed: 1, Text: "Once",
+		Threads: 2, Context: 4096, Slots: 1, PromptTokens: 512, GenerateTokens: 128,
+		Reps: 3, ColdStarts: 2, Rounds: 2, MaxForeign: 0.05, Seed: 1, Text: "Once",
 	}}
 }

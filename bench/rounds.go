@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"math/rand/v2"
+	"runtime"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type meter struct {
 	root           fs.FS // where /proc is
 	random         *rand.Rand
 	say            func(format string, args ...any)
+	patience       time.Duration // how long a round waits for a quiet machine
 }
 
 // stage is one thing a side does in a round.
@@ -25,6 +27,9 @@ func (m *meter) run(ctx context.Context) ([]Round, error) {
 	var rounds []Round
 	quiet := 0
 	for quiet < m.work.Rounds && len(rounds) < 2*m.work.Rounds {
+		if err := m.settle(ctx); err != nil {
+			return nil, err
+		}
 		r, err := m.round(ctx)
 		if err != nil {
 			return nil, err
@@ -40,6 +45,28 @@ func (m *meter) run(ctx context.Context) ([]Round, error) {
 			len(rounds), quiet, m.work.Rounds, 100*r.Foreign, note)
 	}
 	return rounds, nil
+}
+
+// settle waits until the machine is idle but for us, or patience ends.
+func (m *meter) settle(ctx context.Context) error {
+	const window = 500 * time.Millisecond
+	for end := time.Now().Add(m.patience); time.Now().Before(end); {
+		start, busy := time.Now(), busySeconds(m.root)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(window):
+		}
+		if m.share(busySeconds(m.root)-busy, time.Since(start)) <= m.work.MaxForeign {
+			return nil
+		}
+	}
+	return nil
+}
+
+// share returns busy CPU seconds as a share of what all cores could give in a time.
+func (m *meter) share(busy float64, in time.Duration) float64 {
+	return max(0, busy/(in.Seconds()*float64(max(1, runtime.NumCPU()))))
 }
 
 func (m *meter) disturbed(r Round) bool {
@@ -66,8 +93,7 @@ func (m *meter) round(ctx context.Context) (Round, error) {
 		used += cpu
 	}
 	if busy > 0 {
-		all := time.Since(start).Seconds() * float64(m.cores())
-		r.Foreign = max(0, (busySeconds(m.root)-busy-used.Seconds())/all)
+		r.Foreign = m.share(busySeconds(m.root)-busy-used.Seconds(), time.Since(start))
 	}
 	return r, nil
 }
@@ -87,8 +113,4 @@ func (m *meter) both(ctx context.Context, s stage, r *Round) (time.Duration, err
 		used += c.cpu
 	}
 	return used, nil
-}
-
-func (m *meter) cores() int {
-	return max(1, readMachine(m.root).Cores)
 }

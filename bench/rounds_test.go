@@ -1,10 +1,13 @@
 package bench
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 func testMeter(t *testing.T, ours, baseline string) *meter {
@@ -70,6 +73,20 @@ func TestDisturbedRoundsAreRepeatedTwiceAtMost(t *testing.T) {
 	}
 	if got := len(r.Rows[0].Samples); got != 3*len(rounds) {
 		t.Errorf("%d samples, want those of all rounds", got)
+	}
+}
+
+func TestARoundWaitsForAQuietMachineOnlySoLong(t *testing.T) {
+	m := testMeter(t, "ours", "baseline")
+	m.work.MaxForeign = -1 // never quiet
+	if m.patience = time.Millisecond; m.settle(t.Context()) != nil {
+		t.Error("patience ended with an error")
+	}
+	m.patience = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := m.settle(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled wait gave %v", err)
 	}
 }
 

@@ -42,7 +42,7 @@ func throughput(cmd *cobra.Command, o options) error {
 		return err
 	}
 	m := &meter{
-		ours: ours, baseline: baseline, work: o.work, root: os.DirFS("/"),
+		ours: ours, baseline: baseline, work: o.work, root: os.DirFS("/"), patience: o.patience,
 		random: rand.New(rand.NewPCG(o.Seed, o.Seed)),
 		say: func(format string, args ...any) {
 			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)

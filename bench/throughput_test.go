@@ -31,8 +31,8 @@ func TestThroughputOfARealModelComparesEqualWork(t *testing.T) {
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	file := filepath.Join(t.TempDir(), "result.json")
 	stdout, stderr, err := runCommand(t, "bench", "throughput", "--model", path, "--quick",
-		"--rounds", "1", "--prompt-tokens", "32", "--generate-tokens", "12", "--context", "256",
-		"--max-foreign", "1", "--threads", "1", "--json", file) // one: threads that wait spin
+		"--rounds", "1", "--patience", "0s", "--prompt-tokens", "32", "--generate-tokens", "12",
+		"--context", "256", "--max-foreign", "1", "--threads", "1", "--json", file) // one: threads that wait spin
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr)
 	}

@@ -3,8 +3,8 @@ package conformance
 import "slices"
 
 // Where llama.cpp gives templates other input than Hugging Face's tokenizers do, Jinja2 gets the
-// same input by an adaptation of render.py, and the texts must be equal then. What remains is listed
-// below as a difference, and must differ.
+// same input by an adaptation of render.py, and the texts must be equal then. What remains is
+// listed below as a difference, and must differ.
 
 // adaptations names those that a template needs.
 func adaptations(template string) []string {
@@ -20,11 +20,13 @@ func adaptations(template string) []string {
 var textArguments = []string{"meetkai-functionary-medium-v3.2"}
 
 var otherInput = map[string][]string{
-	// Written for use with tools only: they loop over tools, which Hugging Face sets to null without.
+	// Written for use with tools only: they loop over tools, which is null without them at Hugging
+	// Face and undefined with llama.cpp.
 	"CohereForAI-c4ai-command-r-plus-tool_use":      {"no_null_tools"},
 	"NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use": {"no_null_tools"},
 	"NousResearch-Hermes-3-Llama-3.1-8B-tool_use":   {"no_null_tools"},
-	// They take an undefined add_generation_prompt for true, and llama.cpp does not define a false one.
+	// They take an undefined add_generation_prompt for true, and llama.cpp leaves a false one
+	// undefined.
 	"llama-cpp-rwkv-world":    {"no_false_generation_prompt"},
 	"upstage-Solar-Open-100B": {"no_false_generation_prompt"},
 	// They raise an exception at a system message, which llama.cpp puts before the user's text.
@@ -53,8 +55,8 @@ var (
 
 var differences = map[string]difference{
 	"CohereForAI-c4ai-command-r-plus-tool_use": {withTools,
-		"it expects tools in Cohere's own shape; Jinja2 stops at the missing description, llama.cpp " +
-			"leaves it empty"},
+		"it expects tools in Cohere's own shape; Jinja2 stops at the missing description, " +
+			"llama.cpp leaves it empty"},
 	"Kimi-K2-Instruct": {withToolCalls,
 		"it appends to a list, which Hugging Face's sandbox forbids"},
 	"Kimi-K2-Thinking": {withToolCalls,

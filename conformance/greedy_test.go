@@ -26,6 +26,14 @@ const (
 	greedyThreads = 1
 )
 
+// greedyModels are the models that answer; with -short only the smallest.
+func greedyModels() []string {
+	if testing.Short() {
+		return realModels[:1]
+	}
+	return realModels
+}
+
 // An answer is what the oracle says of one prompt.
 type answer struct {
 	tokens  []int32   // the likeliest token at each position, the prompt being alone
@@ -138,36 +146,45 @@ func generate(t *testing.T, model *mullama.Model, prompt string, n int) *mullama
 func TestGreedyTokensEqualOracle(t *testing.T) {
 	oracle := findOracle(t)
 	prompts := readPrompts(t)[:alonePrompts]
-	for _, name := range realModels {
+	for _, name := range greedyModels() {
 		t.Run(name, func(t *testing.T) {
 			path := testmodels.Path(t, name)
-			got := make(chan [][]int32, 1)
 			model := loadModel(t, path, 1)
 			streams := make([]*mullama.Stream, len(prompts)) // one slot: one after the other
 			for i, prompt := range prompts {
 				streams[i] = generate(t, model, prompt, aloneTokens)
 			}
-			go func() { got <- collectAll(t, streams) }()
+			answers := collectAll(t, streams)
 			want := oracle.greedy(t, path, prompts, aloneTokens, 0)
-			for i, tokens := range <-got {
+			for i, tokens := range answers() {
 				compareGreedy(t, "greedy tokens, "+name, tokens, want[i].tokens, prompts[i])
 			}
 		})
 	}
 }
 
-// collectAll reads streams to their ends.
-func collectAll(t *testing.T, streams []*mullama.Stream) [][]int32 {
+// collectAll reads streams to their ends while the test goes on. The function it returns waits for
+// the tokens; the test does not end before they are there.
+func collectAll(t *testing.T, streams []*mullama.Stream) func() [][]int32 {
 	answers := make([][]int32, len(streams))
-	for i, stream := range streams {
-		result, err := stream.Collect()
-		if err != nil {
-			t.Error(err)
-			continue
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i, stream := range streams {
+			result, err := stream.Collect()
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			answers[i] = result.Tokens
 		}
-		answers[i] = result.Tokens
+	}()
+	wait := func() [][]int32 {
+		<-done
+		return answers
 	}
-	return answers
+	t.Cleanup(func() { wait() })
+	return wait
 }
 
 func compareGreedy(t *testing.T, name string, got, want []int32, prompt string) {
@@ -184,30 +201,30 @@ func compareGreedy(t *testing.T, name string, got, want []int32, prompt string) 
 
 // Prompts that share a batch must be answered as if each were alone. Sharing changes the order in
 // which llama.cpp adds up numbers, and with it the logits a little, so each token must be the one
-// that llama.cpp finds likeliest for the prompt alone after the same tokens, or one that nearly ties
-// with it. How near depends on the drift that the oracle measures without us; where that is zero,
-// all tokens must be equal.
+// that llama.cpp finds likeliest for the prompt alone after the same tokens, or one that nearly
+// ties with it. How near depends on the drift that the oracle measures without us; where that is
+// zero, all tokens must be equal.
 func TestGreedyTokensOfSharedBatchesEqualOracle(t *testing.T) {
 	oracle := findOracle(t)
 	prompts := readPrompts(t)
 	if len(prompts) != togetherPrompts {
 		t.Fatalf("%d prompts, want %d", len(prompts), togetherPrompts)
 	}
-	for _, name := range realModels {
+	for _, name := range greedyModels() {
 		t.Run(name, func(t *testing.T) {
 			path := testmodels.Path(t, name)
-			got := make(chan [][]int32, 1)
 			model := loadModel(t, path, togetherPrompts)
 			streams := make([]*mullama.Stream, len(prompts))
 			for i, prompt := range prompts {
 				streams[i] = generate(t, model, prompt, togetherTokens)
 			}
-			go func() { got <- collectAll(t, streams) }()
-			nearTie := measureDrift(t, oracle.greedy(t, path, prompts, driftTokens, togetherPrompts))
-			answers := <-got
+			answers := collectAll(t, streams)
+			probe := oracle.greedy(t, path, prompts, driftTokens, togetherPrompts)
+			nearTie := measureDrift(t, probe)
 			ties := 0
-			for i, behind := range oracle.score(t, path, prompts, answers) {
-				ties += compareShared(t, "greedy tokens, 16 at once, "+name, behind, prompts[i], nearTie)
+			for i, behind := range oracle.score(t, path, prompts, answers()) {
+				ties += compareShared(t, "greedy tokens, 16 at once, "+name, behind, prompts[i],
+					nearTie)
 			}
 			if most := togetherPrompts * togetherTokens / 10; ties > most {
 				t.Errorf("%d near ties, more than one token in ten", ties)
@@ -230,9 +247,10 @@ func measureDrift(t *testing.T, answers []answer) float64 {
 	slices.Sort(moves)
 	still, _ := slices.BinarySearch(moves, 1e-9)
 	largest := moves[len(moves)-1]
-	t.Logf("llama.cpp without us: in a batch of %d, the lead of the likeliest token moves at %d of %d "+
-		"places, by %.3g in the middle and %.3g at most; %d answers of %d tokens part from those alone",
-		len(answers), len(moves)-still, len(moves), moves[len(moves)/2], largest, parted, driftTokens)
+	t.Logf("llama.cpp without us: in a batch of %d, the lead of the likeliest token moves at "+
+		"%d of %d places, by %.3g in the middle and %.3g at most; %d of these answers of %d "+
+		"tokens part from those alone", len(answers), len(moves)-still, len(moves),
+		moves[len(moves)/2], largest, parted, driftTokens)
 	return 1.5 * largest
 }
 
@@ -250,7 +268,8 @@ func compareShared(t *testing.T, name string, behind []float64, prompt string,
 		case gap <= nearTie:
 			ties++
 			scores.explain(name)
-			t.Logf("%s: token %d nearly ties with the likeliest, %.3g behind", short(prompt), at, gap)
+			t.Logf("%s: token %d nearly ties with the likeliest, %.3g behind",
+				short(prompt), at, gap)
 		default:
 			scores.add(name, false)
 			t.Errorf("%s: token %d is %.3g behind the likeliest, more than %.3g",
@@ -270,15 +289,15 @@ func TestAnswersToOtherPromptsAreFarBehind(t *testing.T) {
 		tokens = append(tokens, a.tokens)
 	}
 	for i, behind := range oracle.score(t, path, prompts, tokens) {
-		if slices.Max(behind) != 0 {
-			t.Errorf("%s: its own answer is %.3g behind the likeliest", short(prompts[i]), slices.Max(behind))
+		if most := slices.Max(behind); most != 0 {
+			t.Errorf("%s: its own answer is %.3g behind the likeliest", short(prompts[i]), most)
 		}
 	}
 	rotated := append(tokens[1:], tokens[0])
 	for i, behind := range oracle.score(t, path, prompts, rotated) {
 		const far = 3
-		if slices.Max(behind) < far {
-			t.Errorf("%s: another prompt's answer is only %.3g behind", short(prompts[i]), slices.Max(behind))
+		if most := slices.Max(behind); most < far {
+			t.Errorf("%s: another prompt's answer is only %.3g behind", short(prompts[i]), most)
 		}
 	}
 }

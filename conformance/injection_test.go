@@ -41,9 +41,9 @@ var attacks = []attack{
 		{"role": "user", "content": "EVILz"}]}`},
 	{"two parts of a text", `{"messages": [{"role": "user", "content": [
 		{"type": "text", "text": "FIRST"}, {"type": "text", "text": "SECOND"}]}]}`},
-	{"tool result", `{"messages": [{"role": "user", "content": "Look."}, {"role": "assistant",
-		"content": "", "tool_calls": [{"id": "call_0001", "type": "function", "function": {"name": "look",
-		"arguments": "{\"at\": \"EVIL\"}"}}]},
+	{"tool result", `{"messages": [{"role": "user", "content": "Look."},
+		{"role": "assistant", "content": "", "tool_calls": [{"id": "call_0001", "type": "function",
+		"function": {"name": "look", "arguments": "{\"at\": \"EVIL\"}"}}]},
 		{"role": "tool", "tool_call_id": "call_0001", "name": "look", "content": "EVIL"}],
 		"tools": [{"type": "function", "function": {"name": "look", "description": "Looks.",
 		"parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}}]}`},
@@ -127,8 +127,8 @@ func (t template) evilTexts(controls map[llama.Token]string) []string {
 	return append(texts, strings.Join(texts, "\n"))
 }
 
-// attack renders a conversation with an evil text and with a harmless one; the prompts must have the
-// same control tokens.
+// attack renders a conversation with an evil text and with a harmless one; the prompts must have
+// the same control tokens.
 func (t template) attack(test *testing.T, chat *llama.Chat, controls map[llama.Token]string,
 	a attack, evil string) {
 	test.Helper()
@@ -158,8 +158,8 @@ func (t template) attack(test *testing.T, chat *llama.Chat, controls map[llama.T
 }
 
 // checkTextOfTokens holds the text of a prompt's tokens against the prompt. White space is left out
-// of it: vocabularies of the SentencePiece kind put some before each piece of text, and some control
-// tokens swallow what is beside them.
+// of it: vocabularies of the SentencePiece kind put some before each piece of text, and some
+// control tokens swallow what is beside them.
 func (t template) checkTextOfTokens(test *testing.T, a attack, prompt *llama.ChatPrompt) {
 	test.Helper()
 	text, err := t.model.Detokenize(prompt.Tokens, true)

@@ -71,10 +71,12 @@ func (o oracle) run(t *testing.T, args ...string) []string {
 }
 
 // tokenize returns llama_tokenize's ids of each text.
-func (o oracle) tokenize(t *testing.T, model string, texts []string, special, parse bool) [][]int32 {
+func (o oracle) tokenize(t *testing.T, model string, texts []string,
+	special, parse bool) [][]int32 {
 	t.Helper()
 	lines := o.run(t, "tokenize", model, writeRecords(t, texts),
-		fmt.Sprintf("add_special=%d", number(special)), fmt.Sprintf("parse_special=%d", number(parse)))
+		fmt.Sprintf("add_special=%d", number(special)),
+		fmt.Sprintf("parse_special=%d", number(parse)))
 	if len(lines) != len(texts) {
 		t.Fatalf("the oracle printed %d lines for %d texts", len(lines), len(texts))
 	}
@@ -88,14 +90,16 @@ func (o oracle) tokenize(t *testing.T, model string, texts []string, special, pa
 // accepts reports whether llama_tokenize takes a text. When it throws, the program ends.
 func (o oracle) accepts(t *testing.T, model, text string) bool {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), o.path, "tokenize", model, writeRecords(t, []string{text}))
-	return cmd.Run() == nil
+	records := writeRecords(t, []string{text})
+	return exec.CommandContext(t.Context(), o.path, "tokenize", model, records).Run() == nil
 }
 
 // detokenize returns llama_detokenize's bytes of each list of ids.
-func (o oracle) detokenize(t *testing.T, model string, ids [][]int32, special bool) []string {
+func (o oracle) detokenize(t *testing.T, model string, ids [][]int32,
+	special bool) []string {
 	t.Helper()
-	lines := o.run(t, "detokenize", model, writeIDs(t, ids), fmt.Sprintf("special=%d", number(special)))
+	lines := o.run(t, "detokenize", model, writeIDs(t, ids),
+		fmt.Sprintf("special=%d", number(special)))
 	if len(lines) != len(ids) {
 		t.Fatalf("the oracle printed %d lines for %d lists of ids", len(lines), len(ids))
 	}

@@ -1,8 +1,11 @@
 """Renders chat templates with Jinja2 the way Hugging Face's tokenizers do.
 
-Reads one JSON object from standard input: {"templates": {name: text}, "cases": [{"template": name,
-"variables": {...}, "adaptations": [name]}]}. Writes {"results": [{"text": text} or {"error": message}]}
-in the same order. An adaptation changes the variables the way llama.cpp is known to change them.
+Reads one JSON object from standard input:
+    {"templates": {name: text},
+     "cases": [{"template": name, "variables": {}, "adaptations": [name]}]}
+and writes one with the results in the order of the cases:
+    {"results": [{"text": text} or {"error": message}]}
+An adaptation changes the variables the way llama.cpp is known to change them.
 """
 
 import datetime

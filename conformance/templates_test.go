@@ -64,7 +64,7 @@ type template struct {
 var families = []struct{ part, vocab string }{
 	{"Distill-Qwen", "qwen2"}, {"Hermes", "qwen2"}, {"Qwen3.5", "qwen35"}, {"Qwen", "qwen2"},
 	{"llama-cpp-deepseek", "deepseek-llm"}, {"llama-cpp-rwkv", "gpt-neox"},
-	{"lama-3", "llama-bpe"}, {"DeepSeek-R1-Distill-Llama", "llama-bpe"}, {"functionary", "llama-bpe"},
+	{"lama-3", "llama-bpe"}, {"Distill-Llama", "llama-bpe"}, {"functionary", "llama-bpe"},
 	{"deepseek", "deepseek-llm"}, {"command-r", "command-r"}, {"Cohere", "command-r"},
 	{"Phi-3", "phi-3"}, {"istral", "llama-spm"}, {"gemma-2", "gemma270"}, {"gemma-4", "gemma-4"},
 	{"granite", "starcoder"}, {"", "qwen2"},
@@ -122,7 +122,8 @@ type renderCase struct {
 }
 
 // jinja renders all conversations with all templates in one run of render.py, by template.
-func jinja(t *testing.T, templates []template, conversations []conversation) map[string][]rendering {
+func jinja(t *testing.T, templates []template,
+	conversations []conversation) map[string][]rendering {
 	t.Helper()
 	sources := make(map[string]string)
 	var cases []renderCase
@@ -278,8 +279,8 @@ func describe(got, want rendering) string {
 	}
 	at := firstDifference([]byte(got.Text), []byte(want.Text))
 	from := max(0, at-30)
-	return "after " + short(got.Text[from:at]) + " comes " + short(got.Text[at:]) + ", with Jinja2 " +
-		short(want.Text[at:])
+	return "after " + short(got.Text[from:at]) + " comes " + short(got.Text[at:]) +
+		", with Jinja2 " + short(want.Text[at:])
 }
 
 // A prompt's tokens must be those that llama.cpp makes of the prompt's text with control tokens

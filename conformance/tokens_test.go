@@ -59,7 +59,9 @@ func TestTokenIDsOfHardTextEqualOracle(t *testing.T) {
 			model := loadVocab(t, vocab.Path)
 			taken := takenByBoth(t, oracle, model, vocab.Path, hardTexts())
 			compareTokens(t, oracle, model, vocab.Path, taken, false, false)
-			taken = slices.DeleteFunc(taken, func(h hardText) bool { return len(h.text) > longText })
+			taken = slices.DeleteFunc(taken, func(h hardText) bool {
+				return len(h.text) > longText
+			})
 			compareTokens(t, oracle, model, vocab.Path, taken, true, false)
 			compareTokens(t, oracle, model, vocab.Path, taken, false, true)
 			compareTokens(t, oracle, model, vocab.Path, taken, true, true)

@@ -42,6 +42,16 @@ llama_token control_tokens::match(std::string_view text, size_t pos) const {
     return LLAMA_TOKEN_NULL;
 }
 
+bool control_tokens::begins_at_end(std::string_view text, size_t pos) const {
+    std::string_view rest = text.substr(pos);
+    for (const entry &e : by_first_byte_[(unsigned char)text[pos]]) {
+        if (e.text.size() > rest.size() && e.text.substr(0, rest.size()) == rest) {
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t control_tokens::length(llama_token token) const {
     return strlen(llama_vocab_get_text(vocab_, token));
 }
@@ -71,18 +81,31 @@ class guarded_request {
     guarded_request(const control_tokens &controls, const std::string &text)
         : controls_(controls), guard_(pick_guard(text)) {}
 
-    void protect(common_json &value) {
+    // Keys are guarded too: templates write those of tools' schemas and of arguments.
+    common_json protect(const common_json &value) const {
         if (value.is_string()) {
-            value = protect(value.get<std::string>());
-        } else if (value.is_array()) {
-            for (size_t i = 0; i < value.size(); i++) {
-                protect(value.at(i));
-            }
-        } else if (value.is_object()) {
-            for (auto entry : value.items()) {
-                protect(entry.v);
-            }
+            return protect(value.get<std::string>());
         }
+        if (value.is_array()) {
+            common_json out = common_json::array();
+            for (size_t i = 0; i < value.size(); i++) {
+                out.push_back(protect(value.at(i)));
+            }
+            return out;
+        }
+        if (value.is_object()) {
+            common_json out = common_json::object();
+            for (auto entry : value.items()) {
+                bool json_text = entry.k == "arguments" && entry.v.is_string();
+                if (json_text) {
+                    out[protect(entry.k)] = protect_arguments(entry.v.get<std::string>());
+                } else {
+                    out[protect(entry.k)] = protect(entry.v);
+                }
+            }
+            return out;
+        }
+        return value;
     }
 
     std::string reveal(std::string_view text) const {
@@ -96,11 +119,26 @@ class guarded_request {
     }
 
   private:
+    // Arguments are JSON in a string, in which a control token can hide behind escapes. They are
+    // left as they are written unless there is one.
+    std::string protect_arguments(const std::string &text) const {
+        common_json parsed = common_json::parse_no_throw(text);
+        if (!parsed.is_discarded()) {
+            std::string before = parsed.dump(), after = protect(parsed).dump();
+            if (after != before) {
+                return after;
+            }
+        }
+        return protect(text);
+    }
+
+    // A guard follows the first byte of a control token, and of the start of one at the end of the
+    // text, which the text that a template puts next could complete.
     std::string protect(const std::string &text) const {
         std::string out;
         for (size_t i = 0; i < text.size(); i++) {
             out += text[i];
-            if (controls_.match(text, i) != LLAMA_TOKEN_NULL) {
+            if (controls_.match(text, i) != LLAMA_TOKEN_NULL || controls_.begins_at_end(text, i)) {
                 out += guard_; // after the first byte, which is ASCII in every such token
             }
         }
@@ -116,15 +154,18 @@ void append_plain(const llama_vocab *vocab, const std::string &text, std::vector
         return;
     }
     size_t start = out.size();
-    out.resize(start + text.size() + 2);
-    int32_t n = llama_tokenize(vocab, text.data(), (int32_t)text.size(), out.data() + start,
-                               (int32_t)(out.size() - start), false, false);
-    if (n < 0) {
+    out.resize(start + text.size() + 8);
+    int32_t n =
+        tokenize_text(vocab, text, false, false, out.data() + start, (int32_t)(out.size() - start));
+    if (n < 0 && n != INT32_MIN) { // the negated number that would fit
         out.resize(start - n);
-        n = llama_tokenize(vocab, text.data(), (int32_t)text.size(), out.data() + start,
-                           (int32_t)(out.size() - start), false, false);
+        n = tokenize_text(vocab, text, false, false, out.data() + start,
+                          (int32_t)(out.size() - start));
     }
-    out.resize(start + std::max(n, 0));
+    if (n < 0) {
+        throw failure(MN_ERR_INVALID, "a message has bytes that this vocabulary cannot tokenise");
+    }
+    out.resize(start + n);
 }
 
 // Tokenises a rendered prompt. Control tokens without a guard become tokens, everything between
@@ -267,7 +308,7 @@ mn_status chat_apply(const mn_chat *chat, const char *request, size_t len, mn_bu
         guarded_request guard(*chat->model->controls, std::string(request, len));
         for (const char *part : {"messages", "tools", "kwargs"}) {
             if (json.contains(part)) {
-                guard.protect(json.at(part));
+                json[part] = guard.protect(json.at(part));
             }
         }
         common_chat_params params;

@@ -33,8 +33,26 @@ struct failure : std::runtime_error {
 
 void set_error(mn_error *err, std::string_view message);
 
+// The length of the valid UTF-8 character at pos, 0 if there is none.
+size_t utf8_length(std::string_view text, size_t pos);
+bool is_utf8(std::string_view text);
+
+// While one is alive on a thread, what llama.cpp asserts on that thread is thrown as a failure
+// instead of ending the process.
+class border {
+  public:
+    border() { depth_++; }
+    ~border() { depth_--; }
+    border(const border &) = delete;
+    static bool inside() { return depth_ > 0; }
+
+  private:
+    static thread_local int depth_;
+};
+
 // Runs f and turns whatever it throws into a status and a message.
 template <typename F> mn_status guard(mn_error *err, F &&f) {
+    border here;
     try {
         f();
         return MN_OK;
@@ -71,6 +89,10 @@ class log_capture {
     std::string line_; // an error still without its newline
     log_capture *outer_;
 };
+
+// llama_tokenize for text of any length. INT32_MIN: the text cannot be tokenised.
+int32_t tokenize_text(const llama_vocab *vocab, std::string_view text, bool add_special,
+                      bool parse_special, int32_t *out, int32_t cap);
 
 void init_backends(); // once per process, before anything else
 const char *version();
@@ -142,6 +164,8 @@ class control_tokens {
     explicit control_tokens(const llama_vocab *vocab);
     // The longest control token whose text starts at `pos` of `text`, or -1.
     llama_token match(std::string_view text, size_t pos) const;
+    // Whether the end of `text`, from `pos` on, is the start of a control token's text.
+    bool begins_at_end(std::string_view text, size_t pos) const;
     size_t length(llama_token token) const;
 
   private:

@@ -64,22 +64,66 @@ std::string without_origin(std::string line) {
     return line;
 }
 
+// "llama-model.cpp:1330: GGML_ASSERT(…) failed" without the folders of the machine that built it.
+std::string without_folders(const std::string &message) {
+    size_t end = message.find(": ");
+    size_t slash = message.rfind('/', end);
+    return slash == std::string::npos ? message : message.substr(slash + 1);
+}
+
+// ggml calls this instead of aborting. An assertion of llama.cpp itself is thrown to the border.
+// One of ggml is not: it may come from the middle of a graph, whose other threads would wait for
+// this one for ever.
+void on_abort(const char *message) {
+    const char *end = strstr(message, ": ");
+    bool ggml =
+        end && std::string_view(message, end - message).find("/ggml/src/") != std::string::npos;
+    if (border::inside() && !ggml) {
+        throw failure(MN_ERR_INTERNAL, "llama.cpp gave up at " + without_folders(message));
+    }
+    fprintf(stderr, "%s\n", message); // and the process ends
+}
+
 } // namespace
+
+thread_local int border::depth_ = 0;
+
+size_t utf8_length(std::string_view text, size_t pos) {
+    unsigned char c = text[pos];
+    size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
+    if (n == 0 || pos + n > text.size()) {
+        return 0;
+    }
+    for (size_t i = 1; i < n; i++) {
+        if ((text[pos + i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    return n;
+}
+
+bool is_utf8(std::string_view text) {
+    for (size_t i = 0, n; i < text.size(); i += n) {
+        n = utf8_length(text, i);
+        if (n == 0) {
+            return false;
+        }
+    }
+    return true;
+}
 
 // Messages hold bytes of model files, which may be anything; the border promises one line of UTF-8.
 static std::string one_line(std::string_view in) {
     std::string out;
     for (size_t i = 0; i < in.size();) {
-        unsigned char c = in[i] == '\n' ? ' ' : in[i]; // and one line
-        size_t n = c < 0x80 ? 1 : (c >> 5) == 6 ? 2 : (c >> 4) == 14 ? 3 : (c >> 3) == 30 ? 4 : 0;
-        bool ok = n > 0 && i + n <= in.size();
-        for (size_t k = 1; ok && k < n; k++) {
-            ok = (in[i + k] & 0xC0) == 0x80;
+        size_t n = utf8_length(in, i);
+        if (n == 0 || (unsigned char)in[i] < ' ') {
+            out += n == 0 ? '?' : ' ';
+            i++;
+            continue;
         }
-        out += !ok      ? std::string("?")
-               : n == 1 ? std::string(1, (char)c)
-                        : std::string(in.substr(i, n));
-        i += ok ? n : 1;
+        out += in.substr(i, n);
+        i += n;
     }
     return out;
 }
@@ -136,7 +180,7 @@ std::string log_capture::reason(const std::string &fallback) const {
             cause.erase(0, strlen(prefix));
         }
     }
-    return cause;
+    return without_origin(cause);
 }
 
 void log_set(mn_log_fn fn, uintptr_t user, int32_t min_level) {
@@ -150,6 +194,7 @@ void init_backends() {
     static std::once_flag once;
     std::call_once(once, [] {
         llama_log_set(on_log, nullptr);
+        ggml_set_abort_callback(on_abort);
         // `common` prints through a logger of its own, from a thread of its own. Its errors reach
         // us as exceptions; nothing may print behind the program's back.
         common_log_set_verbosity_thold(-1);

@@ -154,6 +154,19 @@ load_params::load_params(const mn_model_params &p) {
     };
 }
 
+// A negative epsilon is not noticed by the load, but asserted in the middle of the first graph.
+void check_norms(const llama_model *model) {
+    char key[128], value[64];
+    for (int32_t i = 0; i < llama_model_meta_count(model); i++) {
+        llama_model_meta_key_by_index(model, i, key, sizeof(key));
+        if (std::string_view(key).find("_epsilon") != std::string_view::npos &&
+            llama_model_meta_val_str_by_index(model, i, value, sizeof(value)) > 0 &&
+            !(std::strtod(value, nullptr) >= 0)) {
+            throw failure(MN_ERR_LOAD, std::string(key) + " is " + value + ", which is negative");
+        }
+    }
+}
+
 mn_status load_status(const std::string &reason) {
     bool memory = reason.find("allocate") != std::string::npos ||
                   reason.find("out of memory") != std::string::npos;
@@ -187,6 +200,7 @@ mn_status model_load(const char *path, const mn_model_params *params, mn_model *
             std::string reason = log.reason("llama.cpp could not load it and gave no reason");
             throw failure(load_status(reason), reason);
         }
+        check_norms(model->model);
         model->vocab = llama_model_get_vocab(model->model);
         model->controls = std::make_unique<control_tokens>(model->vocab);
         *out = model.release();
@@ -292,12 +306,8 @@ mn_status memory_plan(const char *path, const mn_model_params *mp, const mn_cont
 
 int32_t tokenize(const mn_model *model, const char *text, size_t len, int32_t add_special,
                  int32_t parse_special, int32_t *out, int32_t cap) {
-    try {
-        return llama_tokenize(model->vocab, text, (int32_t)len, out, cap, add_special,
-                              parse_special);
-    } catch (const std::exception &) {
-        return INT32_MIN; // llama.cpp's own "cannot be tokenised"
-    }
+    border here;
+    return tokenize_text(model->vocab, {text, len}, add_special, parse_special, out, cap);
 }
 
 int64_t detokenize(const mn_model *model, const int32_t *tokens, int32_t n, int32_t special,
@@ -307,6 +317,7 @@ int64_t detokenize(const mn_model *model, const int32_t *tokens, int32_t n, int3
     known.reserve(n);
     std::copy_if(tokens, tokens + n, std::back_inserter(known),
                  [&](int32_t t) { return t >= 0 && t < n_vocab; });
+    border here;
     try {
         return llama_detokenize(model->vocab, known.data(), (int32_t)known.size(), out,
                                 (int32_t)std::min<size_t>(cap, INT32_MAX), false, special);
@@ -334,8 +345,13 @@ const char *token_piece(const mn_model *model, int32_t token, int32_t special, i
     int64_t key = (int64_t)token * 2 + (special ? 1 : 0);
     std::lock_guard<std::mutex> lock(model->pieces_mutex);
     auto &slot = model->pieces[key];
-    if (!slot) {
-        slot = std::make_unique<std::string>(make_piece(model->vocab, token, special));
+    border here;
+    try {
+        if (!slot) {
+            slot = std::make_unique<std::string>(make_piece(model->vocab, token, special));
+        }
+    } catch (const std::exception &) { // a model without a vocabulary, for one
+        return nullptr;
     }
     *len = (int32_t)slot->size();
     return slot->data();

@@ -15,6 +15,17 @@ namespace mn {
 
 namespace {
 
+// The parser trusts the first byte of a character to say how many follow, and so would run past the
+// end of a text that is cut there.
+void check_text(const std::string &text) {
+    if (!is_utf8(text)) {
+        throw failure(MN_ERR_GRAMMAR, "the grammar is not valid UTF-8");
+    }
+    if (text.find('\0') != std::string::npos) {
+        throw failure(MN_ERR_GRAMMAR, "the grammar contains a zero byte");
+    }
+}
+
 // llama.cpp prints the reason of a grammar that does not parse to stderr; the same parser, called
 // rule by rule, throws it instead.
 void check_grammar(const llama_vocab *vocab, const std::string &text) {
@@ -138,6 +149,7 @@ common_params_sampling to_common(const mn_sampler_params &p, const mn_model *mod
     set_biases(p, model->vocab, s);
     if (p.grammar_len > 0) {
         std::string grammar(p.grammar, p.grammar_len);
+        check_text(grammar);
         check_grammar(model->vocab, grammar);
         s.grammar = common_grammar(COMMON_GRAMMAR_TYPE_USER, grammar);
     }
