@@ -72,7 +72,8 @@ func TestFileWithoutPermission(t *testing.T) {
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	wantRefused(t, openRuntime(t), path, mullama.ErrNotFound, "no permission")
+	_, err := mullama.Inspect(path)
+	wantKind(t, err, mullama.ErrNotFound, path, "no permission")
 }
 
 func TestTruncatedModel(t *testing.T) {

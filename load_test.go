@@ -233,7 +233,10 @@ func TestClosedModelRefusesEveryCall(t *testing.T) {
 			_, err := m.FormatChat([]mullama.Message{{Role: "user"}}, nil)
 			return err
 		},
-		"Tokenize":   func() error { _, err := m.Tokenize("x", mullama.TokenizeOptions{}); return err },
+		"Tokenize": func() error {
+			_, err := m.Tokenize("x", mullama.TokenizeOptions{})
+			return err
+		},
 		"Detokenize": func() error { _, err := m.Detokenize([]mullama.Token{1}); return err },
 	} {
 		t.Run(name, func(t *testing.T) { wantKind(t, call(), mullama.ErrClosed, "closed") })

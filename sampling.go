@@ -127,11 +127,19 @@ func (s Sampling) Validate() error {
 		{"min_keep", float64(n.MinKeep), 0, math.MaxInt32},
 	} {
 		if !(r.value >= r.min && r.value <= r.max) { // also refuses NaN
-			return invalid("sampling", fmt.Sprintf("%s is %g; it must be from %g to %g",
-				r.name, r.value, r.min, r.max))
+			return invalid("sampling", fmt.Sprintf("%s is %s; it must be from %g to %g",
+				r.name, shortest(r.value), r.min, r.max))
 		}
 	}
 	return n.contradictions()
+}
+
+// shortest writes a setting as it was given: 1.01 and not the float64 that is nearest to a float32.
+func shortest(value float64) string {
+	if float64(float32(value)) == value {
+		return fmt.Sprint(float32(value))
+	}
+	return fmt.Sprint(value)
 }
 
 func (s *Sampling) contradictions() error {

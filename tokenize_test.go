@@ -32,6 +32,10 @@ func TestTokenizeAndBack(t *testing.T) {
 			m := vocabulary(t, path())
 			for _, text := range texts {
 				tokens, err := m.Tokenize(text, mullama.TokenizeOptions{})
+				if err != nil && strings.HasPrefix(text, "\xf5") { // above the last character
+					wantKind(t, err, mullama.ErrInvalidOption, "cannot be tokenised")
+					continue
+				}
 				if err != nil {
 					t.Errorf("%.20q: %v", text, err)
 					continue
@@ -108,7 +112,7 @@ func TestPromptOfFiveMegabytes(t *testing.T) {
 			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("it took %v; want seconds at most", took)
 			}
-			if got := generate(t, m, "once", mullama.GenerateOptions{MaxTokens: 2}); got.Text == "" {
+			if generate(t, m, "once", mullama.GenerateOptions{MaxTokens: 2}).Text == "" {
 				t.Error("the model is of no use after it")
 			}
 		})

@@ -21,12 +21,15 @@ type meter struct {
 // stage is one thing a side does in a round.
 type stage func(p program, ctx context.Context, w work, t *Turn) (child, error)
 
-// run measures rounds until as many as asked for were undisturbed, or twice as many in all. Whether
+// maxTries is how many rounds may be tried for each one that is asked for.
+const maxTries = 3
+
+// run measures rounds until as many as asked for were undisturbed, or the tries are used up. Whether
 // a round counts depends on what other processes did, never on what it measured.
 func (m *meter) run(ctx context.Context) ([]Round, error) {
 	var rounds []Round
 	quiet := 0
-	for quiet < m.work.Rounds && len(rounds) < 2*m.work.Rounds {
+	for quiet < m.work.Rounds && len(rounds) < maxTries*m.work.Rounds {
 		if err := m.settle(ctx); err != nil {
 			return nil, err
 		}

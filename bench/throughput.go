@@ -54,7 +54,7 @@ func throughput(cmd *cobra.Command, o options) error {
 		Machine: readMachine(m.root),
 	}
 	m.say("%s: %d quiet rounds of both programs, at most %d in all; load average %.2f",
-		model.File, o.Rounds, 2*o.Rounds, loadAverage(m.root))
+		model.File, o.Rounds, maxTries*o.Rounds, loadAverage(m.root))
 	if result.Rounds, err = m.run(cmd.Context()); err != nil {
 		return err
 	}

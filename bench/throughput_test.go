@@ -30,9 +30,10 @@ func TestThroughputOfARealModelComparesEqualWork(t *testing.T) {
 	t.Setenv(fakeSide, "real") // this test binary is our side
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	file := filepath.Join(t.TempDir(), "result.json")
+	// One thread: several wait for each other spinning, which takes minutes beside other tests.
 	stdout, stderr, err := runCommand(t, "bench", "throughput", "--model", path, "--quick",
 		"--rounds", "1", "--patience", "0s", "--prompt-tokens", "32", "--generate-tokens", "12",
-		"--context", "256", "--max-foreign", "1", "--threads", "1", "--json", file) // one: threads that wait spin
+		"--context", "256", "--max-foreign", "1", "--threads", "1", "--json", file)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr)
 	}

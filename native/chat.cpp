@@ -122,6 +122,7 @@ class guarded_request {
     // Arguments are JSON in a string, in which a control token can hide behind escapes. They are
     // left as they are written unless there is one.
     std::string protect_arguments(const std::string &text) const {
+        check_json_depth(text, "the arguments of a tool call");
         common_json parsed = common_json::parse_no_throw(text);
         if (!parsed.is_discarded()) {
             std::string before = parsed.dump(), after = protect(parsed).dump();
@@ -252,11 +253,73 @@ common_json to_reply(const common_chat_params &p, const guarded_request &guard) 
 }
 
 common_json parse_json(const char *text, size_t len, const char *what) {
+    check_json_depth({text, len}, what);
     common_json value = common_json::parse_no_throw(std::string(text, len));
     if (value.is_discarded()) {
         throw failure(MN_ERR_INVALID, std::string(what) + " is not valid JSON");
     }
     return value;
+}
+
+// The request in llama.cpp's terms. What it says of a malformed one is cut to the sentence.
+common_chat_templates_inputs parse_request(const common_json &request) {
+    try {
+        return to_inputs(request);
+    } catch (const std::exception &e) {
+        std::string reason = e.what();
+        for (const char *prefix : {"Failed to parse messages: ", "Failed to parse tools: "}) {
+            if (reason.rfind(prefix, 0) == 0) {
+                reason.erase(0, strlen(prefix));
+            }
+        }
+        for (const char *suffix : {" (ref: ", "; tools = "}) {
+            reason = reason.substr(0, reason.find(suffix));
+        }
+        if (reason.rfind("[json.", 0) == 0) {
+            reason.erase(0, reason.find("] ") + 2);
+        }
+        throw failure(MN_ERR_INVALID, "the chat request cannot be used: " + reason);
+    }
+}
+
+// The sentence in what llama.cpp's interpreter says, with the place in the template:
+// "… While executing X at line 1, column 9 in source: … Error: Jinja Exception: sentence".
+std::string template_reason(std::string reason) {
+    std::string place;
+    size_t start = reason.find(" at line "), end = reason.find(" in source:");
+    if (start != std::string::npos && end != std::string::npos && start < end) {
+        place = " (" + reason.substr(start + 4, end - start - 4) + ")";
+    }
+    for (const char *prefix : {"Automatic parser generation failed: ", "\nError: ",
+                               "Jinja Exception: ", "Parser Error: ", "lexer: "}) {
+        size_t pos = reason.rfind(prefix);
+        if (pos != std::string::npos) {
+            reason.erase(0, pos + strlen(prefix));
+        }
+    }
+    if (reason.rfind("[json.", 0) == 0) {
+        reason.erase(0, reason.find("] ") + 2);
+    }
+    reason = reason.substr(0, reason.find("\n...")); // the source around it
+    if (reason == "stoll" || reason == "stod") {
+        reason = "a number is too large";
+    } else if (reason.rfind("basic_string", 0) == 0) {
+        reason = "a text is too long";
+    }
+    return reason + place;
+}
+
+template <typename F> void with_template(const char *what, F &&f) {
+    run_limited(MN_ERR_TEMPLATE, "the chat template", [&] {
+        try {
+            f();
+        } catch (const failure &) {
+            throw;
+        } catch (const std::exception &e) {
+            throw failure(MN_ERR_TEMPLATE, std::string("the chat template ") + what + ": " +
+                                               template_reason(e.what()));
+        }
+    });
 }
 
 } // namespace
@@ -265,17 +328,16 @@ mn_status chat_new(const mn_model *model, const char *source, size_t len, mn_cha
                    mn_error *err) {
     return guard(err, [&] {
         std::string text(source ? source : "", source ? len : 0);
-        if (text.empty() && !llama_model_chat_template(model->model, nullptr)) {
+        const char *own = llama_model_chat_template(model->model, nullptr);
+        if (text.empty() && !own) {
             throw failure(MN_ERR_UNSUPPORTED, "the model has no chat template");
         }
         auto chat = std::make_unique<mn_chat>();
         chat->model = model;
-        try {
+        with_template("does not parse", [&] {
+            check_template(text.empty() ? own : text);
             chat->templates = common_chat_templates_init(model->model, text);
-        } catch (const std::exception &e) {
-            throw failure(MN_ERR_TEMPLATE,
-                          std::string("the chat template does not parse: ") + e.what());
-        }
+        });
         *out = chat.release();
     });
 }
@@ -305,21 +367,19 @@ mn_status chat_apply(const mn_chat *chat, const char *request, size_t len, mn_bu
         if (!json.is_object() || !json.contains("messages") || !json.at("messages").is_array()) {
             throw failure(MN_ERR_INVALID, "the chat request has no array of messages");
         }
-        guarded_request guard(*chat->model->controls, std::string(request, len));
+        guarded_request guard(*chat->model->controls, json.dump());
         for (const char *part : {"messages", "tools", "kwargs"}) {
             if (json.contains(part)) {
                 json[part] = guard.protect(json.at(part));
             }
         }
+        auto inputs = parse_request(json);
         common_chat_params params;
-        try {
-            params = common_chat_templates_apply(chat->templates.get(), to_inputs(json));
-        } catch (const std::exception &e) {
-            throw failure(MN_ERR_TEMPLATE,
-                          std::string("the chat template does not render: ") + e.what());
-        }
+        with_template("does not render",
+                      [&] { params = common_chat_templates_apply(chat->templates.get(), inputs); });
         auto ids = tokenize_prompt(chat->model, guard, params.prompt);
-        *reply = to_buf(to_reply(params, guard).dump());
+        // A template can cut a character in two. The tokens have its bytes, JSON cannot.
+        *reply = to_buf(to_reply(params, guard).dump_safe());
         *tokens = to_buf(ids.data(), ids.size() * sizeof(ids[0]));
     });
 }
@@ -327,12 +387,18 @@ mn_status chat_apply(const mn_chat *chat, const char *request, size_t len, mn_bu
 mn_status schema_to_grammar(const char *schema, size_t len, mn_buf *out, mn_error *err) {
     return guard(err, [&] {
         common_json json = parse_json(schema, len, "the JSON schema");
-        try {
-            *out = to_buf(json_schema_to_grammar(json));
-        } catch (const std::exception &e) {
-            throw failure(MN_ERR_GRAMMAR,
-                          std::string("the JSON schema cannot be a grammar: ") + e.what());
-        }
+        std::string grammar;
+        run_limited(MN_ERR_GRAMMAR, "the JSON schema", [&] {
+            try {
+                grammar = json_schema_to_grammar(json);
+            } catch (const std::exception &e) {
+                std::string reason = e.what();
+                static const std::string prefix = "JSON schema conversion failed: ";
+                reason.erase(0, reason.rfind(prefix, 0) == 0 ? prefix.size() : 0);
+                throw failure(MN_ERR_GRAMMAR, "the JSON schema cannot be a grammar: " + reason);
+            }
+        });
+        *out = to_buf(grammar);
     });
 }
 

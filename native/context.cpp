@@ -2,6 +2,7 @@
 #include "facade.h"
 
 #include <cmath>
+#include <unistd.h>
 
 using threadpool_ptr = std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool *)>;
 
@@ -9,6 +10,7 @@ struct mn_context {
     const mn_model *model = nullptr;
     llama_context *ctx = nullptr;
     std::atomic<bool> abort{false};
+    bool unified = false; // all sequences share the cells
 
     // Threads kept between steps. Where ggml is built without OpenMP it would otherwise start new
     // ones for every graph; with OpenMP they are not used.
@@ -85,6 +87,16 @@ void attach_pools(mn_context *c, int32_t n_threads, int32_t n_threads_batch) {
     llama_attach_threadpool(c->ctx, c->pool.get(), c->pool_batch.get());
 }
 
+// Before the cache itself llama.cpp fills some 64 bytes for each of its cells, which for an absurd
+// number of them takes all memory of the machine before any allocation fails.
+void check_cells(uint64_t n_ctx) {
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    if (n_ctx * 64 > memory / 8) {
+        throw failure(MN_ERR_MEMORY, "a context of " + std::to_string(n_ctx) +
+                                         " tokens needs more memory than this machine has");
+    }
+}
+
 int32_t default_threads(int32_t n) { return n > 0 ? n : common_cpu_get_num_math(); }
 
 bool has_sequence(const mn_context *ctx, int32_t seq) {
@@ -159,7 +171,11 @@ llama_context_params to_llama(const mn_context_params &p) {
 mn_status context_new(mn_model *model, const mn_context_params *params, mn_context **out,
                       mn_error *err) {
     return guard(err, [&] {
+        if (model->vocab_only) {
+            throw failure(MN_ERR_UNSUPPORTED, "only the vocabulary of this model is loaded");
+        }
         llama_context_params cparams = to_llama(*params);
+        check_cells(cparams.n_ctx);
         auto c = std::make_unique<mn_context>();
         c->model = model;
         cparams.abort_callback = [](void *data) {
@@ -171,8 +187,12 @@ mn_status context_new(mn_model *model, const mn_context_params *params, mn_conte
         if (!c->ctx) {
             std::string reason = log.reason("llama.cpp could not create it and gave no reason");
             bool memory = reason.find("alloc") != std::string::npos;
+            if (reason == "std::bad_alloc") {
+                reason = "not enough memory for the context";
+            }
             throw failure(memory ? MN_ERR_MEMORY : MN_ERR_INVALID, reason);
         }
+        c->unified = cparams.kv_unified || cparams.n_seq_max == 1;
         attach_pools(c.get(), cparams.n_threads, cparams.n_threads_batch);
         uint32_t n_batch = llama_n_batch(c->ctx);
         c->n_seq_id.assign(n_batch, 1);
@@ -346,8 +366,19 @@ int32_t seq_remove(mn_context *ctx, int32_t seq, int32_t from, int32_t to) {
 }
 
 void seq_copy(mn_context *ctx, int32_t src, int32_t dst, int32_t from, int32_t to) {
-    if (has_sequence(ctx, src) && has_sequence(ctx, dst) && src != dst) {
-        llama_memory_seq_cp(llama_get_memory(ctx->ctx), src, dst, from, to);
+    if (!has_sequence(ctx, src) || !has_sequence(ctx, dst) || src == dst) {
+        return;
+    }
+    llama_memory_t memory = llama_get_memory(ctx->ctx);
+    if (ctx->unified) {
+        llama_memory_seq_cp(memory, src, dst, from, to);
+        return;
+    }
+    // Where each sequence has cells of its own, llama.cpp copies nothing but whole ones.
+    llama_memory_seq_cp(memory, src, dst, -1, -1);
+    llama_memory_seq_rm(memory, dst, -1, std::max(from, 0));
+    if (to >= 0) {
+        llama_memory_seq_rm(memory, dst, to, -1);
     }
 }
 
@@ -375,23 +406,14 @@ static void check_sequence(const mn_context *ctx, int32_t seq) {
 mn_status seq_save(mn_context *ctx, int32_t seq, mn_buf *out, mn_error *err) {
     return guard(err, [&] {
         check_sequence(ctx, seq);
-        std::vector<uint8_t> data(llama_state_seq_get_size(ctx->ctx, seq));
-        size_t n = llama_state_seq_get_data(ctx->ctx, data.data(), data.size(), seq);
-        if (n == 0) {
-            throw failure(MN_ERR_INTERNAL, "llama.cpp could not copy the sequence's state");
-        }
-        *out = to_buf(data.data(), n);
+        *out = save_state(ctx->ctx, seq);
     });
 }
 
 mn_status seq_restore(mn_context *ctx, int32_t seq, const char *data, size_t len, mn_error *err) {
     return guard(err, [&] {
         check_sequence(ctx, seq);
-        log_capture log;
-        if (llama_state_seq_set_data(ctx->ctx, (const uint8_t *)data, len, seq) == 0) {
-            throw failure(MN_ERR_INVALID,
-                          log.reason("the saved state does not fit this model and context"));
-        }
+        restore_state(ctx->ctx, seq, {data, len});
     });
 }
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -70,6 +71,15 @@ template <typename F> mn_status guard(mn_error *err, F &&f) {
         return MN_ERR_INTERNAL;
     }
 }
+
+// Runs work on what strangers wrote, and ends it with "<what> nests too deeply" and the like when it
+// goes beyond what is sensible.
+void run_limited(mn_status status, const char *what, const std::function<void()> &run);
+
+// Refuse, by throwing a failure, what would break llama.cpp's parsers.
+void check_json_depth(std::string_view text, const char *what);
+void check_grammar_text(const std::string &text);
+void check_template(const std::string &text);
 
 mn_buf to_buf(const void *data, size_t size);
 inline mn_buf to_buf(const std::string &s) { return to_buf(s.data(), s.size()); }
@@ -137,6 +147,8 @@ int32_t seq_shift(mn_context *ctx, int32_t seq, int32_t from, int32_t to, int32_
 void seq_range(mn_context *ctx, int32_t seq, int32_t *min, int32_t *max);
 mn_status seq_save(mn_context *ctx, int32_t seq, mn_buf *out, mn_error *err);
 mn_status seq_restore(mn_context *ctx, int32_t seq, const char *data, size_t len, mn_error *err);
+mn_buf save_state(llama_context *ctx, int32_t seq);                          // throws failure
+void restore_state(llama_context *ctx, int32_t seq, std::string_view saved); // throws failure
 
 mn_sampler_params sampler_default_params();
 mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn_sampler **out,
@@ -182,6 +194,7 @@ class control_tokens {
 struct mn_model {
     llama_model *model = nullptr;
     const llama_vocab *vocab = nullptr;
+    bool vocab_only = false;
     std::unique_ptr<mn::control_tokens> controls;
 
     // Pieces handed out so far; their addresses stay valid as long as the model.

@@ -125,7 +125,8 @@ static std::string one_line(std::string_view in) {
         out += in.substr(i, n);
         i += n;
     }
-    return out;
+    size_t first = out.find_first_not_of(' '), last = out.find_last_not_of(' ');
+    return first == std::string::npos ? "" : out.substr(first, last - first + 1);
 }
 
 void set_error(mn_error *err, std::string_view message) {
@@ -180,7 +181,9 @@ std::string log_capture::reason(const std::string &fallback) const {
             cause.erase(0, strlen(prefix));
         }
     }
-    return without_origin(cause);
+    cause = without_origin(cause);
+    static const std::string failed = "failed to ";
+    return cause.rfind(failed, 0) == 0 ? "cannot " + cause.substr(failed.size()) : cause;
 }
 
 void log_set(mn_log_fn fn, uintptr_t user, int32_t min_level) {

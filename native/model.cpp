@@ -113,7 +113,12 @@ void load_params::set_tensor_bufts(const mn_model_params &p) {
                                               "this machine has");
         }
         patterns.push_back(text.substr(0, eq));
-        std::regex check(patterns.back()); // throws here, not inside the load
+        try {
+            std::regex check(patterns.back()); // throws here, not inside the load
+        } catch (const std::regex_error &e) {
+            throw failure(MN_ERR_INVALID, "tensor placement \"" + text +
+                                              "\" is not a regular expression: " + e.what());
+        }
         tensor_bufts.push_back({patterns.back().c_str(), buft});
     }
     if (!tensor_bufts.empty()) {
@@ -192,6 +197,7 @@ mn_status model_load(const char *path, const mn_model_params *params, mn_model *
         load_params load(*params);
         log_capture log;
         auto model = std::make_unique<mn_model>();
+        model->vocab_only = params->vocab_only;
         model->model = llama_model_load_from_file(path, load.params);
         if (!model->model) {
             if (load.cancelled) {
@@ -306,7 +312,6 @@ mn_status memory_plan(const char *path, const mn_model_params *mp, const mn_cont
 
 int32_t tokenize(const mn_model *model, const char *text, size_t len, int32_t add_special,
                  int32_t parse_special, int32_t *out, int32_t cap) {
-    border here;
     return tokenize_text(model->vocab, {text, len}, add_special, parse_special, out, cap);
 }
 

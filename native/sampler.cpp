@@ -7,6 +7,7 @@
 
 struct mn_sampler {
     common_sampler_ptr chain; // null: greedy with nothing that changes the logits
+    const llama_vocab *vocab = nullptr;
     int32_t n_vocab = 0;
     uint32_t seed = 0;
 };
@@ -15,20 +16,29 @@ namespace mn {
 
 namespace {
 
-// The parser trusts the first byte of a character to say how many follow, and so would run past the
-// end of a text that is cut there.
-void check_text(const std::string &text) {
-    if (!is_utf8(text)) {
-        throw failure(MN_ERR_GRAMMAR, "the grammar is not valid UTF-8");
+// What the parser says, with no more than a few of the characters that are left.
+std::string parser_reason(std::string reason) {
+    if (reason == "stoul" || reason == "stoull") {
+        return "a number is too large";
     }
-    if (text.find('\0') != std::string::npos) {
-        throw failure(MN_ERR_GRAMMAR, "the grammar contains a zero byte");
+    size_t at =
+        reason.rfind(" at ", 60); // "expecting newline or end at " and the text that is left
+    if (at == std::string::npos) {
+        return reason;
     }
+    size_t start = at + 4, end = std::min(reason.size(), start + 40);
+    while (end > start && end < reason.size() && (reason[end] & 0xC0) == 0x80) {
+        end--;
+    }
+    return start == reason.size()
+               ? reason + "its end"
+               : reason.substr(0, start) + "\"" + reason.substr(start, end - start) + "\"";
 }
 
 // llama.cpp prints the reason of a grammar that does not parse to stderr; the same parser, called
-// rule by rule, throws it instead.
-void check_grammar(const llama_vocab *vocab, const std::string &text) {
+// rule by rule, throws it instead. Returns the names of the rules by number.
+std::vector<std::string> check_grammar(const llama_vocab *vocab, const std::string &text) {
+    check_grammar_text(text);
     llama_grammar_parser parser(vocab);
     try {
         size_t start = text.find_first_not_of(" \t\r\n");
@@ -40,21 +50,35 @@ void check_grammar(const llama_vocab *vocab, const std::string &text) {
         while (*pos) {
             pos = parser.parse_rule(pos);
         }
-    } catch (const std::exception &e) {
-        std::string reason = e.what(); // "expecting newline or end at " and the text that is left
-        bool at_end = reason.size() > 4 && reason.compare(reason.size() - 4, 4, " at ") == 0;
-        throw failure(MN_ERR_GRAMMAR,
-                      "the grammar does not parse: " + reason + (at_end ? "its end" : ""));
+    } catch (const std::runtime_error &e) {
+        throw failure(MN_ERR_GRAMMAR, "the grammar does not parse: " + parser_reason(e.what()));
+    } catch (const std::logic_error &e) { // a number that does not fit
+        throw failure(MN_ERR_GRAMMAR, "the grammar does not parse: " + parser_reason(e.what()));
     }
     if (parser.symbol_ids.find("root") == parser.symbol_ids.end()) {
         throw failure(MN_ERR_GRAMMAR, "the grammar has no rule named root");
     }
+    std::vector<std::string> names(parser.rules.size());
     for (const auto &symbol : parser.symbol_ids) {
         if (symbol.second >= parser.rules.size() || parser.rules[symbol.second].empty()) {
             throw failure(MN_ERR_GRAMMAR, "the grammar uses the rule \"" + symbol.first +
                                               "\" but does not define it");
         }
+        names[symbol.second] = symbol.first;
     }
+    return names;
+}
+
+// "left recursion detected for nonterminal at index 3" in the words of the grammar.
+std::string init_reason(const std::string &reason, const std::vector<std::string> &rules) {
+    static const char text[] = "left recursion detected for nonterminal at index ";
+    size_t pos = reason.find(text);
+    if (pos == std::string::npos) {
+        return reason;
+    }
+    size_t index = strtoul(reason.c_str() + pos + strlen(text), nullptr, 10);
+    std::string name = index < rules.size() ? rules[index] : "?";
+    return "the grammar is left-recursive: the rule \"" + name + "\" can begin with itself";
 }
 
 void check_finite(const char *what, float value) {
@@ -115,6 +139,12 @@ void set_dry(const mn_sampler_params &p, common_params_sampling &s) {
     }
 }
 
+// How many tokens a penalty looks back: -1 means all. Memory for that many is taken at once.
+int32_t history_length(int32_t n, const llama_model *model) {
+    int32_t all = std::clamp(llama_model_n_ctx_train(model), 1, 1 << 20);
+    return n < 0 ? all : std::min(n, all);
+}
+
 common_params_sampling to_common(const mn_sampler_params &p, const mn_model *model) {
     common_params_sampling s;
     s.seed = p.seed;
@@ -128,8 +158,7 @@ common_params_sampling to_common(const mn_sampler_params &p, const mn_model *mod
     s.xtc_threshold = p.xtc_threshold;
     s.dynatemp_range = p.dynatemp_range;
     s.dynatemp_exponent = p.dynatemp_exponent;
-    int32_t context = llama_model_n_ctx_train(model->model);
-    s.penalty_last_n = p.repeat_last_n < 0 ? context : p.repeat_last_n;
+    s.penalty_last_n = history_length(p.repeat_last_n, model->model);
     s.penalty_repeat = p.repeat_penalty;
     s.penalty_freq = p.frequency_penalty;
     s.penalty_present = p.presence_penalty;
@@ -142,16 +171,11 @@ common_params_sampling to_common(const mn_sampler_params &p, const mn_model *mod
     s.n_prev = std::max(s.penalty_last_n, s.n_prev);
     s.no_perf = true;
     set_dry(p, s);
-    if (s.dry_penalty_last_n < 0) {
-        s.dry_penalty_last_n = context;
-    }
+    s.dry_penalty_last_n = history_length(p.dry_penalty_last_n, model->model);
     set_order(p, s);
     set_biases(p, model->vocab, s);
     if (p.grammar_len > 0) {
-        std::string grammar(p.grammar, p.grammar_len);
-        check_text(grammar);
-        check_grammar(model->vocab, grammar);
-        s.grammar = common_grammar(COMMON_GRAMMAR_TYPE_USER, grammar);
+        s.grammar = common_grammar(COMMON_GRAMMAR_TYPE_USER, {p.grammar, p.grammar_len});
     }
     return s;
 }
@@ -183,6 +207,8 @@ void check_params(const mn_sampler_params &p) {
     check_finite("dry_base", p.dry_base);
     check_finite("mirostat_tau", p.mirostat_tau);
     check_finite("mirostat_eta", p.mirostat_eta);
+    check_finite("adaptive_target", p.adaptive_target);
+    check_finite("adaptive_decay", p.adaptive_decay);
     if (p.mirostat < 0 || p.mirostat > 2) {
         throw failure(MN_ERR_INVALID, "mirostat must be 0, 1 or 2");
     }
@@ -245,23 +271,36 @@ mn_sampler_params sampler_default_params() {
     return p;
 }
 
+static void make_chain(mn_sampler *sampler, const mn_model *model, common_params_sampling &s) {
+    bool grammar = !s.grammar.empty();
+    std::vector<std::string> rules;
+    if (grammar) {
+        rules = check_grammar(model->vocab, common_grammar_value(s.grammar));
+    }
+    log_capture log;
+    try {
+        sampler->chain.reset(common_sampler_init(model->model, s));
+    } catch (const std::exception &e) {
+        throw failure(grammar ? MN_ERR_GRAMMAR : MN_ERR_INVALID,
+                      init_reason(log.reason(e.what()), rules));
+    }
+    sampler->seed = common_sampler_get_seed(sampler->chain.get());
+}
+
 mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn_sampler **out,
                       mn_error *err) {
     return guard(err, [&] {
         check_params(*params);
         common_params_sampling s = to_common(*params, model);
         auto sampler = std::make_unique<mn_sampler>();
+        sampler->vocab = model->vocab;
         sampler->n_vocab = llama_vocab_n_tokens(model->vocab);
         sampler->seed = s.seed;
-        if (!is_plain_greedy(*params, s, model->vocab)) {
-            log_capture log;
-            try {
-                sampler->chain.reset(common_sampler_init(model->model, s));
-            } catch (const std::exception &e) {
-                throw failure(s.grammar.empty() ? MN_ERR_INVALID : MN_ERR_GRAMMAR,
-                              log.reason(e.what()));
-            }
-            sampler->seed = common_sampler_get_seed(sampler->chain.get());
+        auto make = [&] { make_chain(sampler.get(), model, s); };
+        if (!s.grammar.empty()) {
+            run_limited(MN_ERR_GRAMMAR, "the grammar", make);
+        } else if (!is_plain_greedy(*params, s, model->vocab)) {
+            make();
         }
         *out = sampler.release();
     });
@@ -289,11 +328,25 @@ mn_status sampler_describe(const mn_sampler *sampler, mn_buf *out, mn_error *err
     });
 }
 
+static void accept(mn_sampler *sampler, llama_token token) {
+    try {
+        common_sampler_accept(sampler->chain.get(), token, true);
+    } catch (const std::runtime_error &e) {
+        if (strstr(e.what(), "empty grammar stack")) {
+            throw failure(MN_ERR_GRAMMAR, "the grammar allows none of the model's tokens here");
+        }
+        throw;
+    }
+}
+
 int32_t sample(mn_sampler *sampler, llama_context *ctx, int32_t row) {
+    if (sampler->vocab != llama_model_get_vocab(llama_get_model(ctx))) {
+        throw failure(MN_ERR_INVALID, "the sampler was made for another model");
+    }
     int32_t token;
     if (sampler->chain) {
         token = common_sampler_sample(sampler->chain.get(), ctx, row);
-        common_sampler_accept(sampler->chain.get(), token, true);
+        accept(sampler, token);
     } else {
         token = argmax(llama_get_logits_ith(ctx, row), sampler->n_vocab);
     }

@@ -25,6 +25,7 @@ struct call {
     int32_t result = INT32_MIN;
 
     void run() {
+        border here; // it may be another thread than the caller's
         try {
             result = llama_tokenize(vocab, text.data(), (int32_t)text.size(), out, cap, add_special,
                                     parse_special);

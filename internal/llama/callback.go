@@ -22,7 +22,7 @@ func (l *Library) SetLog(min slog.Level, fn func(level slog.Level, line string))
 		return
 	}
 	logFunc.Store(&fn)
-	C.shim_log_set(l.table, C.int32_t((min-slog.LevelDebug)/4+1))
+	C.shim_log_set(l.table, C.int32_t((max(min, slog.LevelDebug)-slog.LevelDebug)/4+1))
 }
 
 //export goLogLine

@@ -43,13 +43,13 @@ type Context struct {
 	*contextHandle
 	lib    *Library
 	limits Limits
-	plan   plan
 }
 
 type contextHandle struct {
 	handle
 	ptr   *C.mn_context
 	arena arena // the plan's arrays
+	plan  plan
 }
 
 // DefaultContextParams returns llama.cpp's defaults, with one pool of cells for all sequences.
@@ -120,10 +120,12 @@ func (m *Model) NewContext(p ContextParams) (*Context, error) {
 	}
 	c := &Context{contextHandle: h, lib: m.lib}
 	c.limits = c.readLimits()
-	c.plan = newPlan(&h.arena, c.limits)
+	h.plan = newPlan(&h.arena, c.limits)
 	model, table := m.modelHandle, m.lib.table // not m: it must stay findable as garbage
 	h.init(func() {
+		h.plan.reset()
 		C.shim_context_free(table, h.ptr)
+		h.plan = plan{c: &C.mn_step_plan{}} // no room: a step that is built after Close has nothing
 		h.arena.free()
 		model.release()
 	})

@@ -5,6 +5,7 @@ package llama
 import "C"
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -167,7 +168,7 @@ func (l *Library) SchemaToGrammar(schema []byte) (string, error) {
 // take copies a buffer of the library into Go memory and frees it.
 func (l *Library) take(buf C.mn_buf) []byte {
 	defer C.shim_buf_free(l.table, buf)
-	return C.GoBytes(unsafe.Pointer(buf.data), C.int(buf.size))
+	return bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(buf.data)), int(buf.size)))
 }
 
 func bytesPtr(b []byte) *C.char { return (*C.char)(unsafe.Pointer(unsafe.SliceData(b))) }

@@ -6,8 +6,10 @@ import "C"
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/cgo"
+	"strings"
 )
 
 // Token is the number of an entry of a model's vocabulary.
@@ -125,6 +127,9 @@ func (p *ModelParams) toC(a *arena) C.mn_model_params {
 
 // LoadModel loads the GGUF file at path. It returns ErrCancelled when ctx ends first.
 func (l *Library) LoadModel(ctx context.Context, path string, p ModelParams) (*Model, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
 	var a arena
 	defer a.free()
 	params := p.toC(&a)
@@ -148,6 +153,14 @@ func (l *Library) LoadModel(ctx context.Context, path string, p ModelParams) (*M
 	m.info = m.readInfo()
 	runtime.AddCleanup(m, func(h *modelHandle) { h.close() }, h)
 	return m, nil
+}
+
+// checkPath refuses what a C string cannot carry.
+func checkPath(path string) error {
+	if path == "" || strings.Contains(path, "\x00") {
+		return &Error{ErrInvalid, fmt.Sprintf("%q is not the path of a model file", path)}
+	}
+	return nil
 }
 
 // Close gives the model back. Its memory is freed when everything made from it is closed too.
@@ -218,6 +231,9 @@ type Memory struct {
 // MemoryPlan returns what loading path with these parameters would take on each device, by
 // llama.cpp's dry run: nothing is read but the header, nothing is allocated.
 func (l *Library) MemoryPlan(path string, p ModelParams, cp ContextParams) ([]Memory, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
 	var a arena
 	defer a.free()
 	mparams, cparams := p.toC(&a), cp.toC(&a)

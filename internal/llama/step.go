@@ -4,6 +4,7 @@ package llama
 import "C"
 
 import (
+	"fmt"
 	"time"
 	"unsafe"
 )
@@ -13,9 +14,10 @@ type plan struct {
 	tokens, positions, seqs []C.int32_t // one per token of the step
 	rows, topLogprobs       []C.int32_t // one per sampled row
 	samplers                []*C.mn_sampler
-	live                    []*Sampler // keeps the rows' samplers from the garbage collector
+	live                    []*Sampler // the rows' samplers, acquired until the next Begin
 	c                       *C.mn_step_plan
 	result                  []Row
+	err                     error // why the step cannot be made
 }
 
 func newPlan(a *arena, l Limits) plan {
@@ -26,7 +28,7 @@ func newPlan(a *arena, l Limits) plan {
 		rows:        arenaSlice[C.int32_t](a, l.Sequences),
 		topLogprobs: arenaSlice[C.int32_t](a, l.Sequences),
 		samplers:    arenaSlice[*C.mn_sampler](a, l.Sequences),
-		live:        make([]*Sampler, l.Sequences),
+		live:        make([]*Sampler, 0, l.Sequences),
 		c:           &arenaSlice[C.mn_step_plan](a, 1)[0],
 		result:      make([]Row, 0, l.Sequences),
 	}
@@ -61,30 +63,61 @@ type StepResult struct {
 
 // Begin starts an empty step.
 func (c *Context) Begin() {
-	clear(c.plan.live[:c.plan.c.n_rows])
-	c.plan.c.n_tokens, c.plan.c.n_rows = 0, 0
+	if c.acquire() != nil {
+		return
+	}
+	defer c.release()
+	c.plan.reset()
 }
 
-// Add appends a token at a position of a sequence to the step and returns its index. The caller
-// keeps within [Limits].Batch.
+func (p *plan) reset() {
+	for _, s := range p.live {
+		s.release()
+	}
+	clear(p.live)
+	p.live, p.err = p.live[:0], nil
+	p.c.n_tokens, p.c.n_rows = 0, 0
+}
+
+// Add appends a token at a position of a sequence to the step and returns its index. More than
+// [Limits].Batch tokens make the step fail.
 func (c *Context) Add(token Token, pos, seq int32) int {
-	i := c.plan.c.n_tokens
+	i := int(c.plan.c.n_tokens)
+	if i == len(c.plan.tokens) {
+		c.plan.fail("a step takes at most %d tokens", i)
+		return i
+	}
 	c.plan.tokens[i] = C.int32_t(token)
 	c.plan.positions[i] = C.int32_t(pos)
 	c.plan.seqs[i] = C.int32_t(seq)
 	c.plan.c.n_tokens++
-	return int(i)
+	return i
 }
 
 // Sample asks for a token after the one at index. topLogprobs is -1 for no logprobs, 0 for that of
-// the chosen token, n for the n likeliest too. The caller keeps within [Limits].Sequences rows.
+// the chosen token, n for the n likeliest too. More than [Limits].Sequences rows make the step
+// fail, and so does a closed sampler. One that is closed later is kept until the next Begin.
 func (c *Context) Sample(index int, s *Sampler, topLogprobs int) {
-	r := c.plan.c.n_rows
+	r := int(c.plan.c.n_rows)
+	if r == len(c.plan.rows) {
+		c.plan.fail("a step samples at most %d rows", r)
+		return
+	}
+	if s == nil || s.acquire() != nil {
+		c.plan.fail("the sampler of row %d is closed", r)
+		return
+	}
+	c.plan.live = append(c.plan.live, s)
 	c.plan.rows[r] = C.int32_t(index)
 	c.plan.samplers[r] = s.ptr
-	c.plan.live[r] = s
 	c.plan.topLogprobs[r] = C.int32_t(topLogprobs)
 	c.plan.c.n_rows++
+}
+
+func (p *plan) fail(format string, args ...any) {
+	if p.err == nil {
+		p.err = &Error{ErrInvalid, fmt.Sprintf(format, args...)}
+	}
 }
 
 // Step decodes the tokens that were added and samples the rows that were asked for. After ErrFull
@@ -94,6 +127,9 @@ func (c *Context) Step() (StepResult, error) {
 		return StepResult{}, err
 	}
 	defer c.release()
+	if c.plan.err != nil {
+		return StepResult{}, c.plan.err
+	}
 	var out C.mn_step_result
 	var e C.mn_error
 	if status := C.shim_step(c.lib.table, c.ptr, c.plan.c, &out, &e); status != C.MN_OK {

@@ -39,7 +39,7 @@ func newBuilder(opts options, out io.Writer) (*builder, error) {
 
 // nameFolders computes the keys, and with them the folders in the cache.
 func (b *builder) nameFolders() error {
-	recipe, err := os.ReadFile(filepath.Join(b.native, "engine", "CMakeLists.txt"))
+	recipe, err := readRecipe(b.native)
 	if err != nil {
 		return err
 	}
@@ -146,16 +146,17 @@ func (b *builder) buildEngine(ctx context.Context, llama string) error {
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		return err
 	}
-	const recipe = "CMakeLists.txt"
-	err := copyFile(filepath.Join(source, recipe), filepath.Join(b.native, "engine", recipe))
-	if err != nil {
-		return err
+	for _, name := range recipeFiles {
+		err := copyFile(filepath.Join(source, name), filepath.Join(b.native, "engine", name))
+		if err != nil {
+			return err
+		}
 	}
 	defines := []string{"LLAMA_CPP_DIR=" + llama, "MULLAMA_PORTABLE=" + onOff(b.opts.portable)}
 	for _, name := range b.opts.backends {
 		defines = append(defines, knownBackends[name]+"=ON")
 	}
-	err = b.runStage(ctx, stage{
+	err := b.runStage(ctx, stage{
 		label: "llama.cpp", source: source, build: filepath.Join(b.engine, "build"),
 		log: filepath.Join(b.engine, "build.log"), defines: defines, target: "engine",
 	})

@@ -28,7 +28,8 @@ func fakeRepo(t *testing.T) string {
 	t.Helper()
 	repo := writeTree(t, map[string]string{
 		"native/Cargo.lock": testLock, "native/Cargo.toml": "", "native/CMakeLists.txt": "",
-		"native/engine/CMakeLists.txt": "", "native/x.cpp": "int x;",
+		"native/engine/CMakeLists.txt": "", "native/engine/engine_fixes.h": "",
+		"native/x.cpp":                    "int x;",
 		"crate/llama.cpp/include/llama.h": "",
 	})
 	dir := onlyTools(t, "cc", "c++", "ninja")

@@ -14,6 +14,22 @@ import (
 	"strings"
 )
 
+// recipeFiles are the files of native/engine that say how llama.cpp is built.
+var recipeFiles = []string{"CMakeLists.txt", "engine_fixes.h"}
+
+// readRecipe returns the content of all recipeFiles.
+func readRecipe(native string) ([]byte, error) {
+	var recipe []byte
+	for _, name := range recipeFiles {
+		content, err := os.ReadFile(filepath.Join(native, "engine", name))
+		if err != nil {
+			return nil, err
+		}
+		recipe = append(append(recipe, content...), 0)
+	}
+	return recipe, nil
+}
+
 // engineInputs is everything that the engine build depends on. Two machines or moments with equal
 // inputs may share one build.
 type engineInputs struct {
@@ -23,7 +39,7 @@ type engineInputs struct {
 	Compilers []string // command and version of the C and C++ compilers
 	Flags     []string // compiler flags from the environment
 	CPU       string   // model and features; empty when portable
-	Recipe    string   // hash of native/engine/CMakeLists.txt
+	Recipe    string   // hash of the recipeFiles
 }
 
 // key names the engine build of these inputs.
