@@ -24,8 +24,8 @@ type stage func(p program, ctx context.Context, w work, t *Turn) (child, error)
 // maxTries is how many rounds may be tried for each one that is asked for.
 const maxTries = 3
 
-// run measures rounds until as many as asked for were undisturbed, or the tries are used up. Whether
-// a round counts depends on what other processes did, never on what it measured.
+// run measures rounds until as many as asked for were undisturbed, or the tries are used up.
+// Whether a round counts depends on what other processes did, never on what it measured.
 func (m *meter) run(ctx context.Context) ([]Round, error) {
 	var rounds []Round
 	quiet := 0

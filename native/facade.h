@@ -72,8 +72,8 @@ template <typename F> mn_status guard(mn_error *err, F &&f) {
     }
 }
 
-// Runs work on what strangers wrote, and ends it with "<what> nests too deeply" and the like when it
-// goes beyond what is sensible.
+// Runs work on what strangers wrote, and ends it with "<what> nests too deeply" and the like when
+// it goes beyond what is sensible.
 void run_limited(mn_status status, const char *what, const std::function<void()> &run);
 
 // Refuse, by throwing a failure, what would break llama.cpp's parsers.

@@ -1,5 +1,5 @@
-// Limits for what strangers write: templates, grammars and schemas run in llama.cpp without bounds of
-// its own, and a macro that calls itself would end the process.
+// Limits for what strangers write: templates, grammars and schemas run in llama.cpp without bounds
+// of its own, and a macro that calls itself would end the process.
 //
 // Such work runs on a thread with a large stack. Whatever it does it allocates, so this library's
 // operator new is where stack, memory and time are measured; other threads only pay for a look at

@@ -1,5 +1,5 @@
-// The envelope of a saved sequence. llama.cpp believes what it reads, so what was cut, damaged or made
-// by another model must be refused before.
+// The envelope of a saved sequence. llama.cpp believes what it reads, so what was cut, damaged or
+// made by another model must be refused before.
 #include "facade.h"
 
 namespace mn {

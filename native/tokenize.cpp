@@ -1,8 +1,9 @@
 // llama_tokenize for text of any length.
 //
 // llama.cpp splits text for many vocabularies with std::regex, whose matcher recurses once per
-// character: about 320 bytes of stack for each letter of one match, so that 26,000 letters in a row
-// overflow a stack of 8 MiB and end the process. Long text is therefore split on a stack of its own.
+// character: about 320 bytes of stack for each letter of one match, so that 26,000 letters in a
+// row overflow a stack of 8 MiB and end the process. Long text is therefore split on a stack of
+// its own.
 #include "facade.h"
 
 #include <climits>

@@ -254,7 +254,7 @@ func TestEndOfStreamStays(t *testing.T) {
 	s := submit(t, e, ask("x"))
 	read(t, s)
 	for range 3 {
-		if event, err := s.Next(); err != io.EOF || event.Done {
+		if event, err := s.Next(); !errors.Is(err, io.EOF) || event.Done {
 			t.Errorf("got %+v, %v", event, err)
 		}
 	}

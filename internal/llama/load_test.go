@@ -149,7 +149,8 @@ func TestCheckTensorsFindsDamage(t *testing.T) {
 func TestOverrides(t *testing.T) {
 	p := library(t).DefaultModelParams()
 	p.Overrides = []string{"llama.context_length=int:777",
-		"tokenizer.ggml.add_bos_token=bool:false", "llama.rope.freq_base=float:500000", "general.name=str:Other"}
+		"tokenizer.ggml.add_bos_token=bool:false", "llama.rope.freq_base=float:500000",
+		"general.name=str:Other"}
 	m := load(t, tinyFile(t, synth.Options{}), p)
 	if n := m.Info().ContextLength; n != 777 {
 		t.Errorf("context length %d, want 777", n)

@@ -6,8 +6,9 @@
 #include <immintrin.h>
 #include <sched.h>
 
-// The AMX intrinsics of GCC before 15 do not tell the optimiser what they read: ldtilecfg is said to
-// read 8 bytes of 64, tileloadd none. Stores before them are dropped, and the first product faults.
+// The AMX intrinsics of GCC before 15 do not tell the optimiser what they read: ldtilecfg is said
+// to read 8 bytes of 64, tileloadd none. Stores before them are dropped, and the first product
+// faults.
 #if defined(__AMX_TILE__) && !defined(__clang__)
 #undef _tile_loadconfig
 #define _tile_loadconfig(config) \
