@@ -12,10 +12,9 @@ struct mn_context {
     std::atomic<bool> abort{false};
     bool unified = false; // all sequences share the cells
 
-    // Threads kept between steps. Where ggml is built without OpenMP it would otherwise start new
-    // ones for every graph; with OpenMP they are not used.
-    threadpool_ptr pool{nullptr, nullptr};
-    threadpool_ptr pool_batch{nullptr, nullptr}; // null: pool serves both
+    // Threads kept between steps, by their number: ggml would otherwise start new ones for every
+    // graph. A pool stays until the end, since ggml goes back to the one it used last to pause it.
+    std::unordered_map<int32_t, threadpool_ptr> pools;
 
     // One step's arrays, kept to save the allocations.
     std::vector<int32_t> n_seq_id;
@@ -79,12 +78,18 @@ threadpool_ptr make_pool(int32_t n_threads) {
     return {create(&params), destroy};
 }
 
+ggml_threadpool *pool_of(mn_context *c, int32_t n_threads) {
+    auto found = c->pools.find(n_threads);
+    if (found == c->pools.end()) {
+        found = c->pools.emplace(n_threads, make_pool(n_threads)).first;
+    }
+    return found->second.get();
+}
+
 void attach_pools(mn_context *c, int32_t n_threads, int32_t n_threads_batch) {
-    llama_detach_threadpool(c->ctx);
-    c->pool = make_pool(n_threads);
-    c->pool_batch = n_threads == n_threads_batch ? threadpool_ptr{nullptr, nullptr}
-                                                 : make_pool(n_threads_batch);
-    llama_attach_threadpool(c->ctx, c->pool.get(), c->pool_batch.get());
+    ggml_threadpool *pool = pool_of(c, n_threads);
+    ggml_threadpool *batch = n_threads == n_threads_batch ? nullptr : pool_of(c, n_threads_batch);
+    llama_attach_threadpool(c->ctx, pool, batch);
 }
 
 // Before the cache itself llama.cpp fills some 64 bytes for each of its cells, which for an absurd

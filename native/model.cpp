@@ -290,6 +290,8 @@ mn_status memory_plan(const char *path, const mn_model_params *mp, const mn_cont
     return guard(err, [&] {
         load_params load(*mp);
         load.params.progress_callback = nullptr;
+        // Repacked weights lie in buffers that llama.cpp counts for no device. They are as large.
+        load.params.use_extra_bufts = false;
         llama_context_params cparams = to_llama(*cp);
         std::vector<ggml_backend_dev_t> devices;
         uint32_t n_layers = 0, n_ctx_train = 0, n_expert = 0;
