@@ -131,7 +131,8 @@ type Repetition struct {
 	Generated     int     `json:"generated"` // tokens after the first
 	Seconds       float64 `json:"generate_s"`
 	Sum           string  `json:"sum"` // FNV-1a of the generated tokens
-	// Steps of the generation and the engine's time in them outside the native call; ours only.
+	// Steps of a generation and the time in them outside decoding and sampling. The baseline takes
+	// them from a generation of its own, whose tokens go to a waiting thread.
 	Steps    int     `json:"steps,omitempty"`
 	Overhead float64 `json:"overhead_s,omitempty"`
 }

@@ -8,11 +8,10 @@ import (
 
 // quantity is how one row comes from the rounds.
 type quantity struct {
-	name  string
-	unit  string
-	goal  *Goal
-	alone bool // the baseline has no such number
-	pick  func(t Turn) []float64
+	name string
+	unit string
+	goal *Goal
+	pick func(t Turn) []float64
 }
 
 // quantities returns what the throughput group measures.
@@ -35,7 +34,7 @@ func quantities(c Config) []quantity {
 			pick: func(t Turn) []float64 { return t.Cold },
 		},
 		{
-			name: "step_overhead_us", unit: "us", goal: &Goal{ValueAtMost, 15}, alone: true,
+			name: "step_overhead_us", unit: "us", goal: &Goal{ValueAtMost, 15},
 			pick: eachRep(func(r Repetition) float64 {
 				return r.Overhead / float64(max(1, r.Steps)) * 1e6
 			}),
@@ -69,23 +68,17 @@ func rowsOf(c Config, rounds []Round) []Row {
 func (q quantity) row(rounds []Round) Row {
 	pairs := make([]paired, 0, len(rounds))
 	for _, r := range rounds {
-		p := paired{ours: q.pick(r.Ours)}
-		if !q.alone {
-			p.baseline = q.pick(r.Baseline)
-		}
-		pairs = append(pairs, p)
+		pairs = append(pairs, paired{ours: q.pick(r.Ours), baseline: q.pick(r.Baseline)})
 	}
 	all := pool(pairs)
 	row := Row{
 		Name: q.name, Unit: q.unit, Value: median(all.ours), Goal: q.goal,
 		Samples: all.ours, BaselineSamples: all.baseline,
 	}
-	if !q.alone {
-		row.Baseline = new(median(all.baseline))
-		row.Ratio = new(all.ratio())
-		if low, high, ok := ratioBounds(pairs); ok {
-			row.RatioLow, row.RatioHigh = &low, &high
-		}
+	row.Baseline = new(median(all.baseline))
+	row.Ratio = new(all.ratio())
+	if low, high, ok := ratioBounds(pairs); ok {
+		row.RatioLow, row.RatioHigh = &low, &high
 	}
 	if q.goal != nil {
 		row.Met = new(q.goal.met(row))

@@ -16,7 +16,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -219,8 +218,6 @@ func (e *Engine) Stats() Stats {
 
 // run is the engine goroutine.
 func (e *Engine) run() {
-	runtime.LockOSThread() // GPU backends keep state per thread
-	defer runtime.UnlockOSThread()
 	defer close(e.done)
 	e.returned = time.Now()
 	for e.collect() {

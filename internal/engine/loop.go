@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -106,6 +107,10 @@ func (e *Engine) step() {
 	for i, s := range e.sampled {
 		e.accept(s, &result.Rows[i], now)
 	}
+	// Readers run now, not in the middle of the next step, where they would take a core from
+	// llama.cpp's threads. Without this the scheduler also takes this goroutine for a long-running
+	// one, and makes it queue after every call into llama.cpp.
+	runtime.Gosched()
 }
 
 func (e *Engine) accept(s *slot, row *Row, now time.Time) {
