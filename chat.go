@@ -70,18 +70,23 @@ func (m *Model) Chat(ctx context.Context, messages []Message, opts *ChatOptions)
 		opts = &ChatOptions{}
 	}
 	for _, message := range messages {
-		if message.Role == "assistant" { // a template may leave parts of these out
+		if opts.Truncate || message.Role == "assistant" { // a template may leave parts of these out
 			continue
 		}
 		if err := m.checkLength("chat", message.Content); err != nil {
 			return nil, err
 		}
 	}
-	prompt, err := m.FormatChat(messages, opts)
+	prompt, cut, err := m.fitChat(messages, opts)
 	if err != nil {
 		return nil, err
 	}
-	return m.submit(ctx, "chat", prompt.Tokens, &opts.GenerateOptions, prompt.Stops)
+	stream, err := m.submit(ctx, "chat", prompt.Tokens, &opts.GenerateOptions, prompt.Stops)
+	if err != nil {
+		return nil, err
+	}
+	stream.truncation = cut
+	return stream, nil
 }
 
 // FormatChat renders a conversation without answering it.

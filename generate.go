@@ -25,6 +25,11 @@ type GenerateOptions struct {
 	// Grammar in GBNF, or JSONSchema, constrains the text. At most one of them may be set.
 	Grammar    string
 	JSONSchema string
+	// Truncate cuts a prompt that does not fit in the context instead of refusing it, and
+	// [Stream.Truncation] says by how much: a conversation loses its oldest turns, a prompt the
+	// tokens after the first Keep.
+	Truncate bool
+	Keep     int
 	// ParseSpecial turns the text of control tokens in the prompt into those tokens. Set it for
 	// prompts that spell out a chat format, never for text from a user. [Model.Chat] ignores it.
 	ParseSpecial bool
@@ -53,7 +58,7 @@ func (m *Model) Generate(
 	if len(tokens) == 0 {
 		return nil, invalid(op, "the prompt is empty, and this model has no token to begin with")
 	}
-	return m.submit(ctx, op, tokens, opts, nil)
+	return m.GenerateTokens(ctx, tokens, opts)
 }
 
 // checkLength refuses a text that is far too long for the context by tokenizing only a part of it.
@@ -86,7 +91,13 @@ func (m *Model) GenerateTokens(
 	if opts == nil {
 		opts = &GenerateOptions{}
 	}
-	return m.submit(ctx, "generate", prompt, opts, nil)
+	prompt, cut := m.fitTokens(prompt, opts)
+	stream, err := m.submit(ctx, "generate", prompt, opts, nil)
+	if err != nil {
+		return nil, err
+	}
+	stream.truncation = cut
+	return stream, nil
 }
 
 // submit hands a prompt to the engine. stops are those of the chat template.

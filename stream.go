@@ -91,6 +91,8 @@ type streamState struct {
 	end    func()        // lets go of the caller's context
 	closed chan struct{} // closed by close
 
+	truncation Truncation
+
 	closing sync.Once
 	mu      sync.Mutex
 	err     error // what Next returns from now on
@@ -106,6 +108,9 @@ func newStream(op string, inner *engine.Stream, end func()) *Stream {
 	runtime.AddCleanup(s, (*streamState).close, s.streamState)
 	return s
 }
+
+// Truncation says what was left out of the prompt; nothing unless the options allow it.
+func (s *Stream) Truncation() Truncation { return s.truncation }
 
 // Next waits for the next part of the text. After the chunk with Done it returns [io.EOF].
 func (s *Stream) Next() (Chunk, error) {

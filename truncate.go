@@ -1,0 +1,121 @@
+package mullama
+
+import "fmt"
+
+// Truncation says what was left out of a prompt so that it fits in the context.
+type Truncation struct {
+	Messages int // whole messages, the oldest ones
+	Tokens   int // tokens of the prompt, but for messages too long to be counted
+}
+
+// answerReserve is how many tokens a cut leaves for an answer of unknown length, or a quarter of a
+// small context.
+const answerReserve = 512
+
+// room is how many tokens a prompt may have when it may be cut.
+func (m *Model) room(maxTokens int) int {
+	size := m.shared.size
+	reserve := min(answerReserve, size/4)
+	if maxTokens > 0 {
+		reserve = min(maxTokens, size/2)
+	}
+	return size - reserve
+}
+
+// fitTokens cuts a prompt that is too long: the first keep tokens stay, and as many of the last as
+// fit.
+func (m *Model) fitTokens(prompt []Token, opts *GenerateOptions) ([]Token, Truncation) {
+	if !opts.Truncate || m.shared.size == 0 || len(prompt) < m.shared.size {
+		return prompt, Truncation{}
+	}
+	room := m.room(opts.MaxTokens)
+	keep := min(max(opts.Keep, 0), room/2)
+	cut := len(prompt) - room
+	kept := append(append([]Token(nil), prompt[:keep]...), prompt[keep+cut:]...)
+	return kept, Truncation{Tokens: cut}
+}
+
+// skipEndless leaves out the turns up to the last message that alone is far too long for the
+// context, and returns how many messages that were. The last turn is left as it is.
+func (m *Model) skipEndless(messages []Message) ([]Message, int) {
+	starts := turnStarts(messages)
+	for i := len(starts) - 1; i > 0; i-- {
+		for _, message := range messages[starts[i-1]:starts[i]] {
+			if m.checkLength("chat", message.Content) != nil {
+				rest := fromTurn(messages, starts[i])
+				return rest, len(messages) - len(rest)
+			}
+		}
+	}
+	return messages, 0
+}
+
+// fitChat renders a conversation, without its oldest messages if it does not fit with them. System
+// messages stay, and so does the last message with what follows it. No more is left out than has
+// to be, and what remains begins with a user's message, which many templates insist on.
+func (m *Model) fitChat(
+	messages []Message, opts *ChatOptions,
+) (*ChatPrompt, Truncation, error) {
+	messages, skipped := messages, 0
+	if opts.Truncate {
+		messages, skipped = m.skipEndless(messages)
+	}
+	prompt, err := m.FormatChat(messages, opts)
+	size := m.shared.size
+	if err != nil || !opts.Truncate || size == 0 || len(prompt.Tokens) < size {
+		return prompt, Truncation{Messages: skipped}, err
+	}
+	whole, room := len(prompt.Tokens), m.room(opts.MaxTokens)
+	starts := turnStarts(messages)
+	low, high := 1, len(starts)-1 // the turn to begin with; turns before low do not fit
+	var found Truncation
+	for low <= high {
+		middle := (low + high) / 2
+		rest := fromTurn(messages, starts[middle])
+		shorter, err := m.FormatChat(rest, opts)
+		if err != nil {
+			return nil, Truncation{}, err
+		}
+		if len(shorter.Tokens) > room {
+			low = middle + 1
+			continue
+		}
+		prompt, high = shorter, middle-1
+		found = Truncation{
+			Messages: len(messages) - len(rest), Tokens: whole - len(shorter.Tokens),
+		}
+	}
+	if found.Messages == 0 {
+		return nil, found, &Error{Kind: ErrContextFull, Op: "chat", Err: fmt.Errorf(
+			"the conversation has %d tokens and the context takes %d; its last turn and the "+
+				"system message alone do not fit", whole, size)}
+	}
+	found.Messages += skipped
+	return prompt, found, nil
+}
+
+// turnStarts are the indices of the messages with which a shortened conversation may begin: those
+// of users, or the last one if no user speaks.
+func turnStarts(messages []Message) []int {
+	var starts []int
+	for i, message := range messages {
+		if message.Role == "user" {
+			starts = append(starts, i)
+		}
+	}
+	if len(starts) == 0 {
+		starts = []int{len(messages) - 1}
+	}
+	return starts
+}
+
+// fromTurn returns the messages from index start on, after all system messages before it.
+func fromTurn(messages []Message, start int) []Message {
+	var rest []Message
+	for _, message := range messages[:start] {
+		if message.Role == "system" {
+			rest = append(rest, message)
+		}
+	}
+	return append(rest, messages[start:]...)
+}
