@@ -1,7 +1,8 @@
 // Contexts, their sequences, and step(): one decode and one sampled token per row, in one call.
 #include "facade.h"
+#include "rows.h"
 
-#include <cmath>
+#include <thread>
 #include <unistd.h>
 
 using threadpool_ptr = std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool *)>;
@@ -20,10 +21,8 @@ struct mn_context {
     std::vector<int32_t> n_seq_id;
     std::vector<llama_seq_id *> seq_id;
     std::vector<int8_t> output;
-    std::vector<mn_step_row> rows;
-    std::vector<std::string> row_errors;
-    std::vector<mn_top_token> top;
-    std::vector<std::pair<float, int32_t>> ranking;
+    std::vector<int64_t> output_index;
+    std::unique_ptr<mn::row_sampler> sampling;
 
     ~mn_context() {
         if (ctx) {
@@ -103,6 +102,11 @@ void check_cells(uint64_t n_ctx) {
 }
 
 int32_t default_threads(int32_t n) { return n > 0 ? n : common_cpu_get_num_math(); }
+
+// More threads than cores would wait for each other.
+int32_t sampling_threads(int32_t n) {
+    return std::clamp<int32_t>(n, 1, std::max(1u, std::thread::hardware_concurrency()));
+}
 
 bool has_sequence(const mn_context *ctx, int32_t seq) {
     return seq >= 0 && seq < (int32_t)llama_n_seq_max(ctx->ctx);
@@ -204,8 +208,9 @@ mn_status context_new(mn_model *model, const mn_context_params *params, mn_conte
         c->n_seq_id.assign(n_batch, 1);
         c->seq_id.resize(n_batch);
         c->output.resize(n_batch);
-        c->rows.resize(llama_n_seq_max(c->ctx));
-        c->row_errors.resize(c->rows.size());
+        c->output_index.resize(n_batch);
+        c->sampling = std::make_unique<row_sampler>(model, llama_n_seq_max(c->ctx));
+        c->sampling->set_threads(sampling_threads(cparams.n_threads));
         *out = c.release();
     });
 }
@@ -241,6 +246,7 @@ void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_b
     n_threads_batch = std::min(default_threads(n_threads_batch), GGML_MAX_N_THREADS);
     llama_set_n_threads(ctx->ctx, n_threads, n_threads_batch);
     attach_pools(ctx, n_threads, n_threads_batch);
+    ctx->sampling->set_threads(sampling_threads(n_threads));
 }
 
 // --- step -----------------------------------------------------------------------------------
@@ -248,7 +254,7 @@ void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_b
 static void check_plan(const mn_context *c, const mn_step_plan &plan) {
     int32_t n_vocab = llama_vocab_n_tokens(c->model->vocab);
     check_range("tokens in a step", plan.n_tokens, 1, llama_n_batch(c->ctx));
-    check_range("rows in a step", plan.n_rows, 0, (int64_t)c->rows.size());
+    check_range("rows in a step", plan.n_rows, 0, llama_n_seq_max(c->ctx));
     for (int32_t i = 0; i < plan.n_tokens; i++) {
         check_range("token id", plan.tokens[i], 0, n_vocab - 1);
         check_range("sequence id", plan.seqs[i], 0, llama_n_seq_max(c->ctx) - 1);
@@ -296,58 +302,23 @@ static void decode(mn_context *c, const mn_step_plan &plan) {
     }
 }
 
-// The natural logarithm of the sum of exp(logits), which turns logits into log-probabilities.
-static double log_sum_exp(const float *logits, int32_t n) {
-    float max = *std::max_element(logits, logits + n);
-    double sum = 0;
-    for (int32_t i = 0; i < n; i++) {
-        sum += std::exp(logits[i] - max);
-    }
-    return max + std::log(sum);
-}
-
-static void fill_logprobs(mn_context *c, mn_step_row &row, int32_t batch_index, int32_t n_top) {
-    const float *logits = llama_get_logits_ith(c->ctx, batch_index);
-    int32_t n_vocab = llama_vocab_n_tokens(c->model->vocab);
-    double norm = log_sum_exp(logits, n_vocab);
-    row.logprob = (float)(logits[row.token] - norm);
-    n_top = std::min(n_top, n_vocab);
-    if (n_top <= 0) {
+// Finds the logits of the plan's rows, which llama.cpp keeps for the tokens that were asked for, in
+// their order. Asking it row by row would wait for the device as often.
+static void find_rows(mn_context *c, const mn_step_plan &plan) {
+    if (plan.n_rows == 0) {
         return;
     }
-    c->ranking.resize(n_vocab);
-    for (int32_t i = 0; i < n_vocab; i++) {
-        c->ranking[i] = {-logits[i], i}; // ties by the lower id
+    float *logits = llama_get_logits(c->ctx);
+    if (!logits) {
+        throw failure(MN_ERR_INVALID, "this context computes embeddings, not logits");
     }
-    std::partial_sort(c->ranking.begin(), c->ranking.begin() + n_top, c->ranking.end());
-    for (int32_t i = 0; i < n_top; i++) {
-        mn_top_token t = {};
-        t.token = c->ranking[i].second;
-        t.logprob = (float)(-c->ranking[i].first - norm);
-        t.piece = token_piece(c->model, t.token, 1, &t.piece_len);
-        c->top.push_back(t);
+    int64_t n_vocab = llama_vocab_n_tokens(c->model->vocab), n_outputs = 0;
+    for (int32_t i = 0; i < plan.n_tokens; i++) {
+        c->output_index[i] = n_outputs;
+        n_outputs += c->output[i];
     }
-    row.n_top = n_top;
-}
-
-static void sample_rows(mn_context *c, const mn_step_plan &plan) {
-    c->top.clear();
     for (int32_t r = 0; r < plan.n_rows; r++) {
-        mn_step_row &row = c->rows[r];
-        row = {};
-        try {
-            row.token = sample(plan.samplers[r], c->ctx, plan.rows[r]);
-        } catch (const std::exception &e) { // a grammar at its end, say: the other rows go on
-            c->row_errors[r] = e.what();
-            row.token = -1;
-            row.error = c->row_errors[r].c_str();
-            continue;
-        }
-        row.end = llama_vocab_is_eog(c->model->vocab, row.token);
-        row.piece = token_piece(c->model, row.token, 0, &row.piece_len);
-        if (plan.top_logprobs[r] >= 0) {
-            fill_logprobs(c, row, plan.rows[r], plan.top_logprobs[r]);
-        }
+        c->sampling->logits(r) = logits + c->output_index[plan.rows[r]] * n_vocab;
     }
 }
 
@@ -357,11 +328,25 @@ mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, m
         int64_t start = ggml_time_us();
         decode(ctx, *plan);
         int64_t decoded = ggml_time_us();
-        sample_rows(ctx, *plan);
+        find_rows(ctx, *plan);
+        ctx->sampling->run(*plan, out);
         out->decode_us = decoded - start;
         out->sample_us = ggml_time_us() - decoded;
-        out->rows = ctx->rows.data();
-        out->top = ctx->top.data();
+    });
+}
+
+mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits,
+                        mn_step_result *out, mn_error *err) {
+    return guard(err, [&] {
+        check_range("rows in a step", plan->n_rows, 0, llama_n_seq_max(ctx->ctx));
+        int64_t n_vocab = llama_vocab_n_tokens(ctx->model->vocab);
+        for (int32_t r = 0; r < plan->n_rows; r++) {
+            ctx->sampling->logits(r) = logits + plan->rows[r] * n_vocab;
+        }
+        int64_t start = ggml_time_us();
+        ctx->sampling->run(*plan, out);
+        out->decode_us = 0;
+        out->sample_us = ggml_time_us() - start;
     });
 }
 

@@ -137,6 +137,8 @@ void context_free(mn_context *ctx);
 void context_get(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq, uint32_t *n_batch,
                  uint32_t *n_ubatch, uint32_t *n_seq_max);
 mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err);
+mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits,
+                        mn_step_result *out, mn_error *err);
 void context_abort(mn_context *ctx, int32_t abort);
 void context_perf(mn_context *ctx, mn_perf *out);
 void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);
@@ -157,8 +159,6 @@ void sampler_free(mn_sampler *sampler);
 void sampler_prime(mn_sampler *sampler, const int32_t *tokens, int32_t n);
 uint32_t sampler_seed(const mn_sampler *sampler);
 mn_status sampler_describe(const mn_sampler *sampler, mn_buf *out, mn_error *err);
-// Picks and accepts the next token from output row `row` of ctx. Throws failure.
-int32_t sample(mn_sampler *sampler, llama_context *ctx, int32_t row);
 
 mn_status chat_new(const mn_model *model, const char *source, size_t len, mn_chat **out,
                    mn_error *err);

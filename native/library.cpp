@@ -281,6 +281,7 @@ static const mn_table table = {
     context_free,
     context_get,
     step,
+    sample_logits,
     context_abort,
     context_perf,
     context_set_threads,

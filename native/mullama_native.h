@@ -164,6 +164,7 @@ typedef struct {
     int32_t ignore_eos;  // end-of-generation tokens are never sampled
     const char *grammar; // GBNF with a rule named root; NULL: none
     size_t grammar_len;
+    int32_t reference; // 1: llama.cpp's chain does everything; the tests compare with it
 } mn_sampler_params;
 
 // One step for many sequences. Token i is decoded at positions[i] of sequence seqs[i]. Row r is the
@@ -260,6 +261,10 @@ typedef struct {
     // MN_ERR_INTERNAL may leave some of the step's tokens in the cache.
     mn_status (*step)(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out,
                       mn_error *err);
+    // Samples rows as step does, from logits at hand: rows[r] is a row of these. They are changed
+    // meanwhile, and afterwards as they were. For tests and benchmarks.
+    mn_status (*sample_logits)(mn_context *ctx, const mn_step_plan *plan, float *logits,
+                               mn_step_result *out, mn_error *err);
     // Stops a running step after the current operation; stays set until called with 0.
     void (*context_abort)(mn_context *ctx, int32_t abort);
     void (*context_perf)(mn_context *ctx, mn_perf *out);

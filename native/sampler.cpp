@@ -1,16 +1,9 @@
-// Samplers: llama.cpp's chain behind one struct, with a short way for greedy decoding.
-#include "facade.h"
+// Samplers: llama.cpp's chain behind one struct, with short ways for the chains most often used.
+#include "sampler.h"
 
 #include "llama-grammar.h"
 
 #include <cmath>
-
-struct mn_sampler {
-    common_sampler_ptr chain; // null: greedy with nothing that changes the logits
-    const llama_vocab *vocab = nullptr;
-    int32_t n_vocab = 0;
-    uint32_t seed = 0;
-};
 
 namespace mn {
 
@@ -174,10 +167,16 @@ common_params_sampling to_common(const mn_sampler_params &p, const mn_model *mod
     s.dry_penalty_last_n = history_length(p.dry_penalty_last_n, model->model);
     set_order(p, s);
     set_biases(p, model->vocab, s);
-    if (p.grammar_len > 0) {
-        s.grammar = common_grammar(COMMON_GRAMMAR_TYPE_USER, {p.grammar, p.grammar_len});
-    }
     return s;
+}
+
+bool penalties_off(const common_params_sampling &s) {
+    return s.penalty_last_n == 0 ||
+           (s.penalty_repeat == 1.0f && s.penalty_freq == 0.0f && s.penalty_present == 0.0f);
+}
+
+bool dry_off(const common_params_sampling &s) {
+    return s.dry_multiplier == 0.0f || s.dry_base < 1.0f || s.dry_penalty_last_n == 0;
 }
 
 // Greedy choice needs neither a candidate list nor a sort when nothing before it can change which
@@ -186,11 +185,9 @@ bool is_plain_greedy(const mn_sampler_params &p, const common_params_sampling &s
                      const llama_vocab *vocab) {
     int32_t n_suppressed = 0;
     llama_vocab_get_suppress_tokens(vocab, &n_suppressed);
-    bool penalties = s.penalty_last_n != 0 && (s.penalty_repeat != 1.0f || s.penalty_freq != 0.0f ||
-                                               s.penalty_present != 0.0f);
-    bool dry = s.dry_multiplier != 0.0f && s.dry_base >= 1.0f && s.dry_penalty_last_n != 0;
     return p.temperature <= 0.0f && s.mirostat == 0 && p.adaptive_target < 0 && !p.order &&
-           s.grammar.empty() && s.logit_bias.empty() && n_suppressed == 0 && !penalties && !dry;
+           s.logit_bias.empty() && n_suppressed == 0 && penalties_off(s) && dry_off(s) &&
+           !p.reference;
 }
 
 void check_params(const mn_sampler_params &p) {
@@ -218,26 +215,6 @@ void check_params(const mn_sampler_params &p) {
     if (p.dry_allowed_length < 0) {
         throw failure(MN_ERR_INVALID, "dry_allowed_length must not be negative");
     }
-}
-
-// The index of the first largest value, as llama.cpp's greedy sampler picks; -1 if all are NaN.
-// The blocks keep the running maxima in vector registers.
-int32_t argmax(const float *x, int32_t n) {
-    constexpr int32_t lanes = 32;
-    float best[lanes];
-    std::fill_n(best, lanes, -INFINITY);
-    int32_t i = 0;
-    for (; i + lanes <= n; i += lanes) {
-        for (int32_t k = 0; k < lanes; k++) {
-            best[k] = x[i + k] > best[k] ? x[i + k] : best[k];
-        }
-    }
-    float max = *std::max_element(best, best + lanes);
-    for (; i < n; i++) {
-        max = x[i] > max ? x[i] : max;
-    }
-    const float *found = std::find(x, x + n, max);
-    return found == x + n ? -1 : (int32_t)(found - x);
 }
 
 } // namespace
@@ -271,20 +248,89 @@ mn_sampler_params sampler_default_params() {
     return p;
 }
 
-static void make_chain(mn_sampler *sampler, const mn_model *model, common_params_sampling &s) {
-    bool grammar = !s.grammar.empty();
-    std::vector<std::string> rules;
-    if (grammar) {
-        rules = check_grammar(model->vocab, common_grammar_value(s.grammar));
+static void make_grammar(mn_sampler &sampler, const std::string &text) {
+    std::vector<std::string> rules = check_grammar(sampler.vocab, text);
+    log_capture log;
+    sampler.grammar.reset(llama_sampler_init_grammar(sampler.vocab, text.c_str(), "root"));
+    if (!sampler.grammar) {
+        throw failure(MN_ERR_GRAMMAR,
+                      init_reason(log.reason("llama.cpp refused the grammar"), rules));
     }
+}
+
+static void make_chain(mn_sampler &sampler, const mn_model *model, common_params_sampling &s) {
     log_capture log;
     try {
-        sampler->chain.reset(common_sampler_init(model->model, s));
+        sampler.chain.reset(common_sampler_init(model->model, s));
     } catch (const std::exception &e) {
-        throw failure(grammar ? MN_ERR_GRAMMAR : MN_ERR_INVALID,
-                      init_reason(log.reason(e.what()), rules));
+        throw failure(MN_ERR_INVALID, log.reason(e.what()));
     }
-    sampler->seed = common_sampler_get_seed(sampler->chain.get());
+    sampler.seed = common_sampler_get_seed(sampler.chain.get());
+}
+
+// The place of top_k among the samplers if nothing before it needs a list of all tokens and nothing
+// after it remembers tokens; -1 otherwise.
+static int32_t place_of_top_k(const common_params_sampling &s) {
+    int32_t place = -1, penalties = 0;
+    for (int32_t i = 0; i < (int32_t)s.samplers.size(); i++) {
+        switch (s.samplers[i]) {
+        case COMMON_SAMPLER_TYPE_TOP_K:
+            place = place < 0 ? i : place;
+            break;
+        case COMMON_SAMPLER_TYPE_PENALTIES:
+            if (!penalties_off(s) && (place >= 0 || ++penalties > 1)) {
+                return -1;
+            }
+            break;
+        case COMMON_SAMPLER_TYPE_DRY:
+            if (!dry_off(s)) {
+                return -1;
+            }
+            break;
+        case COMMON_SAMPLER_TYPE_TOP_N_SIGMA:
+            if (place < 0 && s.top_n_sigma > 0) {
+                return -1;
+            }
+            break;
+        case COMMON_SAMPLER_TYPE_ADAPTIVE_P:
+            return -1;
+        default:
+            if (place < 0) {
+                return -1;
+            }
+        }
+    }
+    return place;
+}
+
+// Takes over what the chain does before its top_k, if that can be done by changing a few logits.
+static void shorten(mn_sampler &sampler, const common_params_sampling &s) {
+    constexpr int32_t top_k_limit = 1024;
+    constexpr float penalty_limit = 1e9f; // far beyond it sums of penalties overflow
+    int32_t place = place_of_top_k(s);
+    if (s.mirostat != 0 || place < 0 || s.top_k < 1 || s.top_k > top_k_limit ||
+        std::fabs(s.penalty_freq) > penalty_limit || std::fabs(s.penalty_present) > penalty_limit) {
+        return;
+    }
+    sampler.biases = s.logit_bias;
+    int32_t n_suppressed = 0;
+    const llama_token *suppressed = llama_vocab_get_suppress_tokens(sampler.vocab, &n_suppressed);
+    for (int32_t i = 0; i < n_suppressed; i++) {
+        if (suppressed[i] >= 0 && suppressed[i] < sampler.n_vocab) {
+            sampler.biases.push_back({suppressed[i], -INFINITY});
+        }
+    }
+    sampler.top_k = s.top_k;
+    bool bias = !s.logit_bias.empty() || n_suppressed > 0; // then the chain begins with it
+    sampler.first = place + (bias ? 1 : 0);
+    bool penalties = std::find(s.samplers.begin(), s.samplers.end(),
+                               COMMON_SAMPLER_TYPE_PENALTIES) != s.samplers.end();
+    if (penalties && !penalties_off(s)) {
+        sampler.recent.set_length(s.penalty_last_n);
+        sampler.penalty_repeat = s.penalty_repeat;
+        sampler.penalty_frequency = s.penalty_freq;
+        sampler.penalty_presence = s.penalty_present;
+    }
 }
 
 mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn_sampler **out,
@@ -296,11 +342,15 @@ mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn
         sampler->vocab = model->vocab;
         sampler->n_vocab = llama_vocab_n_tokens(model->vocab);
         sampler->seed = s.seed;
-        auto make = [&] { make_chain(sampler.get(), model, s); };
-        if (!s.grammar.empty()) {
-            run_limited(MN_ERR_GRAMMAR, "the grammar", make);
-        } else if (!is_plain_greedy(*params, s, model->vocab)) {
-            make();
+        if (params->grammar_len > 0) {
+            std::string grammar(params->grammar, params->grammar_len);
+            run_limited(MN_ERR_GRAMMAR, "the grammar", [&] { make_grammar(*sampler, grammar); });
+        }
+        if (sampler->grammar || !is_plain_greedy(*params, s, model->vocab)) {
+            make_chain(*sampler, model, s);
+            if (!params->reference) {
+                shorten(*sampler, s);
+            }
         }
         *out = sampler.release();
     });
@@ -309,12 +359,9 @@ mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn
 void sampler_free(mn_sampler *sampler) { delete sampler; }
 
 void sampler_prime(mn_sampler *sampler, const int32_t *tokens, int32_t n) {
-    if (!sampler->chain) {
-        return;
-    }
     for (int32_t i = 0; i < n; i++) {
         if (tokens[i] >= 0 && tokens[i] < sampler->n_vocab) {
-            common_sampler_accept(sampler->chain.get(), tokens[i], false);
+            remember(*sampler, tokens[i]);
         }
     }
 }
@@ -326,34 +373,6 @@ mn_status sampler_describe(const mn_sampler *sampler, mn_buf *out, mn_error *err
         *out = to_buf(sampler->chain ? common_sampler_print(sampler->chain.get())
                                      : std::string("logits -> greedy"));
     });
-}
-
-static void accept(mn_sampler *sampler, llama_token token) {
-    try {
-        common_sampler_accept(sampler->chain.get(), token, true);
-    } catch (const std::runtime_error &e) {
-        if (strstr(e.what(), "empty grammar stack")) {
-            throw failure(MN_ERR_GRAMMAR, "the grammar allows none of the model's tokens here");
-        }
-        throw;
-    }
-}
-
-int32_t sample(mn_sampler *sampler, llama_context *ctx, int32_t row) {
-    if (sampler->vocab != llama_model_get_vocab(llama_get_model(ctx))) {
-        throw failure(MN_ERR_INVALID, "the sampler was made for another model");
-    }
-    int32_t token;
-    if (sampler->chain) {
-        token = common_sampler_sample(sampler->chain.get(), ctx, row);
-        accept(sampler, token);
-    } else {
-        token = argmax(llama_get_logits_ith(ctx, row), sampler->n_vocab);
-    }
-    if (token < 0 || token >= sampler->n_vocab) {
-        throw failure(MN_ERR_INTERNAL, "the model produced logits that are not numbers");
-    }
-    return token;
 }
 
 } // namespace mn

@@ -48,6 +48,7 @@ type Context struct {
 type contextHandle struct {
 	handle
 	ptr   *C.mn_context
+	vocab int   // logits of a row
 	arena arena // the plan's arrays
 	plan  plan
 }
@@ -111,7 +112,7 @@ func (m *Model) NewContext(p ContextParams) (*Context, error) {
 	var a arena
 	defer a.free()
 	params := p.toC(&a)
-	h := &contextHandle{}
+	h := &contextHandle{vocab: m.info.Vocab}
 	var e C.mn_error
 	status := C.shim_context_new(m.lib.table, m.ptr, &params, &h.ptr, &e)
 	if err := check(status, &e); err != nil {

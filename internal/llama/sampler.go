@@ -33,6 +33,7 @@ type SamplerParams struct {
 	LogitBias                                        map[Token]float32
 	IgnoreEOS                                        bool
 	Grammar                                          string // GBNF; "": none
+	Reference                                        bool   // llama.cpp's chain does everything
 }
 
 // Sampler picks tokens for one sequence and remembers what it picked.
@@ -110,6 +111,7 @@ func (p *SamplerParams) toC(a *arena) C.mn_sampler_params {
 		ignore_eos:         flag(p.IgnoreEOS),
 		grammar:            a.string(p.Grammar),
 		grammar_len:        C.size_t(len(p.Grammar)),
+		reference:          flag(p.Reference),
 	}
 	p.biasesToC(a, &c)
 	return c

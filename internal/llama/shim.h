@@ -80,6 +80,11 @@ static inline mn_status shim_step(const mn_table *t, mn_context *c, const mn_ste
                                   mn_step_result *out, mn_error *err) {
     return t->step(c, plan, out, err);
 }
+static inline mn_status shim_sample_logits(const mn_table *t, mn_context *c,
+                                           const mn_step_plan *plan, float *logits,
+                                           mn_step_result *out, mn_error *err) {
+    return t->sample_logits(c, plan, logits, out, err);
+}
 static inline void shim_context_abort(const mn_table *t, mn_context *c, int32_t abort) {
     t->context_abort(c, abort);
 }

@@ -142,6 +142,39 @@ func (c *Context) Step() (StepResult, error) {
 	}, nil
 }
 
+// SampleLogits samples the rows that were asked for from these logits: index i of a call of Sample
+// is their ith row. No token is decoded. It is for tests and benchmarks.
+func (c *Context) SampleLogits(logits []float32) (StepResult, error) {
+	if err := c.acquire(); err != nil {
+		return StepResult{}, err
+	}
+	defer c.release()
+	if c.plan.err != nil {
+		return StepResult{}, c.plan.err
+	}
+	if err := c.checkRows(len(logits)); err != nil {
+		return StepResult{}, err
+	}
+	var out C.mn_step_result
+	var e C.mn_error
+	status := C.shim_sample_logits(c.lib.table, c.ptr, c.plan.c,
+		(*C.float)(unsafe.SliceData(logits)), &out, &e)
+	if status != C.MN_OK {
+		return StepResult{}, check(status, &e)
+	}
+	return StepResult{Rows: c.plan.read(&out), Sample: micros(out.sample_us)}, nil
+}
+
+// checkRows sees to it that all rows of the plan are among n logits.
+func (c *Context) checkRows(n int) error {
+	for _, row := range c.plan.rows[:c.plan.c.n_rows] {
+		if end := (int(row) + 1) * c.vocab; row < 0 || end > n {
+			return &Error{ErrInvalid, fmt.Sprintf("row %d ends at %d of %d logits", row, end, n)}
+		}
+	}
+	return nil
+}
+
 func (p *plan) read(out *C.mn_step_result) []Row {
 	p.result = p.result[:0]
 	if p.c.n_rows == 0 {

@@ -1,0 +1,278 @@
+// The loops of logits.h, written in the vector types of GCC and Clang: left to themselves the
+// compilers do not vectorise a maximum that NaNs must not change, nor a sum.
+#include "logits.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+namespace mn {
+
+namespace {
+
+// Vectors of so many bytes. Those of 16 are native to every CPU, and looking for maxima with them
+// is as fast as memory is.
+template <int bytes> struct vectors {
+    typedef float floats __attribute__((vector_size(bytes)));
+    typedef float loaded __attribute__((vector_size(bytes), aligned(4), may_alias));
+    typedef int32_t mask __attribute__((vector_size(bytes)));
+    typedef uint32_t bits __attribute__((vector_size(bytes)));
+    static constexpr int32_t lanes = bytes / sizeof(float);
+};
+
+using floats = vectors<16>::floats;
+using loaded = vectors<16>::loaded;
+using mask = vectors<16>::mask;
+
+constexpr int32_t stride = 16; // four vectors of four, so that four maxima are found at once
+constexpr int32_t sub_block = 32;
+constexpr int32_t largest_block = 256;
+
+inline float larger(float a, float b) { return a > b ? a : b; } // b if a is NaN
+
+inline bool any(const mask &m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
+
+// The largest of n values that are numbers; -infinity for none. Sets *nan if one is none.
+float maximum(const float *x, int32_t n, bool *nan) {
+    floats best[4];
+    mask nans = {};
+    std::fill_n(best, 4, floats{} - INFINITY);
+    int32_t i = 0;
+    for (; i + stride <= n; i += stride) {
+        for (int32_t k = 0; k < 4; k++) {
+            floats v = *(const loaded *)(x + i + 4 * k);
+            best[k] = v > best[k] ? v : best[k];
+            nans |= v != v;
+        }
+    }
+    best[0] = best[0] > best[1] ? best[0] : best[1];
+    best[2] = best[2] > best[3] ? best[2] : best[3];
+    best[0] = best[0] > best[2] ? best[0] : best[2];
+    float max = larger(larger(best[0][0], best[0][1]), larger(best[0][2], best[0][3]));
+    for (; i < n; i++) {
+        max = larger(x[i], max);
+        *nan |= x[i] != x[i];
+    }
+    *nan |= any(nans);
+    return max;
+}
+
+// The index of the first value from `start` on that is at least `least`; n if there is none.
+int32_t find_at_least(const float *x, int32_t start, int32_t n, float least) {
+    int32_t i = start;
+    for (; i + sub_block <= n; i += sub_block) {
+        mask found = {};
+        for (int32_t k = 0; k < sub_block; k += 4) {
+            found |= *(const loaded *)(x + i + k) >= least;
+        }
+        if (any(found)) {
+            break;
+        }
+    }
+    while (i < n && !(x[i] >= least)) {
+        i++;
+    }
+    return i;
+}
+
+// The sum of exp(x - max) for no x above max. Of each term seven digits are right; below -87, where
+// floats end, it stays at exp(-87).
+template <int bytes>
+__attribute__((always_inline)) inline double sum_exp_by(const float *x, int32_t n, float max) {
+    using v = vectors<bytes>;
+    using floats = typename v::floats;
+    constexpr int32_t lanes = v::lanes, part = 64 * lanes; // few enough terms for a sum in floats
+    constexpr float to_whole = 12582912.0f; // 1.5 * 2^23: adding it rounds to a whole number
+    const floats least = floats{} - 87.0f;
+    double sum = 0;
+    int32_t i = 0;
+    while (i + lanes <= n) {
+        floats terms = {};
+        int32_t end = std::min(n, i + part);
+        for (; i + lanes <= end; i += lanes) {
+            floats y = *(const typename v::loaded *)(x + i) - max;
+            y = y > least ? y : least;
+            floats shifted = y * 1.44269504f + to_whole; // exp(y) = 2^whole * exp(rest)
+            floats whole = shifted - to_whole;
+            floats rest = y - whole * 0.693359375f + whole * 2.12194440e-4f;
+            floats e = rest * 1.9875691500e-4f + 1.3981999507e-3f; // the polynomial of Cephes
+            e = e * rest + 8.3334519073e-3f;
+            e = e * rest + 4.1665795894e-2f;
+            e = e * rest + 1.6666665459e-1f;
+            e = e * rest + 5.0000001201e-1f;
+            e = e * rest * rest + rest + 1.0f;
+            terms += (floats)((typename v::bits)e + ((typename v::bits)shifted << 23));
+        }
+        for (int32_t k = 0; k < lanes; k++) {
+            sum += terms[k];
+        }
+    }
+    for (; i < n; i++) {
+        sum += std::exp(x[i] - max);
+    }
+    return sum;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) double sum_exp_avx2(const float *x, int32_t n, float max) {
+    return sum_exp_by<32>(x, n, max);
+}
+#endif
+
+double sum_exp(const float *x, int32_t n, float max) {
+#if defined(__x86_64__)
+    static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (avx2) {
+        return sum_exp_avx2(x, n, max);
+    }
+#endif
+    return sum_exp_by<16>(x, n, max);
+}
+
+// The comparison by which llama.cpp sorts candidates.
+bool likelier(const llama_token_data &a, const llama_token_data &b) { return a.logit > b.logit; }
+
+// Sorts the k largest to the front. False if equal logits leave more than one way to do it.
+bool sort_distinct(std::vector<llama_token_data> &list, int32_t k) {
+    auto middle = list.begin() + k;
+    if (middle != list.end()) {
+        std::nth_element(list.begin(), middle, list.end(), likelier);
+    }
+    std::sort(list.begin(), middle, likelier);
+    auto last = middle == list.end() ? middle : middle + 1;
+    auto equal = [](const llama_token_data &a, const llama_token_data &b) {
+        return !likelier(a, b);
+    };
+    return std::adjacent_find(list.begin(), last, equal) == last;
+}
+
+} // namespace
+
+void top_selector::survey(const float *logits, int32_t n, int32_t k) {
+    width_ = largest_block;
+    while (width_ > sub_block && n / width_ < 4 * k) {
+        width_ /= 2;
+    }
+    maxima_.resize((n + width_ - 1) / width_);
+    nan_ = false;
+    for (size_t block = 0; block < maxima_.size(); block++) {
+        int32_t start = (int32_t)block * width_;
+        maxima_[block] = maximum(logits + start, std::min(width_, n - start), &nan_);
+    }
+}
+
+// A value that at least k logits reach: the kth largest of the blocks' maxima.
+float top_selector::lower_bound(int32_t k) {
+    if ((int32_t)maxima_.size() < k) {
+        return -INFINITY;
+    }
+    heap_ = maxima_;
+    std::nth_element(heap_.begin(), heap_.begin() + (k - 1), heap_.end(), std::greater<float>());
+    return heap_[k - 1];
+}
+
+// The logits of at least `least`, in the order of their ids.
+void top_selector::collect(const float *logits, int32_t n, float least,
+                           std::vector<llama_token_data> &out) {
+    out.clear();
+    for (size_t block = 0; block < maxima_.size(); block++) {
+        if (!(maxima_[block] >= least)) {
+            continue;
+        }
+        int32_t i = (int32_t)block * width_, end = std::min(n, i + width_);
+        while ((i = find_at_least(logits, i, end, least)) < end) {
+            out.push_back({i, logits[i], 0});
+            i++;
+        }
+    }
+}
+
+// The first k logits and every later one that is larger than the kth largest before it. A partial
+// sort that keeps a heap of k looks at all others and leaves everything as it was, so sorting
+// these gives what sorting the whole row gives, ties included.
+void top_selector::collect_entrants(const float *logits, int32_t n, int32_t k,
+                                    std::vector<llama_token_data> &out) {
+    out.clear();
+    heap_.assign(logits, logits + k);
+    std::make_heap(heap_.begin(), heap_.end(), std::greater<float>());
+    heap_.push_back(0); // the place from which pop_heap takes what comes in
+    for (int32_t i = 0; i < k; i++) {
+        out.push_back({i, logits[i], 0});
+    }
+    for (size_t block = k / width_; block < maxima_.size(); block++) {
+        int32_t i = std::max((int32_t)block * width_, k);
+        int32_t end = std::min(n, (int32_t)(block + 1) * width_);
+        while (maxima_[block] > heap_[0] &&
+               (i = find_at_least(logits, i, end, std::nextafter(heap_[0], INFINITY))) < end) {
+            out.push_back({i, logits[i], 0});
+            heap_[k] = logits[i];
+            std::pop_heap(heap_.begin(), heap_.end(), std::greater<float>());
+            i++;
+        }
+    }
+}
+
+bool top_selector::top_k(const float *logits, int32_t n, int32_t k,
+                         std::vector<llama_token_data> &out) {
+    constexpr int32_t heap_limit = 128;  // above it llama.cpp sorts into buckets first
+    constexpr float bucket_limit = 1e6f; // far above it its bucket numbers overflow
+    if (k >= n) {
+        return false;
+    }
+    survey(logits, n, k);
+    if (nan_) {
+        return false;
+    }
+    collect(logits, n, lower_bound(k), out);
+    if (sort_distinct(out, k)) {
+        out.resize(k);
+        return k <= heap_limit || out[0].logit < bucket_limit;
+    }
+    if (k > heap_limit) {
+        return false;
+    }
+    collect_entrants(logits, n, k, out);
+    std::partial_sort(out.begin(), out.begin() + k, out.end(), likelier);
+    out.resize(k);
+    return true;
+}
+
+void top_selector::top_ids(const float *logits, int32_t n, int32_t k,
+                           std::vector<llama_token_data> &out) {
+    survey(logits, n, k);
+    collect(logits, n, lower_bound(k), out);
+    k = std::min(k, (int32_t)out.size());
+    auto before = [](const llama_token_data &a, const llama_token_data &b) {
+        return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+    };
+    std::partial_sort(out.begin(), out.begin() + k, out.end(), before);
+    out.resize(k);
+}
+
+bool has_nan(const float *logits, int32_t n) {
+    bool nan = false;
+    maximum(logits, n, &nan);
+    return nan;
+}
+
+int32_t argmax(const float *logits, int32_t n) {
+    float max = -INFINITY;
+    int32_t found = 0; // the first block with the maximum
+    bool nan = false;
+    for (int32_t block = 0; block < n; block += largest_block) {
+        float m = maximum(logits + block, std::min(largest_block, n - block), &nan);
+        if (m > max) {
+            max = m;
+            found = block;
+        }
+    }
+    return nan ? -1 : find_at_least(logits, found, n, max);
+}
+
+double log_sum_exp(const float *logits, int32_t n) {
+    bool nan = false;
+    float max = maximum(logits, n, &nan);
+    return max + std::log(sum_exp(logits, n, max));
+}
+
+} // namespace mn

@@ -1,0 +1,46 @@
+// Loops over the logits of one row. Sampling runs them for every token that is generated, so they
+// are laid out for vector registers, and nothing here allocates once its buffers have grown.
+#pragma once
+
+#include "llama.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace mn {
+
+// Finds the k largest logits of a row without sorting or copying the others.
+class top_selector {
+  public:
+    // Leaves in `out` what llama.cpp's top_k sampler leaves of the whole vocabulary: the same
+    // tokens in the same order. False: only llama.cpp itself knows which that would be.
+    bool top_k(const float *logits, int32_t n, int32_t k, std::vector<llama_token_data> &out);
+
+    // Leaves the k largest logits in `out`, of equal ones those with the lower ids. NaNs are left
+    // out, so there may be fewer.
+    void top_ids(const float *logits, int32_t n, int32_t k, std::vector<llama_token_data> &out);
+
+  private:
+    void survey(const float *logits, int32_t n, int32_t k);
+    float lower_bound(int32_t k);
+    void collect(const float *logits, int32_t n, float least, std::vector<llama_token_data> &out);
+    void collect_entrants(const float *logits, int32_t n, int32_t k,
+                          std::vector<llama_token_data> &out);
+
+    // The largest logit of each block of width_ logits.
+    std::vector<float> maxima_;
+    int32_t width_ = 0;
+    bool nan_ = false;
+    std::vector<float> heap_;
+};
+
+bool has_nan(const float *logits, int32_t n);
+
+// The index of the first largest value, as llama.cpp's greedy sampler picks; -1 if one is NaN.
+int32_t argmax(const float *logits, int32_t n);
+
+// The natural logarithm of the sum of exp(logits), which turns logits into log-probabilities. Good
+// to six digits of the probabilities.
+double log_sum_exp(const float *logits, int32_t n);
+
+} // namespace mn

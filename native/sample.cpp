@@ -1,0 +1,160 @@
+// Picking a token from a row of logits: the same one as llama.cpp's common sampler, in less time.
+#include "sampler.h"
+
+#include <cmath>
+
+namespace mn {
+
+void recent_tokens::add(llama_token token) {
+    if (length_ == 0) {
+        return;
+    }
+    change(token, 1);
+    if (ring_.size() < length_) {
+        ring_.push_back(token);
+        return;
+    }
+    change(ring_[oldest_], -1);
+    ring_[oldest_] = token;
+    oldest_ = (oldest_ + 1) % length_;
+}
+
+void recent_tokens::change(llama_token token, int32_t by) {
+    auto found =
+        std::lower_bound(counts_.begin(), counts_.end(), token,
+                         [](const entry &e, llama_token token) { return e.token < token; });
+    if (found == counts_.end() || found->token != token) {
+        found = counts_.insert(found, {token, 0});
+    }
+    found->count += by;
+    if (found->count == 0) {
+        counts_.erase(found);
+    }
+}
+
+namespace {
+
+constexpr char not_numbers[] = "the model produced logits that are not numbers";
+
+// A row of logits as the biases and penalties of a sampler leave it. The row is changed in place,
+// which costs as much as they touch, and is itself again when this ends.
+class adjusted_row {
+  public:
+    adjusted_row(const mn_sampler &s, float *logits, std::vector<std::pair<int32_t, float>> &saved)
+        : logits_(logits), saved_(saved) {
+        saved_.clear();
+        for (const llama_logit_bias &bias : s.biases) {
+            saved_.push_back({bias.token, logits_[bias.token]});
+            logits_[bias.token] += bias.bias;
+        }
+        for (const recent_tokens::entry &e : s.recent.counts()) {
+            saved_.push_back({e.token, logits_[e.token]});
+            penalise(s, logits_[e.token], e.count);
+        }
+    }
+    ~adjusted_row() {
+        for (auto old = saved_.rbegin(); old != saved_.rend(); old++) {
+            logits_[old->first] = old->second;
+        }
+    }
+    adjusted_row(const adjusted_row &) = delete;
+
+  private:
+    // In llama.cpp's arithmetic, to the last bit.
+    static void penalise(const mn_sampler &s, float &logit, int32_t count) {
+        if (logit <= 0) {
+            logit *= s.penalty_repeat;
+        } else {
+            logit /= s.penalty_repeat;
+        }
+        logit -= (float)count * s.penalty_frequency + (float)(count > 0) * s.penalty_presence;
+    }
+
+    float *logits_;
+    std::vector<std::pair<int32_t, float>> &saved_;
+};
+
+// Sorting NaNs, which compare with nothing, may lead llama.cpp's sorts out of their bounds.
+void list_all(const float *logits, int32_t n, std::vector<llama_token_data> &out) {
+    if (has_nan(logits, n)) {
+        throw failure(MN_ERR_INTERNAL, not_numbers);
+    }
+    out.resize(n);
+    for (int32_t i = 0; i < n; i++) {
+        out[i] = {i, logits[i], 0};
+    }
+}
+
+// Applies the chain from its sampler `first` on and returns the token it selects, -1 if none.
+int32_t apply_chain(const mn_sampler &s, int32_t first, llama_token_data_array candidates) {
+    llama_sampler *chain = common_sampler_get(s.chain.get());
+    for (int32_t i = first; i < llama_sampler_chain_n(chain); i++) {
+        llama_sampler_apply(llama_sampler_chain_get(chain, i), &candidates);
+    }
+    return candidates.selected < 0 ? -1 : candidates.data[candidates.selected].id;
+}
+
+int32_t pick(const mn_sampler &s, float *logits, sampling_buffers &b) {
+    if (!s.chain) {
+        return argmax(logits, s.n_vocab);
+    }
+    adjusted_row row(s, logits, b.saved);
+    if (s.top_k > 0 && b.selector.top_k(logits, s.n_vocab, s.top_k, b.candidates)) {
+        return apply_chain(s, s.first + 1, {b.candidates.data(), b.candidates.size(), -1, true});
+    }
+    list_all(logits, s.n_vocab, b.candidates);
+    return apply_chain(s, s.first, {b.candidates.data(), b.candidates.size(), -1, false});
+}
+
+bool grammar_allows(const mn_sampler &s, int32_t token) {
+    llama_token_data one = {token, 1, 0};
+    llama_token_data_array list = {&one, 1, -1, false};
+    llama_sampler_apply(s.grammar.get(), &list);
+    return one.logit != -INFINITY;
+}
+
+// Picks among the tokens the grammar allows. Asking it about all of them takes long, so this comes
+// second, when what was picked without it is not allowed.
+int32_t pick_allowed(const mn_sampler &s, float *logits, sampling_buffers &b) {
+    adjusted_row row(s, logits, b.saved);
+    list_all(logits, s.n_vocab, b.candidates);
+    llama_token_data_array list = {b.candidates.data(), b.candidates.size(), -1, false};
+    llama_sampler_apply(s.grammar.get(), &list);
+    return apply_chain(s, s.first, list);
+}
+
+void accept(mn_sampler &s, llama_token token) {
+    try {
+        llama_sampler_accept(s.grammar.get(), token);
+    } catch (const std::runtime_error &e) {
+        if (strstr(e.what(), "empty grammar stack")) {
+            throw failure(MN_ERR_GRAMMAR, "the grammar allows none of the model's tokens here");
+        }
+        throw;
+    }
+    remember(s, token);
+}
+
+} // namespace
+
+void remember(mn_sampler &s, int32_t token) {
+    if (s.top_k > 0) {
+        s.recent.add(token);
+    } else if (s.chain) {
+        common_sampler_accept(s.chain.get(), token, false);
+    }
+}
+
+int32_t sample(mn_sampler &s, float *logits, sampling_buffers &b) {
+    int32_t token = pick(s, logits, b);
+    if (s.grammar && token >= 0 && !grammar_allows(s, token)) {
+        token = pick_allowed(s, logits, b);
+    }
+    if (token < 0 || token >= s.n_vocab) {
+        throw failure(MN_ERR_INTERNAL, not_numbers);
+    }
+    accept(s, token);
+    return token;
+}
+
+} // namespace mn

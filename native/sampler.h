@@ -1,0 +1,62 @@
+// What a sampler is made of; sampler.cpp makes them, sample.cpp picks tokens with them.
+#pragma once
+
+#include "facade.h"
+#include "logits.h"
+
+namespace mn {
+
+using sampler_ptr = std::unique_ptr<llama_sampler, decltype(&llama_sampler_free)>;
+
+// The last tokens of a sequence and how often each of them occurs.
+class recent_tokens {
+  public:
+    struct entry {
+        llama_token token;
+        int32_t count;
+    };
+
+    void set_length(int32_t length) { length_ = length; } // 0 by default: none are kept
+    void add(llama_token token);
+    const std::vector<entry> &counts() const { return counts_; } // in the order of tokens
+
+  private:
+    void change(llama_token token, int32_t by);
+
+    size_t length_ = 0;
+    size_t oldest_ = 0;
+    std::vector<llama_token> ring_;
+    std::vector<entry> counts_;
+};
+
+// What sampling a row needs beside the row; one for each thread that samples.
+struct sampling_buffers {
+    top_selector selector;
+    std::vector<llama_token_data> candidates;
+    std::vector<std::pair<int32_t, float>> saved; // tokens and what their logits were
+};
+
+// Picks the next token by a row of logits, and remembers it. The row is changed meanwhile, and
+// afterwards as it was. Throws failure.
+int32_t sample(mn_sampler &sampler, float *logits, sampling_buffers &buffers);
+
+// Shows a token to the penalties.
+void remember(mn_sampler &sampler, int32_t token);
+
+} // namespace mn
+
+struct mn_sampler {
+    const llama_vocab *vocab = nullptr;
+    int32_t n_vocab = 0;
+    uint32_t seed = 0;
+    common_sampler_ptr chain; // without the grammar; null: greedy, nothing changes the logits
+    mn::sampler_ptr grammar{nullptr, llama_sampler_free};
+
+    // When the chain begins with biases, penalties and top_k alone, these are applied here: to a
+    // few tokens of the row instead of to a list of all.
+    int32_t top_k = 0; // 0: the chain does not begin so
+    int32_t first = 0; // the chain's first sampler that is not applied here: top_k, or all
+    std::vector<llama_logit_bias> biases;
+    mn::recent_tokens recent;
+    float penalty_repeat = 1, penalty_frequency = 0, penalty_presence = 0;
+};
