@@ -132,6 +132,37 @@ double sum_exp(const float *x, int32_t n, float max) {
 // The comparison by which llama.cpp sorts candidates.
 bool likelier(const llama_token_data &a, const llama_token_data &b) { return a.logit > b.logit; }
 
+// llama.cpp sorts what is too much for a heap by first putting it into buckets, of which the lowest
+// and the highest take what is beyond. The order of equal logits depends on them.
+constexpr int32_t n_buckets = 128;
+constexpr float buckets_per_unit = 6.4f, first_bucket = 64.0f;
+constexpr float bucket_limit = 1e6f; // far above it the numbers of buckets overflow
+
+inline int32_t bucket_of(float logit) {
+    float bucket = buckets_per_unit * logit + first_bucket;
+    return (int32_t)std::clamp(bucket, 0.0f, (float)(n_buckets - 1));
+}
+
+// A number slightly below all logits of a bucket.
+inline float below_bucket(int32_t bucket) {
+    return bucket == 0 ? -INFINITY : ((float)bucket - first_bucket) / buckets_per_unit - 0.01f;
+}
+
+// The sum of exp(logits - max) as llama.cpp's softmax finds it: in floats, one after the other.
+// A term below half a unit of the last place of the sum so far does not change it, and most are.
+float sum_in_order(const float *x, int32_t n, float max) {
+    constexpr float negligible = 18.0f; // exp(-18) is less than 2^-25, with room for rounding
+    float sum = 0, least = -INFINITY, update_at = 0;
+    for (int32_t i = find_at_least(x, 0, n, least); i < n; i = find_at_least(x, i + 1, n, least)) {
+        sum += std::exp(x[i] - max);
+        if (sum >= update_at) {
+            least = max + std::log(sum) - negligible;
+            update_at = sum * 1.1f;
+        }
+    }
+    return sum;
+}
+
 // Sorts the k largest to the front. False if equal logits leave more than one way to do it.
 bool sort_distinct(std::vector<llama_token_data> &list, int32_t k) {
     auto middle = list.begin() + k;
@@ -155,9 +186,11 @@ void top_selector::survey(const float *logits, int32_t n, int32_t k) {
     }
     maxima_.resize((n + width_ - 1) / width_);
     nan_ = false;
+    max_ = -INFINITY;
     for (size_t block = 0; block < maxima_.size(); block++) {
         int32_t start = (int32_t)block * width_;
         maxima_[block] = maximum(logits + start, std::min(width_, n - start), &nan_);
+        max_ = larger(maxima_[block], max_);
     }
 }
 
@@ -212,10 +245,64 @@ void top_selector::collect_entrants(const float *logits, int32_t n, int32_t k,
     }
 }
 
+// The logits in the bucket `lowest` and those above, in the order of their ids.
+void top_selector::collect_buckets(const float *logits, int32_t n, int32_t lowest,
+                                   std::vector<llama_token_data> &out) {
+    collect(logits, n, below_bucket(lowest), out);
+    auto below = [&](const llama_token_data &t) { return bucket_of(t.logit) < lowest; };
+    out.erase(std::remove_if(out.begin(), out.end(), below), out.end());
+}
+
+// The bucket of the kth largest logit.
+int32_t top_selector::bucket_of_kth(const float *logits, int32_t n, int32_t k,
+                                    std::vector<llama_token_data> &buffer) {
+    float least = lower_bound(k);
+    if (least > -INFINITY) {
+        collect(logits, n, least, buffer);
+        std::nth_element(buffer.begin(), buffer.begin() + (k - 1), buffer.end(), likelier);
+        return bucket_of(buffer[k - 1].logit);
+    }
+    int32_t counts[n_buckets] = {};
+    for (int32_t i = 0; i < n; i++) {
+        counts[bucket_of(logits[i])]++;
+    }
+    int32_t bucket = n_buckets - 1;
+    for (int32_t above = counts[bucket]; above < k; above += counts[bucket]) {
+        bucket--;
+    }
+    return bucket;
+}
+
+// Sorts the logits of the bucket `lowest` and those above as llama.cpp does: the buckets one by
+// one, and in the lowest, unless k is 0, only until there are k in all.
+void top_selector::sort_buckets(std::vector<llama_token_data> &list, int32_t lowest, int32_t k) {
+    int32_t start[n_buckets + 1] = {}; // where a bucket starts; the highest comes first
+    for (const llama_token_data &t : list) {
+        start[n_buckets - bucket_of(t.logit)]++;
+    }
+    for (int32_t i = 0; i < n_buckets; i++) {
+        start[i + 1] += start[i];
+    }
+    int32_t end[n_buckets];
+    std::copy(start, start + n_buckets, end);
+    by_bucket_.resize(list.size());
+    for (const llama_token_data &t : list) {
+        by_bucket_[end[n_buckets - 1 - bucket_of(t.logit)]++] = t;
+    }
+    for (int32_t i = 0; i < n_buckets - lowest; i++) {
+        auto first = by_bucket_.begin() + start[i], last = by_bucket_.begin() + end[i];
+        if (k > 0 && i == n_buckets - 1 - lowest) {
+            std::partial_sort(first, by_bucket_.begin() + k, last, likelier);
+        } else {
+            std::sort(first, last, likelier);
+        }
+    }
+    std::swap(list, by_bucket_);
+}
+
 bool top_selector::top_k(const float *logits, int32_t n, int32_t k,
                          std::vector<llama_token_data> &out) {
-    constexpr int32_t heap_limit = 128;  // above it llama.cpp sorts into buckets first
-    constexpr float bucket_limit = 1e6f; // far above it its bucket numbers overflow
+    constexpr int32_t heap_limit = 128; // for more, llama.cpp uses buckets
     if (k >= n) {
         return false;
     }
@@ -223,18 +310,68 @@ bool top_selector::top_k(const float *logits, int32_t n, int32_t k,
     if (nan_) {
         return false;
     }
-    collect(logits, n, lower_bound(k), out);
-    if (sort_distinct(out, k)) {
-        out.resize(k);
-        return k <= heap_limit || out[0].logit < bucket_limit;
-    }
     if (k > heap_limit) {
-        return false;
+        if (!(max_ < bucket_limit)) {
+            return false;
+        }
+        int32_t lowest = bucket_of_kth(logits, n, k, out);
+        collect_buckets(logits, n, lowest, out);
+        sort_buckets(out, lowest, k);
+    } else {
+        collect(logits, n, lower_bound(k), out);
+        if (!sort_distinct(out, k)) {
+            collect_entrants(logits, n, k, out);
+            std::partial_sort(out.begin(), out.begin() + k, out.end(), likelier);
+        }
     }
-    collect_entrants(logits, n, k, out);
-    std::partial_sort(out.begin(), out.begin() + k, out.end(), likelier);
     out.resize(k);
     return true;
+}
+
+// llama.cpp looks for the end of the nucleus among the 256 likeliest, and when it is not there,
+// sorts all. Sorting some more at a time finds the same.
+bool top_selector::top_p(const float *logits, int32_t n, float p, size_t min_keep,
+                         std::vector<llama_token_data> &out) {
+    constexpr int32_t small = 1024; // so few are always sorted whole, in another way
+    if (n <= small) {
+        return false;
+    }
+    survey(logits, n, 256);
+    if (nan_ || !(std::fabs(max_) < bucket_limit)) {
+        return false;
+    }
+    float total = sum_in_order(logits, n, max_), sum = 0;
+    size_t i = 0;
+    for (int32_t sorted : {256, 2048, 16384}) {
+        if (sorted >= n) {
+            return false;
+        }
+        int32_t lowest = bucket_of_kth(logits, n, sorted, out);
+        collect_buckets(logits, n, lowest, out);
+        if (sorted > 256 && (int32_t)out.size() == n) {
+            return false; // the lowest bucket of all is sorted in another way
+        }
+        sort_buckets(out, lowest, sorted == 256 ? sorted : 0);
+        size_t end = sorted == 256 ? sorted : out.size();
+        for (; i < end; i++) {
+            sum += std::exp(out[i].logit - max_) / total;
+            if (sum >= p && i + 1 >= min_keep) {
+                out.resize(i + 1);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool top_selector::min_p(const float *logits, int32_t n, float p, size_t min_keep,
+                         std::vector<llama_token_data> &out) {
+    survey(logits, n, 1);
+    if (nan_ || max_ == -INFINITY) {
+        return false;
+    }
+    collect(logits, n, max_ + std::log(p), out);
+    return !out.empty() && out.size() >= min_keep;
 }
 
 void top_selector::top_ids(const float *logits, int32_t n, int32_t k,

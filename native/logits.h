@@ -9,12 +9,18 @@
 
 namespace mn {
 
-// Finds the k largest logits of a row without sorting or copying the others.
+// Finds the largest logits of a row without sorting or copying the others.
+//
+// The functions named after samplers of llama.cpp leave in `out` what that sampler leaves of the
+// whole vocabulary: the same tokens in the same order. They return false when only llama.cpp
+// itself knows which that would be.
 class top_selector {
   public:
-    // Leaves in `out` what llama.cpp's top_k sampler leaves of the whole vocabulary: the same
-    // tokens in the same order. False: only llama.cpp itself knows which that would be.
     bool top_k(const float *logits, int32_t n, int32_t k, std::vector<llama_token_data> &out);
+    bool top_p(const float *logits, int32_t n, float p, size_t min_keep,
+               std::vector<llama_token_data> &out);
+    bool min_p(const float *logits, int32_t n, float p, size_t min_keep,
+               std::vector<llama_token_data> &out);
 
     // Leaves the k largest logits in `out`, of equal ones those with the lower ids. NaNs are left
     // out, so there may be fewer.
@@ -26,12 +32,19 @@ class top_selector {
     void collect(const float *logits, int32_t n, float least, std::vector<llama_token_data> &out);
     void collect_entrants(const float *logits, int32_t n, int32_t k,
                           std::vector<llama_token_data> &out);
+    void collect_buckets(const float *logits, int32_t n, int32_t lowest,
+                         std::vector<llama_token_data> &out);
+    int32_t bucket_of_kth(const float *logits, int32_t n, int32_t k,
+                          std::vector<llama_token_data> &buffer);
+    void sort_buckets(std::vector<llama_token_data> &list, int32_t lowest, int32_t k);
 
-    // The largest logit of each block of width_ logits.
+    // The largest logit of each block of width_ logits, and of all.
     std::vector<float> maxima_;
     int32_t width_ = 0;
+    float max_ = 0;
     bool nan_ = false;
     std::vector<float> heap_;
+    std::vector<llama_token_data> by_bucket_;
 };
 
 bool has_nan(const float *logits, int32_t n);

@@ -7,7 +7,10 @@ namespace {
 
 // How long a row takes, in looks at every logit: some 15 microseconds for 128 thousand of them.
 int64_t effort(const mn_sampler &s, int32_t top_logprobs) {
-    int64_t looks = s.chain && s.top_k == 0 ? 20 : 1;
+    int64_t looks = 1;
+    if (s.chain && (s.filter == filter::none || s.filter == filter::top_p)) {
+        looks = 20;
+    }
     return looks + (s.grammar ? 20 : 0) + (top_logprobs >= 0 ? 3 : 0);
 }
 

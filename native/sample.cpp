@@ -45,7 +45,9 @@ class adjusted_row {
         saved_.clear();
         for (const llama_logit_bias &bias : s.biases) {
             saved_.push_back({bias.token, logits_[bias.token]});
-            logits_[bias.token] += bias.bias;
+            float &logit = logits_[bias.token];
+            bool banned = bias.bias == -INFINITY && logit > 0; // +inf, too
+            logit = banned ? -INFINITY : logit + bias.bias;
         }
         for (const recent_tokens::entry &e : s.recent.counts()) {
             saved_.push_back({e.token, logits_[e.token]});
@@ -94,16 +96,32 @@ int32_t apply_chain(const mn_sampler &s, int32_t first, llama_token_data_array c
     return candidates.selected < 0 ? -1 : candidates.data[candidates.selected].id;
 }
 
+// Leaves in b.candidates what the sampler's filter leaves. False: it must run itself.
+bool apply_filter(const mn_sampler &s, const float *logits, sampling_buffers &b) {
+    switch (s.filter) {
+    case filter::top_k:
+        return b.selector.top_k(logits, s.n_vocab, s.top_k, b.candidates);
+    case filter::top_p:
+        return b.selector.top_p(logits, s.n_vocab, s.p, s.min_keep, b.candidates);
+    case filter::min_p:
+        return b.selector.min_p(logits, s.n_vocab, s.p, s.min_keep, b.candidates);
+    default:
+        return false;
+    }
+}
+
 int32_t pick(const mn_sampler &s, float *logits, sampling_buffers &b) {
     if (!s.chain) {
         return argmax(logits, s.n_vocab);
     }
     adjusted_row row(s, logits, b.saved);
-    if (s.top_k > 0 && b.selector.top_k(logits, s.n_vocab, s.top_k, b.candidates)) {
-        return apply_chain(s, s.first + 1, {b.candidates.data(), b.candidates.size(), -1, true});
+    bool filtered = apply_filter(s, logits, b);
+    if (!filtered) {
+        list_all(logits, s.n_vocab, b.candidates);
     }
-    list_all(logits, s.n_vocab, b.candidates);
-    return apply_chain(s, s.first, {b.candidates.data(), b.candidates.size(), -1, false});
+    bool sorted = filtered && s.filter != filter::min_p;
+    return apply_chain(s, s.first + (filtered ? 1 : 0),
+                       {b.candidates.data(), b.candidates.size(), -1, sorted});
 }
 
 bool grammar_allows(const mn_sampler &s, int32_t token) {
@@ -138,9 +156,8 @@ void accept(mn_sampler &s, llama_token token) {
 } // namespace
 
 void remember(mn_sampler &s, int32_t token) {
-    if (s.top_k > 0) {
-        s.recent.add(token);
-    } else if (s.chain) {
+    s.recent.add(token);
+    if (s.chain && s.remembers) {
         common_sampler_accept(s.chain.get(), token, false);
     }
 }

@@ -268,50 +268,59 @@ static void make_chain(mn_sampler &sampler, const mn_model *model, common_params
     sampler.seed = common_sampler_get_seed(sampler.chain.get());
 }
 
-// The place of top_k among the samplers if nothing before it needs a list of all tokens and nothing
-// after it remembers tokens; -1 otherwise.
-static int32_t place_of_top_k(const common_params_sampling &s) {
-    int32_t place = -1, penalties = 0;
-    for (int32_t i = 0; i < (int32_t)s.samplers.size(); i++) {
-        switch (s.samplers[i]) {
-        case COMMON_SAMPLER_TYPE_TOP_K:
-            place = place < 0 ? i : place;
-            break;
-        case COMMON_SAMPLER_TYPE_PENALTIES:
-            if (!penalties_off(s) && (place >= 0 || ++penalties > 1)) {
-                return -1;
-            }
-            break;
-        case COMMON_SAMPLER_TYPE_DRY:
-            if (!dry_off(s)) {
-                return -1;
-            }
-            break;
-        case COMMON_SAMPLER_TYPE_TOP_N_SIGMA:
-            if (place < 0 && s.top_n_sigma > 0) {
-                return -1;
-            }
-            break;
-        case COMMON_SAMPLER_TYPE_ADAPTIVE_P:
-            return -1;
-        default:
-            if (place < 0) {
-                return -1;
-            }
-        }
+// Whether a sampler of the chain does nothing.
+static bool is_off(common_sampler_type type, const common_params_sampling &s) {
+    switch (type) {
+    case COMMON_SAMPLER_TYPE_PENALTIES:
+        return penalties_off(s);
+    case COMMON_SAMPLER_TYPE_DRY:
+        return dry_off(s);
+    case COMMON_SAMPLER_TYPE_TOP_N_SIGMA:
+        return s.top_n_sigma <= 0;
+    case COMMON_SAMPLER_TYPE_TOP_K:
+        return s.top_k <= 0;
+    case COMMON_SAMPLER_TYPE_TYPICAL_P:
+        return s.typ_p >= 1;
+    case COMMON_SAMPLER_TYPE_TOP_P:
+        return s.top_p >= 1;
+    case COMMON_SAMPLER_TYPE_MIN_P:
+        return s.min_p <= 0;
+    case COMMON_SAMPLER_TYPE_XTC:
+        return s.xtc_probability <= 0 || s.xtc_threshold > 0.5f;
+    case COMMON_SAMPLER_TYPE_TEMPERATURE:
+        return s.temp == 1 && s.dynatemp_range <= 0;
+    default:
+        return false;
     }
-    return place;
 }
 
-// Takes over what the chain does before its top_k, if that can be done by changing a few logits.
-static void shorten(mn_sampler &sampler, const common_params_sampling &s) {
+// Whether the samplers from `place` on forget every token at once.
+static bool forget(const common_params_sampling &s, size_t place) {
+    return std::none_of(s.samplers.begin() + place, s.samplers.end(), [&](auto type) {
+        return type == COMMON_SAMPLER_TYPE_ADAPTIVE_P ||
+               (!is_off(type, s) &&
+                (type == COMMON_SAMPLER_TYPE_PENALTIES || type == COMMON_SAMPLER_TYPE_DRY));
+    });
+}
+
+// The samplers that end with few tokens, if one is first.
+static void set_filter(mn_sampler &sampler, common_sampler_type first,
+                       const common_params_sampling &s) {
     constexpr int32_t top_k_limit = 1024;
-    constexpr float penalty_limit = 1e9f; // far beyond it sums of penalties overflow
-    int32_t place = place_of_top_k(s);
-    if (s.mirostat != 0 || place < 0 || s.top_k < 1 || s.top_k > top_k_limit ||
-        std::fabs(s.penalty_freq) > penalty_limit || std::fabs(s.penalty_present) > penalty_limit) {
-        return;
+    sampler.min_keep = s.min_keep;
+    if (first == COMMON_SAMPLER_TYPE_TOP_K && s.top_k <= top_k_limit) {
+        sampler.filter = filter::top_k;
+        sampler.top_k = s.top_k;
+    } else if (first == COMMON_SAMPLER_TYPE_TOP_P) {
+        sampler.filter = filter::top_p;
+        sampler.p = s.top_p;
+    } else if (first == COMMON_SAMPLER_TYPE_MIN_P) {
+        sampler.filter = filter::min_p;
+        sampler.p = s.min_p;
     }
+}
+
+static void take_biases(mn_sampler &sampler, const common_params_sampling &s) {
     sampler.biases = s.logit_bias;
     int32_t n_suppressed = 0;
     const llama_token *suppressed = llama_vocab_get_suppress_tokens(sampler.vocab, &n_suppressed);
@@ -320,12 +329,36 @@ static void shorten(mn_sampler &sampler, const common_params_sampling &s) {
             sampler.biases.push_back({suppressed[i], -INFINITY});
         }
     }
-    sampler.top_k = s.top_k;
-    bool bias = !s.logit_bias.empty() || n_suppressed > 0; // then the chain begins with it
-    sampler.first = place + (bias ? 1 : 0);
-    bool penalties = std::find(s.samplers.begin(), s.samplers.end(),
-                               COMMON_SAMPLER_TYPE_PENALTIES) != s.samplers.end();
-    if (penalties && !penalties_off(s)) {
+    if (!s.logit_bias.empty() || n_suppressed > 0) {
+        sampler.first++; // they have a sampler of their own
+    }
+}
+
+// Takes over what the chain does at its beginning, if that can be done by changing a few logits and
+// picking out a few.
+static void shorten(mn_sampler &sampler, const common_params_sampling &s) {
+    constexpr float penalty_limit = 1e9f; // far beyond it sums of penalties overflow
+    size_t place = 0;
+    bool penalties = false;
+    for (; place < s.samplers.size(); place++) {
+        common_sampler_type type = s.samplers[place];
+        if (type == COMMON_SAMPLER_TYPE_PENALTIES && !penalties && !penalties_off(s)) {
+            penalties = true;
+        } else if (!is_off(type, s)) {
+            break;
+        }
+    }
+    if (s.mirostat != 0 || !forget(s, place) || std::fabs(s.penalty_freq) > penalty_limit ||
+        std::fabs(s.penalty_present) > penalty_limit) {
+        return;
+    }
+    sampler.remembers = false;
+    sampler.first = (int32_t)place;
+    take_biases(sampler, s);
+    if (place < s.samplers.size()) {
+        set_filter(sampler, s.samplers[place], s);
+    }
+    if (penalties) {
         sampler.recent.set_length(s.penalty_last_n);
         sampler.penalty_repeat = s.penalty_repeat;
         sampler.penalty_frequency = s.penalty_freq;

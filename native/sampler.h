@@ -8,6 +8,8 @@ namespace mn {
 
 using sampler_ptr = std::unique_ptr<llama_sampler, decltype(&llama_sampler_free)>;
 
+enum class filter { none, top_k, top_p, min_p };
+
 // The last tokens of a sequence and how often each of them occurs.
 class recent_tokens {
   public:
@@ -52,10 +54,15 @@ struct mn_sampler {
     common_sampler_ptr chain; // without the grammar; null: greedy, nothing changes the logits
     mn::sampler_ptr grammar{nullptr, llama_sampler_free};
 
-    // When the chain begins with biases, penalties and top_k alone, these are applied here: to a
-    // few tokens of the row instead of to a list of all.
-    int32_t top_k = 0; // 0: the chain does not begin so
-    int32_t first = 0; // the chain's first sampler that is not applied here: top_k, or all
+    // The chain's samplers before `first` are not used. They are biases and penalties, which are
+    // applied here to the few tokens of the row that they touch. If `first` is a filter that
+    // leaves a few tokens, it is not used either.
+    int32_t first = 0;
+    mn::filter filter = mn::filter::none;
+    int32_t top_k = 0;
+    float p = 0; // of top_p or min_p
+    size_t min_keep = 0;
+    bool remembers = true; // the chain itself has to be shown the tokens
     std::vector<llama_logit_bias> biases;
     mn::recent_tokens recent;
     float penalty_repeat = 1, penalty_frequency = 0, penalty_presence = 0;

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func BenchmarkSampling(b *testing.B) {
 		model func(testing.TB) *llama.Model
 	}{{"49k", smol}, {"128k", largeVocab}} {
 		for _, kind := range samplingKinds(b) {
-			for _, threads := range []int{1, 2} {
+			for _, threads := range []int{1, runtime.NumCPU()} {
 				name := fmt.Sprintf("vocab=%s/%s/threads=%d", vocab.name, kind.name, threads)
 				b.Run(name, func(b *testing.B) {
 					benchSampling(b, vocab.model(b), kind, threads)

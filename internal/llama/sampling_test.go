@@ -26,9 +26,14 @@ func TestShortWaysSampleLikeLlamaCpp(t *testing.T) {
 
 func TestShortWaysWithALargeVocabulary(t *testing.T) {
 	m := smol(t)
-	for i := range 60 {
+	for i := range 300 {
 		rng := rand.New(rand.NewPCG(2, uint64(i)))
-		compareSamplers(t, fmt.Sprintf("case %d", i), m, rng, randomSampling(t, rng, m), 3)
+		p := randomSampling(t, rng, m)
+		if i%2 == 0 { // what a small vocabulary leaves to llama.cpp
+			p.TopK = oneOf(rng, 0, 0, 200, 1000)
+			p.TopP = oneOf[float32](rng, 0.95, 0.5, 0.999, 1)
+		}
+		compareSamplers(t, fmt.Sprintf("case %d", i), m, rng, p, 3)
 	}
 }
 
@@ -59,6 +64,9 @@ func compareSamplers(t *testing.T, name string, m *llama.Model, rng *rand.Rand,
 	defer func() { c.Close(); short.Close(); whole.Close() }()
 	for i := range n {
 		logits, kind := randomLogits(rng, m.Info().Vocab)
+		if _, biased := p.LogitBias[llama.Token(len(logits)-1)]; kind == "infinite" && !biased {
+			logits[len(logits)-1] = float32(math.Inf(1)) // banning it makes a NaN in llama.cpp
+		}
 		if i == 0 {
 			primed := likeliest(logits, 20)
 			short.Prime(primed)
@@ -149,14 +157,23 @@ func randomLogits(rng *rand.Rand, n int) ([]float32, string) {
 		logits[i] = float32(spread*rng.NormFloat64()) - 2
 	}
 	inf := float32(math.Inf(1))
-	kind := oneOf(rng, "normal", "normal", "peaked", "half precision", "whole", "constant",
-		"some banned", "most banned", "all banned", "rising", "falling", "first few", "huge",
-		"infinite", "NaN")
+	kind := oneOf(rng, "normal", "normal", "peaked", "like a model's", "half precision", "whole",
+		"high", "low", "constant", "some banned", "most banned", "all banned", "rising", "falling",
+		"first few", "huge", "infinite", "NaN")
 	for i := range logits {
 		x := &logits[i]
 		switch kind {
 		case "peaked":
 			*x = float32(math.Abs(float64(*x))) * oneOf[float32](rng, 1, 1, 1, 1.5)
+		case "like a model's":
+			*x = float32(2 * rng.NormFloat64())
+			if rng.IntN(n) < 100 {
+				*x += float32(18 * rng.Float64())
+			}
+		case "high":
+			*x = float32(math.Round(float64(*x)*256)/256) + 30
+		case "low":
+			*x = float32(math.Round(float64(*x)*256)/256) - 40
 		case "half precision":
 			*x = float32(math.Round(float64(*x)*64) / 64)
 		case "whole":
@@ -183,8 +200,6 @@ func randomLogits(rng *rand.Rand, n int) ([]float32, string) {
 	case "falling":
 		slices.Sort(logits)
 		slices.Reverse(logits)
-	case "infinite":
-		logits[rng.IntN(n)] = inf
 	case "NaN":
 		logits[rng.IntN(n)] = float32(math.NaN())
 	}
