@@ -266,8 +266,8 @@ int32_t top_selector::bucket_of_kth(const float *logits, int32_t n, int32_t k,
     return bucket;
 }
 
-// Puts the logits of the kth largest one's bucket and of those above into by_bucket_, in each bucket
-// in the order of their ids.
+// Puts the logits of the kth largest one's bucket and of those above into by_bucket_. Those of one
+// bucket are in the order of their ids.
 void top_selector::take_buckets(const float *logits, int32_t n, int32_t k,
                                 std::vector<llama_token_data> &buffer) {
     int32_t lowest = bucket_of_kth(logits, n, k, buffer);
