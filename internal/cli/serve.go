@@ -65,7 +65,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	if err := f.load.resolve(); err != nil {
 		return err
 	}
-	models, err := f.storeFolder()
+	models, err := storeFolder(f.models)
 	if err != nil {
 		return err
 	}

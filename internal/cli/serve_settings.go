@@ -135,10 +135,10 @@ func withoutFlag(err error) string {
 	return text
 }
 
-// storeFolder is where the models are.
-func (f *serveFlags) storeFolder() (string, error) {
-	if f.models != "" {
-		return filepath.Abs(f.models)
+// storeFolder is where the models are: the chosen folder, or that of Ollama.
+func storeFolder(chosen string) (string, error) {
+	if chosen != "" {
+		return filepath.Abs(chosen)
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
