@@ -4,10 +4,12 @@ package mullama
 // it was loaded.
 type EngineStats struct {
 	Slots, Active, Waiting int
-	CellsUsed, Cells       int // of the KV cache
+	CellsUsed, Cells       int // of the KV cache, by running requests, and in all
+	CellsIdle              int // hold prefixes of finished requests
 	Steps                  int
 	DecodedTokens          int // of prompts and answers, that went through the model
 	SampledTokens          int
+	CachedTokens           int // of prompts, that needed no compute
 }
 
 // EngineStats returns what the model is doing; nothing for a vocabulary alone.
@@ -19,6 +21,6 @@ func (m *Model) EngineStats() EngineStats {
 	return EngineStats{
 		Slots: s.Slots, Active: s.Active, Waiting: s.Waiting, CellsUsed: s.CellsUsed,
 		Cells: s.Cells, Steps: s.Steps, DecodedTokens: s.DecodedTokens,
-		SampledTokens: s.SampledTokens,
+		SampledTokens: s.SampledTokens, CachedTokens: s.CachedTokens, CellsIdle: s.CellsIdle,
 	}
 }
