@@ -8,6 +8,7 @@ import (
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/gguf"
 	"github.com/mullama/mullama/internal/llama"
+	"github.com/mullama/mullama/internal/store"
 )
 
 // The kinds of error, for [errors.Is].
@@ -29,6 +30,8 @@ var (
 	ErrGrammar = errors.New("grammar error")
 	// ErrOutOfMemory means that a model or context does not fit in memory.
 	ErrOutOfMemory = errors.New("out of memory")
+	// ErrStore means that the model store is damaged, or cannot be read or written.
+	ErrStore = errors.New("model store not usable")
 	// ErrLibraryMissing means that the native library is missing, broken or of another version.
 	ErrLibraryMissing = errors.New("native library not usable")
 	// ErrClosed means that a Runtime or Model was used after Close.
@@ -42,12 +45,17 @@ var (
 // Error is an error of this package.
 type Error struct {
 	Kind error  // one of the Err variables
-	Op   string // what was being done, "load model.gguf"
+	Op   string // what was being done, "load model.gguf"; empty where Err says it all
 	Hint string // what to do about it; may be empty
 	Err  error  // the cause
 }
 
-func (e *Error) Error() string { return e.Op + ": " + e.Err.Error() }
+func (e *Error) Error() string {
+	if e.Op == "" {
+		return e.Err.Error()
+	}
+	return e.Op + ": " + e.Err.Error()
+}
 
 // Unwrap makes [errors.Is] find both the kind and the cause.
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.Err} }
@@ -61,6 +69,11 @@ var kinds = []struct {
 	{context.DeadlineExceeded, ErrCancelled, ""},
 	{engine.ErrCancelled, ErrCancelled, ""},
 	{llama.ErrCancelled, ErrCancelled, ""},
+	{store.ErrName, ErrInvalidOption, "a name is [[host/]namespace/]model[:tag]"},
+	{store.ErrNotFound, ErrNotFound, "list the models that there are, or pull or import it"},
+	{store.ErrCorrupt, ErrStore, "pull or create the model again"},
+	{store.ErrLocked, ErrStore, "try again when it is done"},
+	{store.ErrWrite, ErrStore, "check the folder's permissions and the free space"},
 	{fs.ErrNotExist, ErrNotFound, "check the path"},
 	{fs.ErrPermission, ErrNotFound, "check the permissions of the file"},
 	{gguf.ErrVersion, ErrUnsupported, ""},

@@ -13,6 +13,9 @@ type Options struct {
 	// LibraryDir is the folder of the native library. Empty: beside the executable, in ../lib of
 	// it, or where `make native` puts it.
 	LibraryDir string
+	// ModelsDir is the folder of the model store, in Ollama's layout; it need not exist. Empty:
+	// there is no store, and no name is found.
+	ModelsDir string
 	// Logger receives warnings, and llama.cpp's own log at debug level. Nil: silence.
 	Logger *slog.Logger
 }
@@ -23,6 +26,7 @@ type Runtime struct {
 	log     *slog.Logger
 	weights pool[*llama.Model] // by file and load options
 	models  pool[*loaded]      // by weights and context options
+	catalog catalog            // of the models on disk
 
 	mu     sync.Mutex
 	closed bool
@@ -61,7 +65,7 @@ func Open(opts Options) (*Runtime, error) {
 	if err != nil {
 		return nil, wrap("open the engine", err)
 	}
-	r := &Runtime{lib: lib, log: opts.Logger}
+	r := &Runtime{lib: lib, log: opts.Logger, catalog: catalog{dir: opts.ModelsDir}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}

@@ -189,6 +189,8 @@ class control_tokens {
     std::vector<entry> by_first_byte_[256]; // longest first
 };
 
+class token_groups; // grammar.h
+
 } // namespace mn
 
 struct mn_model {
@@ -196,6 +198,9 @@ struct mn_model {
     const llama_vocab *vocab = nullptr;
     bool vocab_only = false;
     std::unique_ptr<mn::control_tokens> controls;
+
+    mutable std::once_flag groups_once; // made for the first grammar
+    mutable std::unique_ptr<mn::token_groups> groups;
 
     // Pieces handed out so far; their addresses stay valid as long as the model.
     mutable std::mutex pieces_mutex;

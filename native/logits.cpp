@@ -302,7 +302,6 @@ void top_selector::sort_buckets(std::vector<llama_token_data> &list, int32_t low
 
 bool top_selector::top_k(const float *logits, int32_t n, int32_t k,
                          std::vector<llama_token_data> &out) {
-    constexpr int32_t heap_limit = 128; // for more, llama.cpp uses buckets
     if (k >= n) {
         return false;
     }
@@ -406,9 +405,7 @@ int32_t argmax(const float *logits, int32_t n) {
     return nan ? -1 : find_at_least(logits, found, n, max);
 }
 
-double log_sum_exp(const float *logits, int32_t n) {
-    bool nan = false;
-    float max = maximum(logits, n, &nan);
+double log_sum_exp(const float *logits, int32_t n, float max) {
     return max + std::log(sum_exp(logits, n, max));
 }
 

@@ -9,6 +9,9 @@
 
 namespace mn {
 
+// For a top_k of at most so many llama.cpp uses a heap, for more it sorts into buckets first.
+constexpr int32_t heap_limit = 128;
+
 // Finds the largest logits of a row without sorting or copying the others.
 //
 // The functions named after samplers of llama.cpp leave in `out` what that sampler leaves of the
@@ -52,8 +55,8 @@ bool has_nan(const float *logits, int32_t n);
 // The index of the first largest value, as llama.cpp's greedy sampler picks; -1 if one is NaN.
 int32_t argmax(const float *logits, int32_t n);
 
-// The natural logarithm of the sum of exp(logits), which turns logits into log-probabilities. Good
-// to six digits of the probabilities.
-double log_sum_exp(const float *logits, int32_t n);
+// The natural logarithm of the sum of exp(logits), of which the largest is max. It turns logits
+// into log-probabilities, and is good to six digits of the probabilities.
+double log_sum_exp(const float *logits, int32_t n, float max);
 
 } // namespace mn

@@ -1,5 +1,5 @@
 // Loading a model, what it says of itself, and its vocabulary.
-#include "facade.h"
+#include "grammar.h"
 
 #include "fit.h"
 

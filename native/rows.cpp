@@ -113,22 +113,20 @@ void row_sampler::sample_row(const mn_step_plan &plan, int32_t r, sampling_buffe
 void row_sampler::fill_logprobs(int32_t r, int32_t n_top, sampling_buffers &buffers) {
     mn_step_row &row = rows_[r];
     const float *logits = logits_[r];
-    double norm = log_sum_exp(logits, n_vocab_);
-    row.logprob = (float)(logits[row.token] - norm);
     n_top = std::min(n_top, n_vocab_);
-    if (n_top == 0) {
-        return;
-    }
-    buffers.selector.top_ids(logits, n_vocab_, n_top, buffers.candidates);
+    std::vector<llama_token_data> &likeliest = buffers.candidates;
+    buffers.selector.top_ids(logits, n_vocab_, std::max(n_top, 1), likeliest);
+    double norm = log_sum_exp(logits, n_vocab_, likeliest[0].logit);
+    row.logprob = (float)(logits[row.token] - norm);
+    row.n_top = std::min(n_top, (int32_t)likeliest.size());
     mn_top_token *top = top_.data() + top_start_[r];
-    for (const llama_token_data &candidate : buffers.candidates) {
+    for (int32_t i = 0; i < row.n_top; i++) {
         mn_top_token t = {};
-        t.token = candidate.id;
-        t.logprob = (float)(candidate.logit - norm);
+        t.token = likeliest[i].id;
+        t.logprob = (float)(likeliest[i].logit - norm);
         t.piece = token_piece(model_, t.token, 1, &t.piece_len);
         *top++ = t;
     }
-    row.n_top = (int32_t)buffers.candidates.size();
 }
 
 } // namespace mn

@@ -110,11 +110,8 @@ bool apply_filter(const mn_sampler &s, const float *logits, sampling_buffers &b)
     }
 }
 
-int32_t pick(const mn_sampler &s, float *logits, sampling_buffers &b) {
-    if (!s.chain) {
-        return argmax(logits, s.n_vocab);
-    }
-    adjusted_row row(s, logits, b.saved);
+// Picks a token by logits to which biases and penalties are applied.
+int32_t pick(const mn_sampler &s, const float *logits, sampling_buffers &b) {
     bool filtered = apply_filter(s, logits, b);
     if (!filtered) {
         list_all(logits, s.n_vocab, b.candidates);
@@ -126,31 +123,45 @@ int32_t pick(const mn_sampler &s, float *logits, sampling_buffers &b) {
 
 bool grammar_allows(const mn_sampler &s, int32_t token) {
     llama_token_data one = {token, 1, 0};
-    llama_token_data_array list = {&one, 1, -1, false};
-    llama_sampler_apply(s.grammar.get(), &list);
+    s.grammar.apply({&one, 1, -1, false});
     return one.logit != -INFINITY;
 }
 
-// Picks among the tokens the grammar allows. Asking it about all of them takes long, so this comes
-// second, when what was picked without it is not allowed.
-int32_t pick_allowed(const mn_sampler &s, float *logits, sampling_buffers &b) {
-    adjusted_row row(s, logits, b.saved);
-    list_all(logits, s.n_vocab, b.candidates);
-    llama_token_data_array list = {b.candidates.data(), b.candidates.size(), -1, false};
-    llama_sampler_apply(s.grammar.get(), &list);
-    return apply_chain(s, s.first, list);
+// Leaves in b.candidates the k likeliest tokens that the grammar allows, if they are among the few
+// hundred likeliest of all and no two are equally likely.
+bool select_allowed(const mn_sampler &s, const float *logits, sampling_buffers &b) {
+    if (s.filter != filter::top_k || s.top_k > heap_limit) {
+        return false;
+    }
+    b.selector.top_ids(logits, s.n_vocab, 4 * s.top_k + 64, b.candidates);
+    s.grammar.apply({b.candidates.data(), b.candidates.size(), -1, false});
+    auto is_banned = [](const llama_token_data &t) { return t.logit == -INFINITY; };
+    b.candidates.erase(std::remove_if(b.candidates.begin(), b.candidates.end(), is_banned),
+                       b.candidates.end());
+    if ((int32_t)b.candidates.size() <= s.top_k) {
+        return false;
+    }
+    b.candidates.resize(s.top_k + 1);
+    auto equal = [](auto &a, auto &b) { return a.logit == b.logit; };
+    bool distinct =
+        std::adjacent_find(b.candidates.begin(), b.candidates.end(), equal) == b.candidates.end();
+    b.candidates.pop_back();
+    return distinct;
 }
 
-void accept(mn_sampler &s, llama_token token) {
-    try {
-        llama_sampler_accept(s.grammar.get(), token);
-    } catch (const std::runtime_error &e) {
-        if (strstr(e.what(), "empty grammar stack")) {
-            throw failure(MN_ERR_GRAMMAR, "the grammar allows none of the model's tokens here");
-        }
-        throw;
+// As llama.cpp does, asks the grammar first about the token that is picked without it. Only if it
+// is not allowed, all are asked about.
+int32_t pick_allowed(const mn_sampler &s, float *logits, sampling_buffers &b) {
+    adjusted_row row(s, logits, b.saved);
+    int32_t token = pick(s, logits, b);
+    if (!s.grammar || token < 0 || grammar_allows(s, token)) {
+        return token;
     }
-    remember(s, token);
+    if (select_allowed(s, logits, b)) {
+        return apply_chain(s, s.first + 1, {b.candidates.data(), b.candidates.size(), -1, true});
+    }
+    s.grammar.mask(logits, s.n_vocab, b.candidates, b.masked);
+    return pick(s, b.masked.data(), b);
 }
 
 } // namespace
@@ -163,14 +174,14 @@ void remember(mn_sampler &s, int32_t token) {
 }
 
 int32_t sample(mn_sampler &s, float *logits, sampling_buffers &b) {
-    int32_t token = pick(s, logits, b);
-    if (s.grammar && token >= 0 && !grammar_allows(s, token)) {
-        token = pick_allowed(s, logits, b);
-    }
+    int32_t token = s.chain ? pick_allowed(s, logits, b) : argmax(logits, s.n_vocab);
     if (token < 0 || token >= s.n_vocab) {
         throw failure(MN_ERR_INTERNAL, not_numbers);
     }
-    accept(s, token);
+    if (s.grammar) {
+        s.grammar.accept(token);
+    }
+    remember(s, token);
     return token;
 }
 

@@ -1,8 +1,6 @@
 // Samplers: llama.cpp's chain behind one struct, with short ways for the chains most often used.
 #include "sampler.h"
 
-#include "llama-grammar.h"
-
 #include <cmath>
 
 namespace mn {
@@ -248,11 +246,11 @@ mn_sampler_params sampler_default_params() {
     return p;
 }
 
-static void make_grammar(mn_sampler &sampler, const std::string &text) {
+static void make_grammar(mn_sampler &sampler, const mn_model *model, const mn_sampler_params &p) {
+    std::string text(p.grammar, p.grammar_len);
     std::vector<std::string> rules = check_grammar(sampler.vocab, text);
     log_capture log;
-    sampler.grammar.reset(llama_sampler_init_grammar(sampler.vocab, text.c_str(), "root"));
-    if (!sampler.grammar) {
+    if (!sampler.grammar.init(model, text, p.reference)) {
         throw failure(MN_ERR_GRAMMAR,
                       init_reason(log.reason("llama.cpp refused the grammar"), rules));
     }
@@ -376,8 +374,8 @@ mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn
         sampler->n_vocab = llama_vocab_n_tokens(model->vocab);
         sampler->seed = s.seed;
         if (params->grammar_len > 0) {
-            std::string grammar(params->grammar, params->grammar_len);
-            run_limited(MN_ERR_GRAMMAR, "the grammar", [&] { make_grammar(*sampler, grammar); });
+            run_limited(MN_ERR_GRAMMAR, "the grammar",
+                        [&] { make_grammar(*sampler, model, *params); });
         }
         if (sampler->grammar || !is_plain_greedy(*params, s, model->vocab)) {
             make_chain(*sampler, model, s);

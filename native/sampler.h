@@ -2,11 +2,10 @@
 #pragma once
 
 #include "facade.h"
+#include "grammar.h"
 #include "logits.h"
 
 namespace mn {
-
-using sampler_ptr = std::unique_ptr<llama_sampler, decltype(&llama_sampler_free)>;
 
 enum class filter { none, top_k, top_p, min_p };
 
@@ -35,6 +34,7 @@ class recent_tokens {
 struct sampling_buffers {
     top_selector selector;
     std::vector<llama_token_data> candidates;
+    std::vector<float> masked;                    // the logits of what a grammar allows
     std::vector<std::pair<int32_t, float>> saved; // tokens and what their logits were
 };
 
@@ -52,7 +52,7 @@ struct mn_sampler {
     int32_t n_vocab = 0;
     uint32_t seed = 0;
     common_sampler_ptr chain; // without the grammar; null: greedy, nothing changes the logits
-    mn::sampler_ptr grammar{nullptr, llama_sampler_free};
+    mn::grammar grammar;      // none, if it was not initialised
 
     // The chain's samplers before `first` are not used. They are biases and penalties, which are
     // applied here to the few tokens of the row that they touch. If `first` is a filter that

@@ -38,13 +38,29 @@ func TestShortWaysWithALargeVocabulary(t *testing.T) {
 }
 
 func TestShortWaysWithGrammars(t *testing.T) {
-	m := tiny(t)
-	grammars := []string{`root ::= [a-z ]*`, `root ::= ("the " | "time ")+`, `root ::= "a"*`}
-	for i := range 120 {
-		rng := rand.New(rand.NewPCG(3, uint64(i)))
-		p := randomSampling(t, rng, m)
-		p.Grammar = grammars[i%len(grammars)]
-		compareSamplers(t, fmt.Sprintf("case %d", i), m, rng, p, 6)
+	grammars := []string{
+		`root ::= [a-z ]*`,
+		`root ::= ("the " | "time ")+`,
+		`root ::= "a"*`,
+		`root ::= [^a-y]*`,
+		`root ::= ("ä" | [жя世-日] | "–")+ "."?`,
+		`root ::= .*`,
+		`root ::= (<[70]> | [a-z])*`,
+		`root ::= <[70]> [a-z]* | "t" root | !<[70]> "e"*`,
+		`root ::= "{" (pair ("," pair)*)? "}"
+		 pair ::= "\"" [^"\x00-\x1f]* "\":" ([0-9]+ | "null" | root)`,
+	}
+	for name, m := range map[string]*llama.Model{"tiny": tiny(t), "large": smol(t)} {
+		step := 1
+		if name == "large" {
+			step = 5
+		}
+		for i := 0; i < 240; i += step {
+			rng := rand.New(rand.NewPCG(3, uint64(i)))
+			p := randomSampling(t, rng, m)
+			p.Grammar = grammars[i%len(grammars)]
+			compareSamplers(t, fmt.Sprintf("%s, case %d", name, i), m, rng, p, 8)
+		}
 	}
 }
 

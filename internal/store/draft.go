@@ -189,7 +189,7 @@ func (d *Draft) Commit(n Name, config Layer, layers []Layer) (*Entry, error) {
 	}
 	removeStale(d.s.blobs())
 	n = d.s.place(n)
-	if err := d.s.writeManifest(n, b); err != nil {
+	if err := d.s.replaceManifest(n, b); err != nil {
 		return nil, d.s.writeError(err)
 	}
 	return d.s.read(n)

@@ -66,7 +66,7 @@ func (n Name) problem() string {
 		}
 		for j := range len(part) {
 			if !isWord(part[j]) && strings.IndexByte(further[i], part[j]) < 0 {
-				return fmt.Sprintf("its %s may have letters, digits, and any of _%s", kinds[i],
+				return fmt.Sprintf("its %s may have letters, digits, and any of %s_", kinds[i],
 					further[i])
 			}
 		}

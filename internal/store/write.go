@@ -13,6 +13,20 @@ import (
 	"time"
 )
 
+// replaceManifest writes a manifest and removes the blobs that only the one before it named. Those
+// that cannot be removed stay; they do no harm. The caller holds the lock.
+func (s *Store) replaceManifest(n Name, b []byte) error {
+	before, err := s.read(n)
+	replaced := err == nil
+	if err := s.writeManifest(n, b); err != nil || !replaced {
+		return err
+	}
+	if used, err := s.used(Name{}); err == nil {
+		_ = s.removeBlobs(before.Manifest.all(), used)
+	}
+	return nil
+}
+
 // writeManifest puts a manifest in its place, by way of a temporary file beside it, so that a
 // reader sees the old one or the new one. The caller holds the lock.
 func (s *Store) writeManifest(n Name, b []byte) error {
@@ -127,7 +141,7 @@ func (s *Store) Copy(src, dst Name) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.writeManifest(to, b); err != nil {
+	if err := s.replaceManifest(to, b); err != nil {
 		return nil, s.writeError(err)
 	}
 	return s.read(to)

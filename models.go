@@ -1,0 +1,233 @@
+package mullama
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mullama/mullama/internal/gguf"
+	"github.com/mullama/mullama/internal/store"
+)
+
+// StoredModel is a model of the model store.
+type StoredModel struct {
+	// Name is without host and namespace where they are the default ones, and always with the tag:
+	// "smollm2:latest".
+	Name         string
+	Digest       string // of the manifest's file: 64 hexadecimal digits, whose first 12 are the ID
+	Size         int64  // of all layers and the config
+	Modified     time.Time
+	Details      ModelDetails
+	Capabilities []string // of "completion", "tools", "insert", "vision", "embedding", "thinking"
+
+	Path       string   // of the GGUF file; empty for a model in another format or on another host
+	Projectors []string // paths
+	Adapters   []string // paths
+
+	Template   string // a Go template that the model brings; empty for the one in the GGUF file
+	System     string
+	Licenses   []string
+	Parameters map[string]any // string, float64, bool or, for stop, []string
+	Messages   []Message      // to begin each conversation with
+
+	Pinned bool // reserved
+}
+
+// ModelDetails describe a model as Ollama's API does.
+type ModelDetails struct {
+	ParentModel       string   `json:"parent_model"`
+	Format            string   `json:"format"`
+	Family            string   `json:"family"`
+	Families          []string `json:"families"`
+	ParameterSize     string   `json:"parameter_size"`
+	QuantizationLevel string   `json:"quantization_level"`
+	ContextLength     int      `json:"context_length,omitempty"`
+	EmbeddingLength   int      `json:"embedding_length,omitempty"`
+}
+
+// List returns the models of the store, newest first. One whose manifest or blobs are damaged is
+// left out and logged.
+func (r *Runtime) List() ([]StoredModel, error) {
+	s, ok := r.catalog.store()
+	if !ok {
+		return nil, nil
+	}
+	entries, problems := s.List()
+	var models []StoredModel
+	for i := range entries {
+		m, err := r.catalog.describe(s, &entries[i])
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", entries[i].Name.Short(), err))
+			continue
+		}
+		models = append(models, *m)
+	}
+	for _, err := range problems {
+		r.log.Warn("a model of the store is left out", "error", err)
+	}
+	return models, nil
+}
+
+// Find returns a model of the store by its name, in any case. The host, the namespace and the tag
+// may be left out.
+func (r *Runtime) Find(name string) (*StoredModel, error) {
+	s, entry, err := r.entry(name)
+	if err != nil {
+		return nil, err
+	}
+	m, err := r.catalog.describe(s, entry)
+	return m, wrap("read model "+entry.Name.Short(), err)
+}
+
+// entry finds the manifest of a name.
+func (r *Runtime) entry(name string) (*store.Store, *store.Entry, error) {
+	n, err := store.ParseName(name)
+	if err != nil {
+		return nil, nil, wrap("", err)
+	}
+	s, ok := r.catalog.store()
+	if !ok {
+		return nil, nil, notFound(name, store.ErrNotFound)
+	}
+	entry, err := s.Get(n)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil, notFound(name, err)
+	}
+	return s, entry, wrap("read model "+n.Short(), err)
+}
+
+// notFound says that there is no model of a name, as the user gave it.
+func notFound(name string, err error) error {
+	e := wrap("", fmt.Errorf("%w", err)).(*Error)
+	e.Err = &pathless{fmt.Sprintf("model %q not found", name), err}
+	return e
+}
+
+// Copy gives a model of the store a second name; a model that has that name is replaced.
+func (r *Runtime) Copy(src, dst string) error {
+	to, err := store.ParseName(dst)
+	if err != nil {
+		return wrap("", err)
+	}
+	s, entry, err := r.entry(src)
+	if err != nil {
+		return err
+	}
+	_, err = s.Copy(entry.Name, to)
+	return wrap(fmt.Sprintf("copy model %s to %s", entry.Name.Short(), to.Short()), err)
+}
+
+// Delete removes a model from the store, with the layers that no other model uses.
+func (r *Runtime) Delete(name string) error {
+	n, err := store.ParseName(name)
+	if err != nil {
+		return wrap("", err)
+	}
+	s, ok := r.catalog.store()
+	if !ok {
+		return notFound(name, store.ErrNotFound)
+	}
+	err = s.Delete(n)
+	if errors.Is(err, store.ErrNotFound) {
+		return notFound(name, err)
+	}
+	return wrap("delete model "+n.Short(), err)
+}
+
+// Import puts a GGUF file into the store under a name, as a hard link or else a copy. It reads the
+// whole file to compute its digest. A model that has the name is replaced.
+func (r *Runtime) Import(ctx context.Context, name, ggufPath string) (*StoredModel, error) {
+	n, err := store.ParseName(name)
+	if err != nil {
+		return nil, wrap("", err)
+	}
+	s, ok := r.catalog.store()
+	if !ok {
+		return nil, &Error{Kind: ErrStore, Op: "import " + ggufPath,
+			Hint: "set Options.ModelsDir", Err: errors.New("there is no model store")}
+	}
+	info, f, err := inspect(ggufPath)
+	if err != nil {
+		return nil, err
+	}
+	op := "import " + ggufPath
+	if reason := notImportable(f); reason != "" {
+		return nil, &Error{Kind: ErrUnsupported, Op: op, Err: errors.New(reason)}
+	}
+	entry, err := writeImport(ctx, s, n, info)
+	if err != nil {
+		return nil, wrap(op, err)
+	}
+	m, err := r.catalog.describe(s, entry)
+	return m, wrap(op, err)
+}
+
+// notImportable says why a GGUF file cannot be a model of the store by itself, or "".
+func notImportable(f *gguf.File) string {
+	if split, ok := f.Split(); ok {
+		return fmt.Sprintf("it is one of %d parts of a model; merge them into one file first, "+
+			"with llama-gguf-split --merge", split.Count)
+	}
+	switch kind := f.String("general.type"); {
+	case kind == "adapter":
+		return "it is an adapter, not a model"
+	case kind == "mmproj", kind == "projector", f.Architecture() == "clip":
+		return "it is a projector, not a model"
+	}
+	return ""
+}
+
+// writeImport writes what Ollama's create writes for one GGUF file.
+func writeImport(
+	ctx context.Context, s *store.Store, n store.Name, info *Info,
+) (*store.Entry, error) {
+	d := s.Draft()
+	defer d.Discard()
+	layer, err := d.AddFile(ctx, info.Path, store.TypeModel)
+	if err != nil {
+		return nil, err
+	}
+	quantization := info.Quantization
+	if quantization == "" {
+		quantization = "unknown"
+	}
+	config, err := d.AddJSON(ctx, store.Config{
+		ModelFormat:   "gguf",
+		ModelFamily:   info.Architecture,
+		ModelFamilies: []string{info.Architecture},
+		ModelType:     parameterSize(info.Parameters),
+		FileType:      quantization,
+		Architecture:  "amd64",
+		OS:            "linux",
+	}, store.TypeConfig)
+	if err != nil {
+		return nil, err
+	}
+	return d.Commit(n, config, []store.Layer{layer})
+}
+
+// parameterSize is a number of parameters as Ollama prints it: "8.0B", "134.52M".
+func parameterSize(n int64) string {
+	units := []struct {
+		size     int64
+		decimals int
+		letter   string
+	}{{1e9, 1, "B"}, {1e6, 2, "M"}, {1e3, 0, "K"}}
+	i := slices.IndexFunc(units, func(u struct {
+		size     int64
+		decimals int
+		letter   string
+	}) bool {
+		return n >= u.size
+	})
+	if i < 0 {
+		return fmt.Sprint(n)
+	}
+	u := units[i]
+	if n%u.size == 0 {
+		u.decimals = 0
+	}
+	return fmt.Sprintf("%.*f%s", u.decimals, float64(n)/float64(u.size), u.letter)
+}

@@ -1,0 +1,352 @@
+package mullama
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"text/template/parse"
+	"time"
+
+	"github.com/mullama/mullama/internal/store"
+)
+
+// catalog describes the models of a store. It remembers what it has read, because a vocabulary
+// takes long to look through: by the digest of the manifest, for as long as the model's file is the
+// same.
+type catalog struct {
+	dir string // empty: no store
+
+	mu    sync.Mutex
+	known map[string]described
+}
+
+// described is a model but for its name and time.
+type described struct {
+	model StoredModel
+	size  int64 // of the file at model.Path
+	when  time.Time
+}
+
+func (c *catalog) store() (*store.Store, bool) {
+	if c.dir == "" {
+		return nil, false
+	}
+	return store.New(c.dir), true
+}
+
+// describe reads what belongs to a manifest.
+func (c *catalog) describe(s *store.Store, e *store.Entry) (*StoredModel, error) {
+	if m, ok := c.recall(e); ok {
+		return m, nil
+	}
+	config, err := s.ReadConfig(e.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	m := &StoredModel{
+		Digest: e.Digest,
+		Size:   e.Manifest.Size(),
+		Details: ModelDetails{
+			Format:            config.ModelFormat,
+			Family:            config.ModelFamily,
+			Families:          config.ModelFamilies,
+			ParameterSize:     config.ModelType,
+			QuantizationLevel: config.FileType,
+			ContextLength:     config.ContextLength,
+			EmbeddingLength:   config.EmbeddingLength,
+		},
+	}
+	for _, l := range e.Manifest.Layers {
+		if err := m.addLayer(s, l); err != nil {
+			return nil, err
+		}
+	}
+	if format := m.Details.Format; format != "" && format != "gguf" {
+		m.Path = "" // a format that the engine does not read
+	}
+	d := described{}
+	if m.Path != "" {
+		file, err := os.Stat(m.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: blob %s is missing", store.ErrCorrupt, filepath.Base(m.Path))
+		}
+		if err != nil {
+			return nil, err
+		}
+		d.size, d.when = file.Size(), file.ModTime()
+	}
+	if err := m.addFile(config.Capabilities); err != nil {
+		return nil, err
+	}
+	d.model = *m
+	c.mu.Lock()
+	if c.known == nil {
+		c.known = map[string]described{}
+	}
+	c.known[e.Digest] = d
+	c.mu.Unlock()
+	return d.of(e), nil
+}
+
+// recall returns a model that was read before.
+func (c *catalog) recall(e *store.Entry) (*StoredModel, bool) {
+	c.mu.Lock()
+	d, ok := c.known[e.Digest]
+	c.mu.Unlock()
+	if !ok {
+		return nil, false
+	}
+	if d.model.Path != "" {
+		file, err := os.Stat(d.model.Path)
+		if err != nil || file.Size() != d.size || !file.ModTime().Equal(d.when) {
+			return nil, false
+		}
+	}
+	return d.of(e), true
+}
+
+// of returns the model under a name, sharing nothing that a caller could change.
+func (d *described) of(e *store.Entry) *StoredModel {
+	m := d.model
+	m.Name, m.Modified = e.Name.Short(), e.Modified
+	m.Details.Families = slices.Clone(m.Details.Families)
+	m.Capabilities = slices.Clone(m.Capabilities)
+	m.Projectors, m.Adapters = slices.Clone(m.Projectors), slices.Clone(m.Adapters)
+	m.Licenses = slices.Clone(m.Licenses)
+	m.Parameters = maps.Clone(m.Parameters)
+	m.Messages = slices.Clone(m.Messages)
+	return &m
+}
+
+// addLayer takes in what one layer holds. Types that are not known say nothing that we use.
+func (m *StoredModel) addLayer(s *store.Store, l store.Layer) error {
+	path, err := s.BlobPath(l.Digest)
+	if err != nil {
+		return err
+	}
+	switch l.MediaType {
+	case store.TypeModel:
+		m.Path, m.Details.ParentModel = path, l.From
+		return nil
+	case store.TypeProjector:
+		m.Projectors = append(m.Projectors, path)
+		return nil
+	case store.TypeAdapter:
+		m.Adapters = append(m.Adapters, path)
+		return nil
+	case store.TypeTemplate, store.TypePrompt, store.TypeSystem, store.TypeLicense,
+		store.TypeParams, store.TypeMessages:
+	default:
+		return nil
+	}
+	b, err := s.ReadBlob(l)
+	if err != nil {
+		return err
+	}
+	switch l.MediaType {
+	case store.TypeTemplate, store.TypePrompt:
+		m.Template = string(b)
+	case store.TypeSystem:
+		m.System = string(b)
+	case store.TypeLicense:
+		m.Licenses = append(m.Licenses, string(b))
+	case store.TypeParams:
+		m.Parameters, err = parseParameters(b)
+	case store.TypeMessages:
+		m.Messages, err = parseMessages(b)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: layer %s: %w", store.ErrCorrupt, l.Digest, err)
+	}
+	return nil
+}
+
+// addFile takes in what the GGUF file says, and derives the capabilities. Capabilities of the
+// config are those of a model on another host, or stated by whoever made the model.
+func (m *StoredModel) addFile(stated []string) error {
+	add := func(capabilities ...string) {
+		for _, c := range capabilities {
+			if c != "" && !slices.Contains(m.Capabilities, c) {
+				m.Capabilities = append(m.Capabilities, c)
+			}
+		}
+	}
+	add(stated...)
+	if m.Path != "" {
+		info, err := Inspect(m.Path)
+		if err != nil {
+			return fmt.Errorf("%w: %s", store.ErrCorrupt, err) // not %w: it is no wrong argument
+		}
+		add(info.Capabilities...)
+		m.Details.fill(info)
+	}
+	add(templateCapabilities(m.Template)...)
+	if len(m.Projectors) > 0 {
+		add("vision")
+	}
+	return nil
+}
+
+// fill adds what a config left out.
+func (d *ModelDetails) fill(info *Info) {
+	if d.Format == "" {
+		d.Format = "gguf"
+	}
+	if d.Family == "" {
+		d.Family = info.Architecture
+	}
+	if len(d.Families) == 0 {
+		d.Families = []string{d.Family}
+	}
+	if d.ParameterSize == "" {
+		d.ParameterSize = parameterSize(info.Parameters)
+	}
+	if d.QuantizationLevel == "" || d.QuantizationLevel == "unknown" && info.Quantization != "" {
+		d.QuantizationLevel = info.Quantization
+	}
+	if d.ContextLength == 0 {
+		d.ContextLength = info.ContextLength
+	}
+	if d.EmbeddingLength == 0 {
+		d.EmbeddingLength = info.EmbeddingLength
+	}
+}
+
+// parseParameters reads a params layer. Values that no parameter has are left out.
+func parseParameters(b []byte) (map[string]any, error) {
+	var raw map[string]any
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return nil, err
+	}
+	for key, value := range raw {
+		switch v := value.(type) {
+		case bool, float64:
+		case string:
+			if key == "stop" {
+				raw[key] = []string{v}
+			}
+		case []any:
+			var texts []string
+			for _, x := range v {
+				if text, ok := x.(string); ok {
+					texts = append(texts, text)
+				}
+			}
+			raw[key] = texts
+		default:
+			delete(raw, key)
+		}
+	}
+	return raw, nil
+}
+
+// parseMessages reads a messages layer, which is in the form of Ollama's API.
+func parseMessages(b []byte) ([]Message, error) {
+	var raw []struct {
+		Role, Content, Thinking string
+		ToolName                string `json:"tool_name"`
+		ToolCallID              string `json:"tool_call_id"`
+		ToolCalls               []struct {
+			ID       string
+			Function struct {
+				Name      string
+				Arguments json.RawMessage
+			}
+		} `json:"tool_calls"`
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return nil, err
+	}
+	var messages []Message
+	for _, r := range raw {
+		m := Message{Role: r.Role, Content: r.Content, Thinking: r.Thinking, Name: r.ToolName,
+			ToolCallID: r.ToolCallID}
+		for _, c := range r.ToolCalls {
+			f := FunctionCall{Name: c.Function.Name, Arguments: string(c.Function.Arguments)}
+			m.ToolCalls = append(m.ToolCalls, ToolCall{ID: c.ID, Type: "function", Function: f})
+		}
+		messages = append(messages, m)
+	}
+	return messages, nil
+}
+
+// templateCapabilities tells by the variables that a Go template uses what it can render. One that
+// does not parse can render nothing.
+func templateCapabilities(text string) []string {
+	if text == "" {
+		return nil
+	}
+	tree := parse.New("template")
+	tree.Mode = parse.SkipFuncCheck
+	set := map[string]*parse.Tree{}
+	if _, err := tree.Parse(text, "", "", set); err != nil {
+		return nil
+	}
+	var fields []string
+	for _, t := range set {
+		collectFields(t.Root, &fields)
+	}
+	var caps []string
+	for _, c := range []struct{ field, capability string }{
+		{"tools", "tools"}, {"suffix", "insert"}, {"thinking", "thinking"},
+	} {
+		if slices.Contains(fields, c.field) {
+			caps = append(caps, c.capability)
+		}
+	}
+	return caps
+}
+
+// collectFields gathers the names of fields in a template, in lower case.
+func collectFields(node parse.Node, fields *[]string) {
+	add := func(names []string) {
+		for _, n := range names {
+			*fields = append(*fields, strings.ToLower(n))
+		}
+	}
+	branch := func(b *parse.BranchNode) {
+		collectFields(b.Pipe, fields)
+		collectFields(b.List, fields)
+		if b.ElseList != nil {
+			collectFields(b.ElseList, fields)
+		}
+	}
+	switch n := node.(type) {
+	case *parse.ListNode:
+		for _, child := range n.Nodes {
+			collectFields(child, fields)
+		}
+	case *parse.ActionNode:
+		collectFields(n.Pipe, fields)
+	case *parse.TemplateNode:
+		if n.Pipe != nil {
+			collectFields(n.Pipe, fields)
+		}
+	case *parse.IfNode:
+		branch(&n.BranchNode)
+	case *parse.RangeNode:
+		branch(&n.BranchNode)
+	case *parse.WithNode:
+		branch(&n.BranchNode)
+	case *parse.PipeNode:
+		for _, c := range n.Cmds {
+			for _, arg := range c.Args {
+				collectFields(arg, fields)
+			}
+		}
+	case *parse.FieldNode:
+		add(n.Ident)
+	case *parse.VariableNode:
+		add(n.Ident[1:])
+	case *parse.ChainNode:
+		add(n.Field)
+		collectFields(n.Node, fields)
+	}
+}
