@@ -9,39 +9,6 @@ import (
 
 // This file stands in for types of package mullama and goes away when those are there.
 
-// StoredModel is a model of the store.
-type StoredModel struct {
-	Name         string
-	Digest       string
-	Size         int64
-	Modified     time.Time
-	Details      ModelDetails
-	Capabilities []string
-
-	Path       string
-	Projectors []string
-	Adapters   []string
-
-	Template   string
-	System     string
-	Licenses   []string
-	Parameters map[string]any
-	Messages   []mullama.Message
-	Pinned     bool
-}
-
-// ModelDetails describe a model.
-type ModelDetails struct {
-	ParentModel       string
-	Format            string
-	Family            string
-	Families          []string
-	ParameterSize     string
-	QuantizationLevel string
-	ContextLength     int
-	EmbeddingLength   int
-}
-
 // AcquireOptions say how a model is made ready.
 type AcquireOptions struct {
 	Load      *mullama.LoadOptions
@@ -51,7 +18,7 @@ type AcquireOptions struct {
 // Lease holds a model.
 type Lease struct {
 	Model    *mullama.Model
-	Stored   *StoredModel
+	Stored   *mullama.StoredModel
 	LoadTime time.Duration
 	release  func()
 }
@@ -61,7 +28,7 @@ func (l *Lease) Release() { l.release() }
 
 // RunningModel is a loaded model.
 type RunningModel struct {
-	Stored               StoredModel
+	Stored               mullama.StoredModel
 	Size, SizeVRAM       int64
 	ContextSize          int
 	Expires              time.Time

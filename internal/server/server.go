@@ -12,8 +12,8 @@ import (
 
 // Runtime is what the server needs of a [mullama.Runtime].
 type Runtime interface {
-	List() ([]StoredModel, error)
-	Find(name string) (*StoredModel, error)
+	List() ([]mullama.StoredModel, error)
+	Find(name string) (*mullama.StoredModel, error)
 	Copy(src, dst string) error
 	Delete(name string) error
 	Acquire(ctx context.Context, name string, o AcquireOptions) (*Lease, error)
