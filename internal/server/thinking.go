@@ -13,6 +13,7 @@ const (
 type splitter struct {
 	state splitState
 	held  string // may be the beginning of a tag
+	began bool   // the thought has more than line ends
 }
 
 type splitState int
@@ -33,7 +34,7 @@ func (p *splitter) split(text string, last bool) (thought, answer string) {
 		case splitStart:
 			rest := strings.TrimLeft(text, " \n\r\t")
 			if after, ok := strings.CutPrefix(rest, thinkOpen); ok {
-				text, p.state = strings.TrimLeft(after, "\n"), splitThought
+				text, p.state = after, splitThought
 				continue
 			}
 			if !last && strings.HasPrefix(thinkOpen, rest) {
@@ -42,6 +43,10 @@ func (p *splitter) split(text string, last bool) (thought, answer string) {
 			}
 			p.state = splitAnswer
 		case splitThought:
+			if !p.began {
+				text = strings.TrimLeft(text, "\n")
+				p.began = text != ""
+			}
 			before, after, found := strings.Cut(text, thinkClose)
 			if found {
 				thought += strings.TrimRight(before, "\n")
