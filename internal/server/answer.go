@@ -21,6 +21,7 @@ type answer struct {
 	mu      sync.Mutex // guards w; a timer writes comments
 	started bool
 	ended   bool
+	last    time.Time // of the last part
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, form face) *answer {
@@ -39,7 +40,8 @@ func (a *answer) send(part []byte) error {
 		return http.ErrBodyNotAllowed
 	}
 	a.begin()
-	_ = a.control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	a.last = time.Now()
+	_ = a.control.SetWriteDeadline(a.last.Add(writeTimeout))
 	if _, err := a.w.Write(part); err != nil {
 		return refuse(statusCancelled, "the client went away: %v", err)
 	}

@@ -41,6 +41,9 @@ func unmarshal(data []byte, into any) error {
 	if err == nil {
 		return nil
 	}
+	if f := (*failure)(nil); errors.As(err, &f) {
+		return f
+	}
 	if e := (*json.SyntaxError)(nil); errors.As(err, &e) {
 		line, column := position(data, e.Offset)
 		return badRequest("the request is not valid JSON: %v (line %d, column %d)", e, line, column)

@@ -32,6 +32,7 @@ type fake struct {
 	keep     []*time.Duration
 	unloads  int
 	acquired atomic.Int32
+	delay    time.Duration
 	err      error
 }
 
@@ -59,6 +60,7 @@ func (f *fake) Delete(name string) error {
 }
 
 func (f *fake) Acquire(ctx context.Context, name string, o AcquireOptions) (*Lease, error) {
+	time.Sleep(f.delay)
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -241,3 +243,8 @@ func (s *site) refused(method, path string, body any, status int, words ...strin
 
 // greedy are options with which the tiny model says the same each time.
 func greedy(n int) object { return object{"temperature": 0, "num_predict": n} }
+
+func copyBody(to io.Writer, resp *http.Response) (int64, error) {
+	defer resp.Body.Close()
+	return io.Copy(to, resp.Body)
+}

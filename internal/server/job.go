@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
@@ -22,6 +23,7 @@ type order struct {
 // job is a request that has its model.
 type job struct {
 	*mullama.Model
+	name     string // as the request has it, and the answer
 	stored   *mullama.StoredModel
 	lease    *Lease
 	generate mullama.GenerateOptions
@@ -51,7 +53,9 @@ func (s *Server) open(ctx context.Context, o order) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &job{Model: lease.Model, stored: stored, lease: lease, generate: generate}, nil
+	return &job{
+		Model: lease.Model, name: o.model, stored: stored, lease: lease, generate: generate,
+	}, nil
 }
 
 func (s *Server) acquire(
@@ -147,5 +151,46 @@ func (s *Server) deliver(
 		if err := fn(&chunk); err != nil {
 			return err
 		}
+	}
+}
+
+// deliverAll is deliver for several streams at once. fn is called from one goroutine at a time. The
+// first error ends all streams.
+func (s *Server) deliverAll(
+	ctx context.Context, streams []*mullama.Stream, fn func(i int, c *mullama.Chunk) error,
+) error {
+	if len(streams) == 1 {
+		return s.deliver(ctx, streams[0], func(c *mullama.Chunk) error { return fn(0, c) })
+	}
+	var (
+		mu    sync.Mutex // held while fn runs; guards first
+		first error
+		all   sync.WaitGroup
+	)
+	for i, stream := range streams {
+		all.Go(func() {
+			err := s.deliver(ctx, stream, func(c *mullama.Chunk) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if first != nil {
+					return first
+				}
+				return fn(i, c)
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil && first == nil {
+				first = err
+				closeAll(streams)
+			}
+		})
+	}
+	all.Wait()
+	return first
+}
+
+func closeAll(streams []*mullama.Stream) {
+	for _, stream := range streams {
+		stream.Close()
 	}
 }

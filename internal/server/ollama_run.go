@@ -39,7 +39,7 @@ type ollamaRun struct {
 func (s *Server) newOllamaRun(j *job, begun time.Time, chat bool) *ollamaRun {
 	return &ollamaRun{
 		s: s, job: j, begun: begun, chat: mullama.ChatOptions{GenerateOptions: j.generate},
-		encoder: newOllamaEncoder(j.stored.Name, chat),
+		encoder: newOllamaEncoder(j.name, chat),
 	}
 }
 
@@ -202,7 +202,7 @@ func (u *ollamaRun) render(w http.ResponseWriter, messages []mullama.Message) er
 		return err
 	}
 	body, err := json.Marshal(map[string]any{
-		"model": u.job.stored.Name, "created_at": time.Now().UTC(),
+		"model": u.job.name, "created_at": time.Now().UTC(),
 		"_debug_info": api.DebugInfo{RenderedTemplate: prompt.Text},
 	})
 	if err != nil {

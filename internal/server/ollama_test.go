@@ -16,7 +16,7 @@ func TestGenerateStreamsWhatItAnswersWhole(t *testing.T) {
 	var text strings.Builder
 	for i, p := range parts {
 		text.WriteString(p["response"].(string))
-		if last := i == len(parts)-1; p["done"].(bool) != last || p["model"] != "tiny:latest" {
+		if last := i == len(parts)-1; p["done"].(bool) != last || p["model"] != "tiny" {
 			t.Errorf("part %d is %v", i, p)
 		}
 	}

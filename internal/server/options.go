@@ -51,7 +51,7 @@ func (s *settings) finish() mullama.GenerateOptions {
 type setter func(s *settings, name string, value any) error
 
 func wrongType(name string, value any, want string) error {
-	return badField("options."+name, "option %s is %s; it must be %s", name, show(value), want)
+	return badField(name, "option %s is %s; it must be %s", name, show(value), want)
 }
 
 // show writes a value of JSON, shortened.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/mullama/mullama"
 )
@@ -44,12 +45,13 @@ type Server struct {
 	runtime  Runtime
 	config   Config
 	log      *slog.Logger
+	ping     time.Duration // how long an event stream may be silent
 	draining atomic.Bool
 }
 
 // New returns a server of the models of a Runtime.
 func New(runtime Runtime, config Config) *Server {
-	s := &Server{runtime: runtime, config: config, log: config.Log}
+	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -78,7 +80,7 @@ type route struct {
 }
 
 func (s *Server) routes() []route {
-	return s.ollamaRoutes()
+	return append(s.ollamaRoutes(), s.openAIRoutes()...)
 }
 
 // serve turns a handler into one of net/http that sends errors in the form of its face.
