@@ -5,21 +5,31 @@ import (
 	"time"
 
 	"github.com/mullama/mullama"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // meter watches one stream for the log and the metrics.
 type meter struct {
 	ctx  context.Context
+	gap  prometheus.Observer
 	last time.Time // when the chunk before came
 }
 
-func (s *Server) meter(ctx context.Context) *meter { return &meter{ctx: ctx} }
+func (s *Server) meter(ctx context.Context) *meter {
+	m := &meter{ctx: ctx}
+	note(ctx, func(n *notes) { m.gap = s.metrics.gap.WithLabelValues(n.model) })
+	return m
+}
 
 func (m *meter) chunk(c *mullama.Chunk) {
-	if !c.Done {
-		return
+	now := time.Now()
+	if m.gap != nil && !m.last.IsZero() && len(c.Tokens) > 0 {
+		m.gap.Observe(now.Sub(m.last).Seconds() / float64(len(c.Tokens)))
 	}
-	note(m.ctx, func(n *notes) { n.add(c) })
+	m.last = now
+	if c.Done {
+		note(m.ctx, func(n *notes) { n.add(c) })
+	}
 }
 
 // add counts the end of a stream; a request with several choices has several.

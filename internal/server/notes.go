@@ -2,14 +2,16 @@ package server
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/mullama/mullama"
 )
 
-// notes are what is known of a request at its end, for the log and the metrics. The goroutine of
-// the request writes them, and a WebSocket has some for each request on it.
+// notes are what is known of a request at its end, for the log and the metrics. A WebSocket has some
+// for each request on it.
 type notes struct {
+	mu     sync.Mutex // held by note; the goroutines of several choices write
 	model  string
 	stats  mullama.Stats // summed over choices
 	load   time.Duration
@@ -27,6 +29,8 @@ func withNotes(ctx context.Context) (context.Context, *notes) {
 // note lets fn write into the notes of a request, if somebody wants them.
 func note(ctx context.Context, fn func(*notes)) {
 	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
+		n.mu.Lock()
+		defer n.mu.Unlock()
 		fn(n)
 	}
 }

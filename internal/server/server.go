@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,12 +47,15 @@ type Server struct {
 	config   Config
 	log      *slog.Logger
 	ping     time.Duration // how long an event stream may be silent
+	guard    *guard
+	metrics  *metrics
 	draining atomic.Bool
 }
 
 // New returns a server of the models of a Runtime.
 func New(runtime Runtime, config Config) *Server {
 	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval}
+	s.guard, s.metrics = newGuard(&s.config), newMetrics(runtime)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -67,7 +71,7 @@ func (s *Server) Handler() http.Handler {
 	for _, route := range s.routes() {
 		mux.Handle(route.pattern, s.serve(route.face, route.handle))
 	}
-	return s.fallback(mux)
+	return s.middleware(s.fallback(mux))
 }
 
 // handler answers a request or returns the error to answer with.
@@ -80,7 +84,7 @@ type route struct {
 }
 
 func (s *Server) routes() []route {
-	return append(s.ollamaRoutes(), s.openAIRoutes()...)
+	return slices.Concat(s.ollamaRoutes(), s.openAIRoutes(), s.nativeRoutes())
 }
 
 // serve turns a handler into one of net/http that sends errors in the form of its face.
