@@ -156,3 +156,5 @@ func appendTokens(dst []byte, tokens []mullama.Token) []byte {
 	}
 	return append(dst, ']')
 }
+
+func appendInt(dst []byte, n int) []byte { return strconv.AppendInt(dst, int64(n), 10) }
