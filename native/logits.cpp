@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numeric>
 
 namespace mn {
 
@@ -245,14 +246,6 @@ void top_selector::collect_entrants(const float *logits, int32_t n, int32_t k,
     }
 }
 
-// The logits in the bucket `lowest` and those above, in the order of their ids.
-void top_selector::collect_buckets(const float *logits, int32_t n, int32_t lowest,
-                                   std::vector<llama_token_data> &out) {
-    collect(logits, n, below_bucket(lowest), out);
-    auto below = [&](const llama_token_data &t) { return bucket_of(t.logit) < lowest; };
-    out.erase(std::remove_if(out.begin(), out.end(), below), out.end());
-}
-
 // The bucket of the kth largest logit.
 int32_t top_selector::bucket_of_kth(const float *logits, int32_t n, int32_t k,
                                     std::vector<llama_token_data> &buffer) {
@@ -273,31 +266,36 @@ int32_t top_selector::bucket_of_kth(const float *logits, int32_t n, int32_t k,
     return bucket;
 }
 
-// Sorts the logits of the bucket `lowest` and those above as llama.cpp does: the buckets one by
-// one, and in the lowest, unless k is 0, only until there are k in all.
-void top_selector::sort_buckets(std::vector<llama_token_data> &list, int32_t lowest, int32_t k) {
-    int32_t start[n_buckets + 1] = {}; // where a bucket starts; the highest comes first
-    for (const llama_token_data &t : list) {
-        start[n_buckets - bucket_of(t.logit)]++;
+// Puts the logits of the kth largest one's bucket and of those above into by_bucket_. Those of one
+// bucket are in the order of their ids.
+void top_selector::take_buckets(const float *logits, int32_t n, int32_t k,
+                                std::vector<llama_token_data> &buffer) {
+    int32_t lowest = bucket_of_kth(logits, n, k, buffer);
+    collect(logits, n, below_bucket(lowest), buffer);
+    auto below = [&](const llama_token_data &t) { return bucket_of(t.logit) < lowest; };
+    buffer.erase(std::remove_if(buffer.begin(), buffer.end(), below), buffer.end());
+    bucket_start_.assign(n_buckets - lowest + 1, 0);
+    for (const llama_token_data &t : buffer) {
+        bucket_start_[n_buckets - bucket_of(t.logit)]++;
     }
-    for (int32_t i = 0; i < n_buckets; i++) {
-        start[i + 1] += start[i];
-    }
+    std::partial_sum(bucket_start_.begin(), bucket_start_.end(), bucket_start_.begin());
     int32_t end[n_buckets];
-    std::copy(start, start + n_buckets, end);
-    by_bucket_.resize(list.size());
-    for (const llama_token_data &t : list) {
+    std::copy(bucket_start_.begin(), bucket_start_.end() - 1, end);
+    by_bucket_.resize(buffer.size());
+    for (const llama_token_data &t : buffer) {
         by_bucket_[end[n_buckets - 1 - bucket_of(t.logit)]++] = t;
     }
-    for (int32_t i = 0; i < n_buckets - lowest; i++) {
-        auto first = by_bucket_.begin() + start[i], last = by_bucket_.begin() + end[i];
-        if (k > 0 && i == n_buckets - 1 - lowest) {
-            std::partial_sort(first, by_bucket_.begin() + k, last, likelier);
-        } else {
-            std::sort(first, last, likelier);
-        }
+}
+
+// Sorts the k largest in by_bucket_ as llama.cpp does: the buckets one by one, and the lowest only
+// until there are k in all.
+void top_selector::sort_buckets(int32_t k) {
+    auto begin = by_bucket_.begin();
+    size_t last = bucket_start_.size() - 2;
+    for (size_t i = 0; i < last; i++) {
+        std::sort(begin + bucket_start_[i], begin + bucket_start_[i + 1], likelier);
     }
-    std::swap(list, by_bucket_);
+    std::partial_sort(begin + bucket_start_[last], begin + k, by_bucket_.end(), likelier);
 }
 
 bool top_selector::top_k(const float *logits, int32_t n, int32_t k,
@@ -313,51 +311,59 @@ bool top_selector::top_k(const float *logits, int32_t n, int32_t k,
         if (!(max_ < bucket_limit)) {
             return false;
         }
-        int32_t lowest = bucket_of_kth(logits, n, k, out);
-        collect_buckets(logits, n, lowest, out);
-        sort_buckets(out, lowest, k);
-    } else {
-        collect(logits, n, lower_bound(k), out);
-        if (!sort_distinct(out, k)) {
-            collect_entrants(logits, n, k, out);
-            std::partial_sort(out.begin(), out.begin() + k, out.end(), likelier);
-        }
+        take_buckets(logits, n, k, out);
+        sort_buckets(k);
+        out.assign(by_bucket_.begin(), by_bucket_.begin() + k);
+        return true;
+    }
+    collect(logits, n, lower_bound(k), out);
+    if (!sort_distinct(out, k)) {
+        collect_entrants(logits, n, k, out);
+        std::partial_sort(out.begin(), out.begin() + k, out.end(), likelier);
     }
     out.resize(k);
     return true;
 }
 
 // llama.cpp looks for the end of the nucleus among the 256 likeliest, and when it is not there,
-// sorts all. Sorting some more at a time finds the same.
+// sorts all. Sorting one bucket after the other finds the same.
 bool top_selector::top_p(const float *logits, int32_t n, float p, size_t min_keep,
                          std::vector<llama_token_data> &out) {
     constexpr int32_t small = 1024; // so few are always sorted whole, in another way
+    constexpr int32_t first_try = 256, most = 16384;
     if (n <= small) {
         return false;
     }
-    survey(logits, n, 256);
+    survey(logits, n, first_try);
     if (nan_ || !(std::fabs(max_) < bucket_limit)) {
         return false;
     }
     float total = sum_in_order(logits, n, max_), sum = 0;
-    size_t i = 0;
-    for (int32_t sorted : {256, 2048, 16384}) {
-        if (sorted >= n) {
-            return false;
-        }
-        int32_t lowest = bucket_of_kth(logits, n, sorted, out);
-        collect_buckets(logits, n, lowest, out);
-        if (sorted > 256 && (int32_t)out.size() == n) {
-            return false; // the lowest bucket of all is sorted in another way
-        }
-        sort_buckets(out, lowest, sorted == 256 ? sorted : 0);
-        size_t end = sorted == 256 ? sorted : out.size();
-        for (; i < end; i++) {
-            sum += std::exp(out[i].logit - max_) / total;
-            if (sum >= p && i + 1 >= min_keep) {
-                out.resize(i + 1);
+    size_t kept = 0;
+    auto ends_before = [&](size_t end) {
+        while (kept < end) {
+            sum += std::exp(by_bucket_[kept++].logit - max_) / total;
+            if (sum >= p && kept >= min_keep) {
+                out.assign(by_bucket_.begin(), by_bucket_.begin() + kept);
                 return true;
             }
+        }
+        return false;
+    };
+    take_buckets(logits, n, first_try, out);
+    sort_buckets(first_try);
+    if (ends_before(first_try)) {
+        return true;
+    }
+    take_buckets(logits, n, std::min(most, n / 2), out);
+    if ((int32_t)by_bucket_.size() == n) {
+        return false; // the lowest bucket of all is sorted in another way
+    }
+    for (size_t i = 0; i + 1 < bucket_start_.size(); i++) {
+        auto begin = by_bucket_.begin();
+        std::sort(begin + bucket_start_[i], begin + bucket_start_[i + 1], likelier);
+        if (ends_before(bucket_start_[i + 1])) {
+            return true;
         }
     }
     return false;

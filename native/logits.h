@@ -35,11 +35,11 @@ class top_selector {
     void collect(const float *logits, int32_t n, float least, std::vector<llama_token_data> &out);
     void collect_entrants(const float *logits, int32_t n, int32_t k,
                           std::vector<llama_token_data> &out);
-    void collect_buckets(const float *logits, int32_t n, int32_t lowest,
-                         std::vector<llama_token_data> &out);
+    void take_buckets(const float *logits, int32_t n, int32_t k,
+                      std::vector<llama_token_data> &buffer);
     int32_t bucket_of_kth(const float *logits, int32_t n, int32_t k,
                           std::vector<llama_token_data> &buffer);
-    void sort_buckets(std::vector<llama_token_data> &list, int32_t lowest, int32_t k);
+    void sort_buckets(int32_t k);
 
     // The largest logit of each block of width_ logits, and of all.
     std::vector<float> maxima_;
@@ -47,7 +47,8 @@ class top_selector {
     float max_ = 0;
     bool nan_ = false;
     std::vector<float> heap_;
-    std::vector<llama_token_data> by_bucket_;
+    std::vector<llama_token_data> by_bucket_; // the highest bucket comes first
+    std::vector<int32_t> bucket_start_;       // in by_bucket_, and the end of the last
 };
 
 bool has_nan(const float *logits, int32_t n);

@@ -334,7 +334,7 @@ static void take_biases(mn_sampler &sampler, const common_params_sampling &s) {
 
 // Takes over what the chain does at its beginning, if that can be done by changing a few logits and
 // picking out a few.
-static void shorten(mn_sampler &sampler, const common_params_sampling &s) {
+static void shorten(mn_sampler &sampler, common_params_sampling &s) {
     constexpr float penalty_limit = 1e9f; // far beyond it sums of penalties overflow
     size_t place = 0;
     bool penalties = false;
@@ -362,6 +362,8 @@ static void shorten(mn_sampler &sampler, const common_params_sampling &s) {
         sampler.penalty_frequency = s.penalty_freq;
         sampler.penalty_presence = s.penalty_present;
     }
+    s.penalty_last_n = std::min(s.penalty_last_n, 1); // the chain need not keep tokens
+    s.n_prev = 0;
 }
 
 mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn_sampler **out,
@@ -378,10 +380,10 @@ mn_status sampler_new(const mn_model *model, const mn_sampler_params *params, mn
                         [&] { make_grammar(*sampler, model, *params); });
         }
         if (sampler->grammar || !is_plain_greedy(*params, s, model->vocab)) {
-            make_chain(*sampler, model, s);
             if (!params->reference) {
                 shorten(*sampler, s);
             }
+            make_chain(*sampler, model, s);
         }
         *out = sampler.release();
     });
