@@ -1,8 +1,8 @@
 package server
 
 import (
+	"context"
 	"net/http"
-	"time"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
@@ -10,7 +10,6 @@ import (
 
 // chatMessages answers POST /api/chat.
 func (s *Server) chatMessages(w http.ResponseWriter, r *http.Request) error {
-	begun := time.Now()
 	var req api.ChatRequest
 	if err := decode(r, &req); err != nil {
 		return err
@@ -18,35 +17,53 @@ func (s *Server) chatMessages(w http.ResponseWriter, r *http.Request) error {
 	if len(req.Messages) == 0 {
 		return s.preload(w, r, ordered(req.Model, req.Options, req.KeepAlive), true)
 	}
-	messages, err := toMessages(req.Messages)
+	run, err := s.newOllamaRun(r.Context(), ordered(req.Model, req.Options, req.KeepAlive), true)
 	if err != nil {
 		return err
 	}
-	job, err := s.open(r.Context(), ordered(req.Model, req.Options, req.KeepAlive))
-	if err != nil {
-		return err
-	}
-	defer job.lease.Release()
-	run := s.newOllamaRun(job, begun, true)
-	if err := run.configure(&wishes{
-		format: req.Format, think: req.Think, truncate: req.Truncate, shift: req.Shift,
-		logprobs: req.Logprobs, topLogprobs: req.TopLogprobs,
-	}); err != nil {
-		return err
-	}
-	if len(req.Tools) > 0 && !can(job.stored, "tools") {
-		return badField("tools", "%q does not support tools", job.stored.Name)
-	}
-	run.chat.Tools = req.Tools
-	messages = job.withOwn(messages)
+	defer run.job.lease.Release()
 	if req.DebugRenderOnly {
+		messages, err := run.configureChat(&req)
+		if err != nil {
+			return err
+		}
 		return run.render(w, messages)
 	}
-	stream, err := job.Chat(r.Context(), messages, &run.chat)
+	stream, err := run.startChat(r.Context(), &req)
 	if err != nil {
 		return err
 	}
 	return run.answer(w, r, stream, wantsStream(req.Stream))
+}
+
+// startChat begins to answer a conversation.
+func (u *ollamaRun) startChat(
+	ctx context.Context, req *api.ChatRequest,
+) (*mullama.Stream, error) {
+	messages, err := u.configureChat(req)
+	if err != nil {
+		return nil, err
+	}
+	return u.job.Chat(ctx, messages, &u.chat)
+}
+
+// configureChat turns a request into options, and returns the conversation.
+func (u *ollamaRun) configureChat(req *api.ChatRequest) ([]mullama.Message, error) {
+	if err := u.configure(&wishes{
+		format: req.Format, think: req.Think, truncate: req.Truncate, shift: req.Shift,
+		logprobs: req.Logprobs, topLogprobs: req.TopLogprobs,
+	}); err != nil {
+		return nil, err
+	}
+	if len(req.Tools) > 0 && !can(u.job.stored, "tools") {
+		return nil, badField("tools", "%q does not support tools", u.job.stored.Name)
+	}
+	u.chat.Tools = req.Tools
+	messages, err := toMessages(req.Messages)
+	if err != nil {
+		return nil, err
+	}
+	return u.job.withOwn(messages), nil
 }
 
 // withOwn puts the model's own messages and system text before those of a request, which may

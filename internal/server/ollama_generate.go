@@ -13,7 +13,6 @@ import (
 
 // generateText answers POST /api/generate.
 func (s *Server) generateText(w http.ResponseWriter, r *http.Request) error {
-	begun := time.Now()
 	var req api.GenerateRequest
 	if err := decode(r, &req); err != nil {
 		return err
@@ -21,20 +20,13 @@ func (s *Server) generateText(w http.ResponseWriter, r *http.Request) error {
 	if req.Prompt == "" && req.Suffix == "" && len(req.Context) == 0 {
 		return s.preload(w, r, ordered(req.Model, req.Options, req.KeepAlive), false)
 	}
-	job, err := s.open(r.Context(), ordered(req.Model, req.Options, req.KeepAlive))
+	run, err := s.newOllamaRun(r.Context(), ordered(req.Model, req.Options, req.KeepAlive), false)
 	if err != nil {
 		return err
 	}
-	defer job.lease.Release()
-	run := s.newOllamaRun(job, begun, false)
-	if err := run.configure(&wishes{
-		format: req.Format, think: req.Think, truncate: req.Truncate, shift: req.Shift,
-		logprobs: req.Logprobs, topLogprobs: req.TopLogprobs,
-	}); err != nil {
-		return err
-	}
+	defer run.job.lease.Release()
 	if req.DebugRenderOnly {
-		return run.render(w, promptMessages(job, &req))
+		return run.render(w, promptMessages(run.job, &req))
 	}
 	stream, err := run.startPrompt(r.Context(), &req)
 	if err != nil {
@@ -75,6 +67,12 @@ func (u *ollamaRun) startPrompt(
 	ctx context.Context, req *api.GenerateRequest,
 ) (*mullama.Stream, error) {
 	j := u.job
+	if err := u.configure(&wishes{
+		format: req.Format, think: req.Think, truncate: req.Truncate, shift: req.Shift,
+		logprobs: req.Logprobs, topLogprobs: req.TopLogprobs,
+	}); err != nil {
+		return nil, err
+	}
 	switch {
 	case len(req.Images) > 0:
 		return nil, badField("images", "%q does not support images", j.stored.Name)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -36,11 +37,17 @@ type ollamaRun struct {
 	keepContext bool
 }
 
-func (s *Server) newOllamaRun(j *job, begun time.Time, chat bool) *ollamaRun {
-	return &ollamaRun{
-		s: s, job: j, begun: begun, chat: mullama.ChatOptions{GenerateOptions: j.generate},
-		encoder: newOllamaEncoder(j.name, chat),
+// newOllamaRun waits for the model of an answer. The caller releases the lease of the job.
+func (s *Server) newOllamaRun(ctx context.Context, o order, chat bool) (*ollamaRun, error) {
+	begun := time.Now()
+	job, err := s.open(ctx, o)
+	if err != nil {
+		return nil, err
 	}
+	return &ollamaRun{
+		s: s, job: job, begun: begun, chat: mullama.ChatOptions{GenerateOptions: job.generate},
+		encoder: newOllamaEncoder(job.name, chat),
+	}, nil
 }
 
 // configure turns the wishes of a request into options.
@@ -123,20 +130,28 @@ func (u *ollamaRun) answer(
 	a := u.s.answer(w, r, ollama)
 	buf := getBuffer()
 	defer buf.put()
-	return a.end(u.s.deliver(r.Context(), stream, func(c *mullama.Chunk) error {
-		buf.b = buf.b[:0]
-		p := u.part(c)
-		if p.text != "" || p.thinking != "" || len(p.logprobs) > 0 {
-			buf.b = u.encoder.append(buf.b, &p)
-		}
-		if c.Done {
-			buf.b = u.encoder.append(buf.b, &part{final: u.final(c, stream)})
-		}
-		if len(buf.b) == 0 {
-			return nil
-		}
+	return a.end(u.each(r.Context(), stream, func(p *part) error {
+		buf.b = u.encoder.append(buf.b[:0], p)
 		return a.write(buf.b)
 	}))
+}
+
+// each hands the parts of a stream to fn. The last one has no text.
+func (u *ollamaRun) each(
+	ctx context.Context, stream *mullama.Stream, fn func(*part) error,
+) error {
+	return u.s.deliver(ctx, stream, func(c *mullama.Chunk) error {
+		p := u.part(c)
+		if p.text != "" || p.thinking != "" || len(p.logprobs) > 0 {
+			if err := fn(&p); err != nil {
+				return err
+			}
+		}
+		if !c.Done {
+			return nil
+		}
+		return fn(&part{final: u.final(c, stream)})
+	})
 }
 
 func (u *ollamaRun) answerWhole(
@@ -144,14 +159,11 @@ func (u *ollamaRun) answerWhole(
 ) error {
 	var whole part
 	var text, thinking strings.Builder
-	err := u.s.deliver(r.Context(), stream, func(c *mullama.Chunk) error {
-		p := u.part(c)
+	err := u.each(r.Context(), stream, func(p *part) error {
 		text.WriteString(p.text)
 		thinking.WriteString(p.thinking)
 		whole.logprobs = append(whole.logprobs, p.logprobs...)
-		if c.Done {
-			whole.final = u.final(c, stream)
-		}
+		whole.final = p.final
 		return nil
 	})
 	if err != nil {
