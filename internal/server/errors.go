@@ -1,0 +1,158 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/mullama/mullama"
+)
+
+// face is an API that a route belongs to. It decides the form of errors.
+type face int
+
+const (
+	ollama face = iota
+	openAI
+)
+
+// faceOf is the face of a path that has no route.
+func faceOf(r *http.Request) face {
+	if strings.HasPrefix(r.URL.Path, "/v1/") {
+		return openAI
+	}
+	return ollama
+}
+
+// statusCancelled is what nginx and Ollama call a request whose client went away. Nobody sees it
+// but the log.
+const statusCancelled = 499
+
+// retryAfter is how many seconds a client should wait when all is busy.
+const retryAfter = "1"
+
+// failure is an error with what HTTP says of it.
+type failure struct {
+	status  int
+	message string
+	param   string // the field that is wrong, if one is
+	code    string // OpenAI's name for the error, if it has one
+}
+
+func (f *failure) Error() string { return f.message }
+
+// refuse is a failure with a formatted message.
+func refuse(status int, format string, args ...any) *failure {
+	return &failure{status: status, message: fmt.Sprintf(format, args...)}
+}
+
+// badRequest is a failure with status 400.
+func badRequest(format string, args ...any) *failure {
+	return refuse(http.StatusBadRequest, format, args...)
+}
+
+// badField is a failure with status 400 that a field is to blame for.
+func badField(field, format string, args ...any) *failure {
+	f := badRequest(format, args...)
+	f.param = field
+	return f
+}
+
+// statuses says which status a kind of error has, and what OpenAI's clients know it as.
+var statuses = []struct {
+	kind   error
+	status int
+	code   string
+}{
+	{mullama.ErrNotFound, http.StatusNotFound, "model_not_found"},
+	{mullama.ErrContextFull, http.StatusBadRequest, "context_length_exceeded"},
+	{mullama.ErrInvalidOption, http.StatusBadRequest, ""},
+	{mullama.ErrTemplate, http.StatusBadRequest, ""},
+	{mullama.ErrGrammar, http.StatusBadRequest, ""},
+	{mullama.ErrUnsupported, http.StatusBadRequest, ""},
+	{ErrBusy, http.StatusServiceUnavailable, "busy"},
+	{mullama.ErrClosed, http.StatusServiceUnavailable, "shutting_down"},
+	{mullama.ErrCancelled, statusCancelled, ""},
+	{context.Canceled, statusCancelled, ""},
+	{context.DeadlineExceeded, statusCancelled, ""},
+	{mullama.ErrOutOfMemory, http.StatusInternalServerError, "out_of_memory"},
+}
+
+// toFailure finds the status of an error.
+func toFailure(err error) *failure {
+	if f := (*failure)(nil); errors.As(err, &f) {
+		return f
+	}
+	f := &failure{status: http.StatusInternalServerError, message: err.Error()}
+	for _, s := range statuses {
+		if errors.Is(err, s.kind) {
+			f.status, f.code = s.status, s.code
+			break
+		}
+	}
+	if e := (*mullama.Error)(nil); errors.As(err, &e) && e.Hint != "" {
+		f.message += "; " + e.Hint
+	}
+	return f
+}
+
+// fail answers with an error.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, form face, err error) {
+	f := toFailure(err)
+	note(r.Context(), func(n *notes) { n.err = f.message })
+	if f.status == statusCancelled && r.Context().Err() == nil {
+		f.status = http.StatusServiceUnavailable // not the client's doing
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json; charset=utf-8")
+	header.Del("X-Accel-Buffering")
+	if f.status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", retryAfter)
+	}
+	w.WriteHeader(f.status)
+	_, _ = w.Write(appendFailure(nil, form, f))
+}
+
+// appendFailure appends the body of an error.
+func appendFailure(dst []byte, form face, f *failure) []byte {
+	dst = append(dst, `{"error":`...)
+	if form == ollama {
+		return append(appendString(dst, f.message), '}')
+	}
+	dst = append(dst, `{"message":`...)
+	dst = appendString(dst, f.message)
+	dst = append(dst, `,"type":`...)
+	dst = appendString(dst, failureType(f.status))
+	dst = append(dst, `,"param":`...)
+	dst = appendOptional(dst, f.param)
+	dst = append(dst, `,"code":`...)
+	dst = appendOptional(dst, f.code)
+	return append(dst, '}', '}')
+}
+
+// appendOptional appends a string, or null for none.
+func appendOptional(dst []byte, s string) []byte {
+	if s == "" {
+		return append(dst, "null"...)
+	}
+	return appendString(dst, s)
+}
+
+// failureType is OpenAI's word for what a status says.
+func failureType(status int) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "authentication_error"
+	case status == http.StatusForbidden:
+		return "permission_error"
+	case status == http.StatusNotFound:
+		return "not_found_error"
+	case status == http.StatusServiceUnavailable:
+		return "service_unavailable_error"
+	case status >= http.StatusInternalServerError:
+		return "server_error"
+	}
+	return "invalid_request_error"
+}

@@ -1,0 +1,237 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/mullama/mullama"
+)
+
+// nativeRoutes are those of llama-server, and metrics.
+func (s *Server) nativeRoutes() []route {
+	return []route{
+		{"GET /health", openAI, s.health},
+		{"GET /v1/health", openAI, s.health},
+		{"GET " + metricsPath, openAI, s.serveMetrics},
+		{"POST /tokenize", openAI, s.tokenize},
+		{"POST /detokenize", openAI, s.detokenize},
+		{"POST /apply-template", openAI, s.applyTemplate},
+		{"GET /props", openAI, s.props},
+		{"GET /slots", openAI, s.slots},
+		{"POST /completion", openAI, s.nativeCompletion},
+		{"POST /completions", openAI, s.nativeCompletion},
+	}
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
+	if s.draining.Load() {
+		return refuse(http.StatusServiceUnavailable, "the server is shutting down")
+	}
+	return writeJSON(w, []byte(`{"status":"ok"}`))
+}
+
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	s.metrics.handler().ServeHTTP(w, r)
+	return nil
+}
+
+// theModel is the name of a request, or that of the only model there is: llama-server has but one,
+// and its clients do not name it.
+func (s *Server) theModel(name string) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	if running := s.runtime.Running(); len(running) == 1 {
+		return running[0].Stored.Name, nil
+	}
+	models, err := s.runtime.List()
+	if err != nil {
+		return "", err
+	}
+	if len(models) == 1 {
+		return models[0].Name, nil
+	}
+	return "", badField("model", "model is required, because there are %d models", len(models))
+}
+
+// borrow makes a model ready with the options that it is loaded with, if it is. The caller
+// releases the lease.
+func (s *Server) borrow(ctx context.Context, name string) (*Lease, error) {
+	name, err := s.theModel(name)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.find(name)
+	if err != nil {
+		return nil, err
+	}
+	settings := newSettings(s.config.Defaults, mullama.DefaultSampling())
+	if err := settings.apply(stored.Parameters, s.log); err != nil {
+		return nil, err
+	}
+	return s.acquire(ctx, stored, settings, nil)
+}
+
+// maxTokenize is the longest text to tokenize: the time for some texts grows with the square of
+// their length, and cannot be cut short.
+const maxTokenize = 1 << 20
+
+type tokenizeRequest struct {
+	Model        string          `json:"model"`
+	Content      json.RawMessage `json:"content"`
+	AddSpecial   bool            `json:"add_special"`
+	ParseSpecial *bool           `json:"parse_special"` // nil: true
+	WithPieces   bool            `json:"with_pieces"`
+}
+
+func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) error {
+	var req tokenizeRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	if len(req.Content) > maxTokenize {
+		return refuse(http.StatusRequestEntityTooLarge,
+			"content is larger than %d KB; tokenize it in parts", maxTokenize>>10)
+	}
+	lease, err := s.borrow(r.Context(), req.Model)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	tokens, err := mixedTokens(lease.Model, req.Content, mullama.TokenizeOptions{
+		AddSpecial: req.AddSpecial, ParseSpecial: req.ParseSpecial == nil || *req.ParseSpecial,
+	})
+	if err != nil {
+		return err
+	}
+	buf := getBuffer()
+	defer buf.put()
+	buf.b = append(buf.b, `{"tokens":`...)
+	if !req.WithPieces {
+		buf.b = appendTokens(buf.b, tokens)
+	} else if buf.b, err = appendPieces(buf.b, lease.Model, tokens); err != nil {
+		return err
+	}
+	buf.b = append(buf.b, '}')
+	return writeJSON(w, buf.b)
+}
+
+// mixedTokens reads a text, or a list of texts and token ids.
+func mixedTokens(
+	m *mullama.Model, data json.RawMessage, o mullama.TokenizeOptions,
+) ([]mullama.Token, error) {
+	data = bytes.TrimSpace(data)
+	var text string
+	if len(data) == 0 {
+		return nil, badField("content", "content is required")
+	}
+	if json.Unmarshal(data, &text) == nil {
+		return m.Tokenize(text, o)
+	}
+	var list []any
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, badField("content", "content must be a string or a list of strings and tokens")
+	}
+	var all []mullama.Token
+	for i, item := range list {
+		if text, ok := item.(string); ok {
+			tokens, err := m.Tokenize(text, mullama.TokenizeOptions{
+				AddSpecial: o.AddSpecial && i == 0, ParseSpecial: o.ParseSpecial,
+			})
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, tokens...)
+			continue
+		}
+		token, ok := toToken(item)
+		if !ok {
+			return nil, badField("content", "%s is neither a string nor a token", show(item))
+		}
+		all = append(all, token)
+	}
+	return all, nil
+}
+
+// appendPieces appends tokens with their texts. One that is no text alone is shown as bytes. The
+// text of a token is what it adds to another one, because at the beginning of a text some
+// vocabularies leave out a space.
+func appendPieces(dst []byte, m *mullama.Model, tokens []mullama.Token) ([]byte, error) {
+	anchor, err := m.Tokenize("a", mullama.TokenizeOptions{})
+	if err != nil {
+		return dst, err
+	}
+	alone, err := m.Detokenize(anchor)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, '[')
+	for i, token := range tokens {
+		piece, err := m.Detokenize(append(anchor[:len(anchor):len(anchor)], token))
+		if err != nil {
+			return dst, err
+		}
+		piece = piece[min(len(alone), len(piece)):]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"id":`...)
+		dst = append(appendInt(dst, int(token)), `,"piece":`...)
+		if utf8.Valid(piece) {
+			dst = appendString(dst, piece)
+		} else {
+			dst = appendByteValues(dst, piece)
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, ']'), nil
+}
+
+func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
+	var req struct {
+		Model  string          `json:"model"`
+		Tokens []mullama.Token `json:"tokens"`
+	}
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	lease, err := s.borrow(r.Context(), req.Model)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	text, err := lease.Model.Detokenize(req.Tokens)
+	if err != nil {
+		return err
+	}
+	buf := getBuffer()
+	defer buf.put()
+	buf.b = append(appendString(append(buf.b, `{"content":`...), text), '}')
+	return writeJSON(w, buf.b)
+}
+
+func (s *Server) applyTemplate(w http.ResponseWriter, r *http.Request) error {
+	var req chatCompletionRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	messages, err := fromOpenAI(req.Messages)
+	if err != nil {
+		return err
+	}
+	lease, err := s.borrow(r.Context(), req.Model)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	prompt, err := lease.Model.FormatChat(messages, &mullama.ChatOptions{
+		Tools: req.Tools, TemplateValues: req.TemplateValues,
+	})
+	if err != nil {
+		return err
+	}
+	return encode(w, map[string]string{"prompt": prompt.Text})
+}

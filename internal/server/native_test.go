@@ -1,0 +1,98 @@
+package server
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestTokensThereAndBack(t *testing.T) {
+	s := newSite(t, Config{})
+	const text = "hello wörld 😀"
+	got := s.ok("POST", "/tokenize", object{"content": text})
+	back := s.ok("POST", "/detokenize", object{"tokens": got["tokens"], "model": "tiny"})
+	if back["content"] != text {
+		t.Errorf("%v reads back as %v", got, back)
+	}
+	control := s.ok("POST", "/tokenize", object{"content": "<|im_end|>"})
+	plain := s.ok("POST", "/tokenize", object{"content": "<|im_end|>", "parse_special": false})
+	if len(control["tokens"].([]any)) != 1 || len(plain["tokens"].([]any)) < 5 {
+		t.Errorf("a control token is %v, as text %v", control, plain)
+	}
+	pieces := s.ok("POST", "/tokenize", object{"content": text, "with_pieces": true})
+	var joined []byte
+	for _, p := range pieces["tokens"].([]any) {
+		switch piece := p.(object)["piece"].(type) {
+		case string:
+			joined = append(joined, piece...)
+		case []any:
+			for _, b := range piece {
+				joined = append(joined, byte(b.(float64)))
+			}
+		}
+	}
+	if strings.TrimPrefix(string(joined), " ") != text { // this vocabulary begins with a space
+		t.Errorf("the pieces are %q", joined)
+	}
+	mixed := s.ok("POST", "/tokenize", object{"content": []any{5, "a", 6}})
+	if list := mixed["tokens"].([]any); list[0] != 5.0 || list[len(list)-1] != 6.0 {
+		t.Errorf("mixed content: %v", mixed)
+	}
+	s.refused("POST", "/tokenize", object{"content": 5}, 400, "content")
+	s.refused("POST", "/tokenize", object{}, 400, "content is required")
+	s.refused("POST", "/tokenize", object{"content": strings.Repeat("a", maxTokenize+1)}, 413)
+	s.refused("POST", "/detokenize", object{"tokens": []string{"a"}}, 400, "tokens")
+}
+
+func TestTemplatesPropsAndSlots(t *testing.T) {
+	s := newSite(t, Config{})
+	got := s.ok("POST", "/apply-template", object{"messages": hello()})
+	if got["prompt"] != "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n" {
+		t.Errorf("prompt %v", got)
+	}
+	props := s.ok("GET", "/props", nil)
+	if props["total_slots"].(float64) < 1 || props["model_alias"] != "tiny:latest" ||
+		!strings.Contains(props["chat_template"].(string), "im_start") {
+		t.Errorf("props %v", props)
+	}
+	_, text := s.send("GET", "/slots", nil)
+	var slots []slotInfo
+	if err := json.Unmarshal([]byte(text), &slots); err != nil || len(slots) != 4 {
+		t.Errorf("slots %s", text)
+	}
+	if got := s.ok("GET", "/health", nil); got["status"] != "ok" {
+		t.Errorf("health %v", got)
+	}
+}
+
+func TestLlamaServersCompletion(t *testing.T) {
+	s := newSite(t, Config{})
+	req := object{"prompt": "hello", "n_predict": 6, "temperature": 0, "n_probs": 2,
+		"return_tokens": true}
+	whole := s.ok("POST", "/completion", req)
+	if whole["stop"] != true || whole["stop_type"] != "limit" || whole["tokens_predicted"] != 6.0 ||
+		len(whole["tokens"].([]any)) != 6 || len(whole["completion_probabilities"].([]any)) != 6 ||
+		whole["timings"].(object)["predicted_n"] != 6.0 {
+		t.Errorf("whole %v", whole)
+	}
+	req["stream"] = true
+	var text strings.Builder
+	parts := s.lines("/completion", req)
+	for i, p := range parts {
+		text.WriteString(p["content"].(string))
+		if p["stop"] != (i == len(parts)-1) {
+			t.Errorf("part %d: %v", i, p)
+		}
+	}
+	if text.String() != whole["content"] {
+		t.Errorf("streamed %q, whole %q", text.String(), whole["content"])
+	}
+	_, list := s.send("POST", "/completions", object{"prompt": []string{"a", "b"}, "n_predict": 1})
+	var results []object
+	if err := json.Unmarshal([]byte(list), &results); err != nil || len(results) != 2 ||
+		results[1]["prompt"] != "b" {
+		t.Errorf("two prompts: %s", list)
+	}
+	s.refused("POST", "/completion", object{"n_predict": 1}, 400, "prompt is required")
+	s.refused("POST", "/completion", object{"prompt": "a", "grammar": "root ::= ("}, 400)
+}

@@ -1,0 +1,171 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
+)
+
+// generateText answers POST /api/generate.
+func (s *Server) generateText(w http.ResponseWriter, r *http.Request) error {
+	var req api.GenerateRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	if req.Prompt == "" && req.Suffix == "" && len(req.Context) == 0 {
+		return s.preload(w, r, ordered(req.Model, req.Options, req.KeepAlive), false)
+	}
+	run, err := s.newOllamaRun(r.Context(), ordered(req.Model, req.Options, req.KeepAlive), false)
+	if err != nil {
+		return err
+	}
+	defer run.job.lease.Release()
+	if req.DebugRenderOnly {
+		return run.render(w, promptMessages(run.job, &req))
+	}
+	stream, err := run.startPrompt(r.Context(), &req)
+	if err != nil {
+		return err
+	}
+	return run.answer(w, r, stream, wantsStream(req.Stream))
+}
+
+// ordered is the order of a request of Ollama's API.
+func ordered(model string, options map[string]any, keep *api.Duration) order {
+	return order{
+		model: model, keepAlive: keep, base: mullama.DefaultSampling(),
+		options: []map[string]any{options},
+	}
+}
+
+func wantsStream(stream *bool) bool { return stream == nil || *stream }
+
+// promptMessages turns a prompt into the conversation that it begins.
+func promptMessages(j *job, req *api.GenerateRequest) []mullama.Message {
+	messages := append([]mullama.Message(nil), j.stored.Messages...)
+	if system := firstOf(req.System, j.stored.System); system != "" {
+		messages = append([]mullama.Message{{Role: "system", Content: system}}, messages...)
+	}
+	return append(messages, mullama.Message{Role: "user", Content: req.Prompt})
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// startPrompt begins to continue a prompt, in the chat format of the model unless it is raw or
+// there is none.
+func (u *ollamaRun) startPrompt(
+	ctx context.Context, req *api.GenerateRequest,
+) (*mullama.Stream, error) {
+	j := u.job
+	if err := u.configure(&wishes{
+		format: req.Format, think: req.Think, truncate: req.Truncate, shift: req.Shift,
+		logprobs: req.Logprobs, topLogprobs: req.TopLogprobs,
+	}); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(req.Images) > 0:
+		return nil, badField("images", "%q does not support images", j.stored.Name)
+	case req.Suffix != "":
+		return nil, badField("suffix", "%q does not support insert", j.stored.Name)
+	case req.Raw && (req.Template != "" || req.System != "" || len(req.Context) > 0):
+		return nil, badRequest("raw mode does not support template, system, or context")
+	}
+	if err := u.setTemplate(req.Template); err != nil {
+		return nil, err
+	}
+	options := u.chat.GenerateOptions
+	if req.Raw {
+		options.ParseSpecial = true
+		return j.Generate(ctx, req.Prompt, &options)
+	}
+	if j.Info().Template == "" && req.Template == "" {
+		prompt := req.Prompt
+		if system := firstOf(req.System, j.stored.System); system != "" {
+			prompt = system + "\n\n" + prompt
+		}
+		return j.Generate(ctx, prompt, &options)
+	}
+	return u.startFormatted(ctx, req, &options)
+}
+
+// startFormatted keeps the tokens of the prompt, because the answer tells them as its context.
+func (u *ollamaRun) startFormatted(
+	ctx context.Context, req *api.GenerateRequest, options *mullama.GenerateOptions,
+) (*mullama.Stream, error) {
+	const likely = 8 // bytes of a token at most; more text would take long to tokenize for nothing
+	messages := promptMessages(u.job, req)
+	if len(req.Prompt) > likely*u.job.ContextSize() {
+		chat := u.chat
+		chat.Truncate = false
+		return u.job.Chat(ctx, messages, &chat)
+	}
+	prompt, err := u.job.FormatChat(messages, &u.chat)
+	if err != nil {
+		return nil, err
+	}
+	for _, token := range req.Context {
+		if token < 0 || token >= u.job.Info().Vocab {
+			return nil, badField("context", "context has the token %d; the model has only %d",
+				token, u.job.Info().Vocab)
+		}
+		u.context = append(u.context, mullama.Token(token)) //nolint:gosec // checked above
+	}
+	u.context = append(u.context, prompt.Tokens...)
+	options.Stop = append(append([]string(nil), options.Stop...), prompt.Stops...)
+	u.keepContext = true
+	return u.job.GenerateTokens(ctx, u.context, options)
+}
+
+// setTemplate takes the template of a request.
+func (u *ollamaRun) setTemplate(template string) error {
+	if template == "" {
+		return nil
+	}
+	if strings.Contains(template, "{{ .") || strings.Contains(template, "{{.") ||
+		strings.Contains(template, "{{- .") {
+		return badField("template", "the template is one of Go, which requests cannot use here; "+
+			"leave it out, or write it in Jinja")
+	}
+	u.chat.Template = template
+	return nil
+}
+
+// preload answers a request without a prompt: the model is loaded, or unloaded when it is to stay
+// for no time.
+func (s *Server) preload(w http.ResponseWriter, r *http.Request, o order, chat bool) error {
+	stored, err := s.find(o.model)
+	if err != nil {
+		return err
+	}
+	reason := "load"
+	var load time.Duration
+	if o.keepAlive != nil && o.keepAlive.Duration == 0 {
+		reason = "unload"
+		if err := s.runtime.Unload(stored.Name); err != nil && !errors.Is(err, mullama.ErrNotFound) {
+			return err
+		}
+	} else {
+		job, err := s.open(r.Context(), o)
+		if err != nil {
+			return err
+		}
+		load = job.lease.LoadTime
+		job.lease.Release()
+	}
+	buf := getBuffer()
+	defer buf.put()
+	end := &final{reason: reason, metrics: api.Metrics{LoadDuration: load}}
+	buf.b = newOllamaEncoder(o.model, chat).append(buf.b, &part{final: end})
+	return writeJSON(w, buf.b)
+}

@@ -1,0 +1,224 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
+)
+
+// maxTopLogprobs is Ollama's and OpenAI's limit.
+const maxTopLogprobs = 20
+
+// wishes are the fields that /api/generate and /api/chat share.
+type wishes struct {
+	format          json.RawMessage
+	think           *api.Think
+	truncate, shift *bool
+	logprobs        bool
+	topLogprobs     int
+}
+
+// ollamaRun is one answer of Ollama's API.
+type ollamaRun struct {
+	s     *Server
+	job   *job
+	begun time.Time
+	chat  mullama.ChatOptions
+
+	encoder     *ollamaEncoder
+	splitter    *splitter // nil: thoughts are part of the text
+	context     []mullama.Token
+	keepContext bool
+}
+
+// newOllamaRun waits for the model of an answer. The caller releases the lease of the job.
+func (s *Server) newOllamaRun(ctx context.Context, o order, chat bool) (*ollamaRun, error) {
+	begun := time.Now()
+	job, err := s.open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &ollamaRun{
+		s: s, job: job, begun: begun, chat: mullama.ChatOptions{GenerateOptions: job.generate},
+		encoder: newOllamaEncoder(job.name, chat),
+	}, nil
+}
+
+// configure turns the wishes of a request into options.
+func (u *ollamaRun) configure(w *wishes) error {
+	if w.topLogprobs < 0 || w.topLogprobs > maxTopLogprobs {
+		return badField("top_logprobs", "top_logprobs must be between 0 and %d", maxTopLogprobs)
+	}
+	u.chat.Logprobs = w.logprobs
+	if w.logprobs {
+		u.chat.TopLogprobs = w.topLogprobs
+	}
+	u.chat.Truncate = w.truncate == nil || *w.truncate
+	schema, err := formatSchema(w.format)
+	if err != nil {
+		return err
+	}
+	u.chat.JSONSchema = schema
+	return u.configureThinking(w.think, schema != "" || u.chat.Grammar != "")
+}
+
+// configureThinking switches thoughts on for models that have them, but not where a grammar allows
+// nothing but the answer.
+func (u *ollamaRun) configureThinking(think *api.Think, constrained bool) error {
+	if !can(u.job.stored, "thinking") {
+		if think != nil && think.Enabled {
+			return badField("think", "%q does not support thinking", u.job.stored.Name)
+		}
+		return nil
+	}
+	on := think == nil || think.Enabled
+	if constrained {
+		on = false
+	}
+	u.chat.Thinking = &on
+	if think != nil && think.Level != "" {
+		u.chat.TemplateValues = map[string]any{"reasoning_effort": think.Level}
+	}
+	if on {
+		u.splitter = u.job.newSplitter(&u.chat)
+	}
+	return nil
+}
+
+// newSplitter looks whether the template of a model begins the thought itself.
+func (j *job) newSplitter(options *mullama.ChatOptions) *splitter {
+	p := &splitter{}
+	probe := []mullama.Message{{Role: "user", Content: "x"}}
+	prompt, err := j.FormatChat(probe, options)
+	if err == nil && strings.HasSuffix(strings.TrimSpace(prompt.Text), thinkOpen) {
+		p.state = splitThought
+	}
+	return p
+}
+
+// anyObject is the schema of format "json".
+const anyObject = `{"type":"object"}`
+
+// formatSchema reads "json" or a schema. Nothing is "".
+func formatSchema(format json.RawMessage) (string, error) {
+	switch text := string(bytes.TrimSpace(format)); {
+	case text == "" || text == "null" || text == `""`:
+		return "", nil
+	case text == `"json"`:
+		return anyObject, nil
+	case text[0] == '{':
+		return text, nil
+	default:
+		return "", badField("format", `format is %s; it must be "json" or a JSON schema`,
+			show(text))
+	}
+}
+
+// answer sends what the stream brings.
+func (u *ollamaRun) answer(
+	w http.ResponseWriter, r *http.Request, stream *mullama.Stream, streaming bool,
+) error {
+	if !streaming {
+		return u.answerWhole(w, r, stream)
+	}
+	a := u.s.answer(w, r, ollama)
+	buf := getBuffer()
+	defer buf.put()
+	return a.end(u.each(r.Context(), stream, func(p *part) error {
+		buf.b = u.encoder.append(buf.b[:0], p)
+		return a.write(buf.b)
+	}))
+}
+
+// each hands the parts of a stream to fn. The last one has no text.
+func (u *ollamaRun) each(
+	ctx context.Context, stream *mullama.Stream, fn func(*part) error,
+) error {
+	return u.s.deliver(ctx, stream, func(c *mullama.Chunk) error {
+		p := u.part(c)
+		if p.text != "" || p.thinking != "" || len(p.logprobs) > 0 {
+			if err := fn(&p); err != nil {
+				return err
+			}
+		}
+		if !c.Done {
+			return nil
+		}
+		return fn(&part{final: u.final(c, stream)})
+	})
+}
+
+func (u *ollamaRun) answerWhole(
+	w http.ResponseWriter, r *http.Request, stream *mullama.Stream,
+) error {
+	var whole part
+	var text, thinking strings.Builder
+	err := u.each(r.Context(), stream, func(p *part) error {
+		text.WriteString(p.text)
+		thinking.WriteString(p.thinking)
+		whole.logprobs = append(whole.logprobs, p.logprobs...)
+		whole.final = p.final
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	whole.text, whole.thinking = text.String(), thinking.String()
+	buf := getBuffer()
+	defer buf.put()
+	buf.b = u.encoder.append(buf.b, &whole)
+	return writeJSON(w, buf.b)
+}
+
+func (u *ollamaRun) part(c *mullama.Chunk) part {
+	p := part{text: c.Text, logprobs: c.Logprobs}
+	if u.splitter != nil {
+		p.thinking, p.text = u.splitter.split(c.Text, c.Done)
+	}
+	if u.keepContext {
+		u.context = append(u.context, c.Tokens...)
+	}
+	return p
+}
+
+func (u *ollamaRun) final(c *mullama.Chunk, stream *mullama.Stream) *final {
+	cut := stream.Truncation()
+	f := &final{reason: string(c.FinishReason), metrics: api.Metrics{
+		TotalDuration:      time.Since(u.begun),
+		LoadDuration:       u.job.lease.LoadTime,
+		PromptEvalCount:    c.Stats.PromptTokens,
+		PromptEvalDuration: c.Stats.Prefill,
+		EvalCount:          c.Stats.GeneratedTokens,
+		EvalDuration:       c.Stats.Decode,
+		CachedTokens:       c.Stats.CachedTokens,
+		Truncated:          cut != mullama.Truncation{},
+		DroppedMessages:    cut.Messages,
+		DroppedTokens:      cut.Tokens,
+	}}
+	if u.keepContext {
+		f.context = u.context
+	}
+	return f
+}
+
+// render answers with the prompt and does not run it.
+func (u *ollamaRun) render(w http.ResponseWriter, messages []mullama.Message) error {
+	prompt, err := u.job.FormatChat(messages, &u.chat)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]any{
+		"model": u.job.name, "created_at": time.Now().UTC(),
+		"_debug_info": api.DebugInfo{RenderedTemplate: prompt.Text},
+	})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, body)
+}

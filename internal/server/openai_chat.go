@@ -1,0 +1,125 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/mullama/mullama"
+)
+
+func (s *Server) openAIRoutes() []route {
+	return []route{
+		{"POST /v1/chat/completions", openAI, s.chatCompletions},
+		{"POST /v1/completions", openAI, s.completions},
+		{"GET /v1/models", openAI, s.openAIModels},
+		{"GET /v1/models/{model...}", openAI, s.openAIModel},
+		{"POST /v1/embeddings", openAI, func(http.ResponseWriter, *http.Request) error {
+			return refuse(http.StatusNotImplemented, "embedding is not supported by this version")
+		}},
+	}
+}
+
+// chatCompletions answers POST /v1/chat/completions.
+func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
+	var req chatCompletionRequest
+	if err := decodeOpenAI(r, &req, &req.openAIRequest); err != nil {
+		return err
+	}
+	return s.reply(w, r, req.Stream, func(ctx context.Context, a *answer) error {
+		return s.chatCompletion(ctx, &req, a, w)
+	})
+}
+
+// reply runs a request of OpenAI's API. The answer a is nil unless it streams; then comments keep
+// the connection alive, also while the model loads. ctx ends when run returns.
+func (s *Server) reply(
+	w http.ResponseWriter, r *http.Request, stream bool,
+	run func(ctx context.Context, a *answer) error,
+) error {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if !stream {
+		return run(ctx, nil)
+	}
+	a := s.answer(w, r, openAI)
+	stop := a.keepAlive(s.ping)
+	err := run(ctx, a)
+	stop()
+	return a.end(err)
+}
+
+func (s *Server) chatCompletion(
+	ctx context.Context, req *chatCompletionRequest, a *answer, w http.ResponseWriter,
+) error {
+	n, err := req.choices()
+	if err != nil {
+		return err
+	}
+	messages, err := fromOpenAI(req.Messages)
+	if err != nil {
+		return err
+	}
+	job, err := s.open(ctx, req.order())
+	if err != nil {
+		return err
+	}
+	defer job.lease.Release()
+	options, err := req.chatOptions(job)
+	if err != nil {
+		return err
+	}
+	messages = job.withOwn(messages)
+	run := s.newOpenAIRun(newOpenAIEncoder(job.name, true, req.includeUsage()), n, n)
+	if options.Thinking != nil && *options.Thinking {
+		for i := range run.states {
+			run.states[i].splitter = job.newSplitter(options)
+		}
+	}
+	streams, err := run.start(ctx, job, &options.GenerateOptions,
+		func(ctx context.Context, _ int, o *mullama.GenerateOptions) (*mullama.Stream, error) {
+			one := *options
+			one.GenerateOptions = *o
+			return job.Chat(ctx, messages, &one)
+		})
+	if err != nil {
+		return err
+	}
+	if a == nil {
+		return run.whole(ctx, w, streams)
+	}
+	return run.stream(ctx, a, streams)
+}
+
+// chatOptions turns the fields of a request into options.
+func (q *chatCompletionRequest) chatOptions(j *job) (*mullama.ChatOptions, error) {
+	options := &mullama.ChatOptions{
+		GenerateOptions: j.generate, Tools: q.Tools, TemplateValues: q.TemplateValues,
+	}
+	if q.TopLogprobs < 0 || q.TopLogprobs > maxTopLogprobs {
+		return nil, badField("top_logprobs", "top_logprobs must be between 0 and %d",
+			maxTopLogprobs)
+	}
+	if q.TopLogprobs > 0 && !q.Logprobs {
+		return nil, badField("top_logprobs", "top_logprobs needs logprobs to be true")
+	}
+	options.Logprobs, options.TopLogprobs = q.Logprobs, q.TopLogprobs
+	schema, err := q.ResponseFormat.schema()
+	if err != nil {
+		return nil, err
+	}
+	options.JSONSchema = schema
+	if string(q.ToolChoice) == `"none"` {
+		options.Tools = nil
+	}
+	if len(options.Tools) > 0 && !can(j.stored, "tools") {
+		return nil, badField("tools", "%q does not support tools", j.stored.Name)
+	}
+	if can(j.stored, "thinking") {
+		on := q.ReasoningEffort != "none" && schema == "" && options.Grammar == ""
+		options.Thinking = &on
+		if on && q.ReasoningEffort != "" && options.TemplateValues == nil {
+			options.TemplateValues = map[string]any{"reasoning_effort": q.ReasoningEffort}
+		}
+	}
+	return options, nil
+}

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/mullama/mullama"
+)
+
+// Runtime is what the server needs of a [mullama.Runtime].
+type Runtime interface {
+	List() ([]mullama.StoredModel, error)
+	Find(name string) (*mullama.StoredModel, error)
+	Copy(src, dst string) error
+	Delete(name string) error
+	Acquire(ctx context.Context, name string, o AcquireOptions) (*Lease, error)
+	Running() []RunningModel
+	Unload(name string) error
+}
+
+// Config says how a Server behaves. The zero value is ready to use behind a loopback listener.
+type Config struct {
+	Version string // as /api/version tells it
+	// Keys are the API keys, one of which a request must carry. Empty: none is needed.
+	Keys []string
+	// Origins are those of web pages that may use the server, besides pages and apps of this
+	// machine. A * stands for any text, and alone for every origin.
+	Origins []string
+	// Local says that only this machine reaches the listener. Then the Host header must name this
+	// machine or a private address, so that no web page gets in under a name of its own.
+	Local bool
+	// Defaults are the options of a load; requests change some of them.
+	Defaults mullama.LoadOptions
+	// Log gets a line per request. Nil: silence.
+	Log *slog.Logger
+}
+
+// Server answers requests. It has no state but counters; its methods may be called from any
+// goroutine.
+type Server struct {
+	runtime  Runtime
+	config   Config
+	log      *slog.Logger
+	ping     time.Duration // how long an event stream may be silent
+	guard    *guard
+	metrics  *metrics
+	draining atomic.Bool
+}
+
+// New returns a server of the models of a Runtime.
+func New(runtime Runtime, config Config) *Server {
+	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval}
+	s.guard, s.metrics = newGuard(&s.config), newMetrics(runtime)
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s
+}
+
+// Drain makes the server refuse new requests with status 503. Those that run go on.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// Handler returns the handler of all routes.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, route := range s.routes() {
+		mux.Handle(route.pattern, s.serve(route.face, route.handle))
+	}
+	return s.middleware(s.fallback(mux))
+}
+
+// handler answers a request or returns the error to answer with.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+type route struct {
+	pattern string
+	face    face
+	handle  handler
+}
+
+func (s *Server) routes() []route {
+	return slices.Concat(s.ollamaRoutes(), s.openAIRoutes(), s.nativeRoutes())
+}
+
+// serve turns a handler into one of net/http that sends errors in the form of its face.
+func (s *Server) serve(f face, handle handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if err := handle(w, r); err != nil {
+			s.fail(w, r, f, err)
+		}
+	})
+}
+
+// fallback answers for paths and methods that no route has.
+func (s *Server) fallback(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		if allowed := methods(mux, r); len(allowed) > 0 {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			s.fail(w, r, faceOf(r), refuse(http.StatusMethodNotAllowed,
+				"%s does not answer %s; use %s", r.URL.Path, r.Method,
+				strings.Join(allowed, " or ")))
+			return
+		}
+		s.fail(w, r, faceOf(r), refuse(http.StatusNotFound, "there is no route %s", r.URL.Path))
+	})
+}
+
+// methods lists those with which a path would be found.
+func methods(mux *http.ServeMux, r *http.Request) []string {
+	var allowed []string
+	for _, method := range []string{"GET", "POST", "DELETE", "HEAD"} {
+		other := *r
+		other.Method = method
+		if _, pattern := mux.Handler(&other); pattern != "" {
+			allowed = append(allowed, method)
+		}
+	}
+	return allowed
+}
