@@ -3,7 +3,10 @@
 import litellm
 import pytest
 
-CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
+CAPITAL = [
+    {"role": "system", "content": "You are a helpful assistant."},
+    {"role": "user", "content": "What is the capital of France?"},
+]
 
 
 @pytest.mark.parametrize("provider", ["ollama", "ollama_chat", "openai"])

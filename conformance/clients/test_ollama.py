@@ -7,7 +7,10 @@ import time
 import ollama
 import pytest
 
-CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
+CAPITAL = [
+    {"role": "system", "content": "You are a helpful assistant."},
+    {"role": "user", "content": "What is the capital of France?"},
+]
 GREEDY = {"temperature": 0, "num_predict": 32}
 
 

@@ -75,16 +75,18 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	}
 	defer listener.Close()
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
-	runtime, err := mullama.Open(f.runtimeOptions(a.env.libraryDir, models, log))
+	options := f.runtimeOptions(a.env.libraryDir, models, log)
+	runtime, err := mullama.Open(options)
 	if err != nil {
 		return err
 	}
 	defer runtime.Close()
 	api := server.New(runtime, server.Config{
-		Keys: keys, Origins: f.origins, Local: h.isLocal(), Log: log,
+		Version: mullama.Version(), Keys: keys, Origins: f.origins, Local: h.isLocal(),
+		Defaults: options.Defaults, Log: log,
 	})
 	log.Info("listening", "address", h.String(), "models", models,
-		"version", mullama.Version, "engine", runtime.Engine().Version)
+		"version", mullama.Version(), "engine", runtime.Engine().Version)
 	return a.serveUntilSignal(ctx, listener, api, runtime, f.drain)
 }
 

@@ -1,40 +1,11 @@
 package server
 
-import (
-	"errors"
-	"time"
+import "github.com/mullama/mullama"
 
-	"github.com/mullama/mullama"
+type (
+	AcquireOptions = mullama.AcquireOptions
+	Lease          = mullama.Lease
+	RunningModel   = mullama.RunningModel
 )
 
-// This file stands in for types of package mullama and goes away when those are there.
-
-// AcquireOptions say how a model is made ready.
-type AcquireOptions struct {
-	Load      *mullama.LoadOptions
-	KeepAlive *time.Duration
-}
-
-// Lease holds a model.
-type Lease struct {
-	Model    *mullama.Model
-	Stored   *mullama.StoredModel
-	LoadTime time.Duration
-	release  func()
-}
-
-// Release gives it back.
-func (l *Lease) Release() { l.release() }
-
-// RunningModel is a loaded model.
-type RunningModel struct {
-	Stored               mullama.StoredModel
-	Size, SizeVRAM       int64
-	ContextSize          int
-	Expires              time.Time
-	Busy, Waiting, Slots int
-	Loading              bool
-}
-
-// ErrBusy means that the queue is full.
-var ErrBusy = errors.New("busy")
+var ErrBusy = mullama.ErrBusy
