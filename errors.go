@@ -30,6 +30,9 @@ var (
 	ErrGrammar = errors.New("grammar error")
 	// ErrOutOfMemory means that a model or context does not fit in memory.
 	ErrOutOfMemory = errors.New("out of memory")
+	// ErrBusy means that too many requests wait already. The cause is a [BusyError], which says
+	// when to try again.
+	ErrBusy = errors.New("busy")
 	// ErrStore means that the model store is damaged, or cannot be read or written.
 	ErrStore = errors.New("model store not usable")
 	// ErrLibraryMissing means that the native library is missing, broken or of another version.

@@ -170,10 +170,7 @@ func (o *LoadOptions) contextParams(
 	}
 	p.Ctx = o.contextSize(trained)
 	p.Ctx = max(p.Ctx, o.CacheTokens)
-	p.Sequences = o.Slots
-	if p.Sequences == 0 {
-		p.Sequences = DefaultSlots
-	}
+	p.Sequences = o.slots()
 	if o.UBatchSize > 0 {
 		p.UBatch = o.UBatchSize
 	}
@@ -189,6 +186,26 @@ func (o *LoadOptions) contextParams(
 	p.TypeK, p.TypeV = o.KVTypeK, o.KVTypeV
 	p.RoPEFreqBase, p.RoPEFreqScale = o.RoPEFreqBase, o.RoPEFreqScale
 	return p, nil
+}
+
+func (o *LoadOptions) slots() int {
+	if o.Slots == 0 {
+		return DefaultSlots
+	}
+	return o.Slots
+}
+
+// sequences is how many sequences a context has: one for each slot, and more for the prefixes of
+// finished requests. These cost nothing where all sequences share one cache, but for layers with a
+// sliding window, which have cells for each sequence, and for recurrent models, which have a state
+// for each.
+func (o *LoadOptions) sequences(info llama.ModelInfo) int {
+	const most = 256 // llama.cpp's limit
+	slots := o.slots()
+	if info.SlidingWindow > 0 || info.Recurrent || info.Hybrid {
+		return min(most, slots+min(slots, 4))
+	}
+	return min(most, 2*slots+8)
 }
 
 func (o *LoadOptions) contextSize(trained int) int {
@@ -319,6 +336,7 @@ func (r *Runtime) start(
 		return nil, &Error{Kind: ErrUnsupported, Op: "load " + info.Path,
 			Err: errors.New("this model does not generate text")}
 	}
+	p.Sequences = o.sequences(weights.Info())
 	c, err := weights.NewContext(p)
 	if err != nil {
 		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
@@ -329,7 +347,9 @@ func (r *Runtime) start(
 		l.warn = append(l.warn, fmt.Sprintf("the context of %d tokens is longer than the %d that "+
 			"the model was trained for; text beyond those may be poor", l.size, n))
 	}
-	l.engine = engine.New(engine.NewNative(weights, c), engine.Config{SequenceTokens: l.size})
+	l.engine = engine.New(engine.NewNative(weights, c), engine.Config{
+		Slots: o.slots(), SequenceTokens: l.size,
+	})
 	return l, nil
 }
 

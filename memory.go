@@ -64,6 +64,36 @@ func (r *Runtime) hostMemory(
 	return need, nil
 }
 
+// memoryUse is what a loaded model takes, in bytes.
+type memoryUse struct{ all, gpu int64 }
+
+// memoryOf is what a model that was loaded with these options takes: its weights, its KV cache and
+// its buffers, by llama.cpp's dry run.
+func (r *Runtime) memoryOf(info *Info, o *LoadOptions) memoryUse {
+	use := memoryUse{all: info.SizeBytes}
+	mp, err := o.modelParams("measure memory", r.lib)
+	if err != nil {
+		return use
+	}
+	cp, err := o.contextParams("measure memory", r.lib, info.ContextLength)
+	if err != nil {
+		return use
+	}
+	plan, err := r.lib.MemoryPlan(info.Path, mp, cp)
+	if err != nil {
+		return use
+	}
+	use.all = 0
+	for i, device := range plan {
+		bytes := int64(device.Weights + device.Cache + device.Compute)
+		use.all += bytes
+		if i < len(plan)-1 { // the last one is this machine's own memory
+			use.gpu += bytes
+		}
+	}
+	return use
+}
+
 func gigabytes(n uint64) string { return fmt.Sprintf("%.1f GB", float64(n)/1e9) }
 
 // cacheBytesPerToken is an upper bound of what one token takes in an f32 KV cache. A file that does

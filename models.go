@@ -100,9 +100,7 @@ func (r *Runtime) entry(name string) (*store.Store, *store.Entry, error) {
 
 // notFound says that there is no model of a name, as the user gave it.
 func notFound(name string, err error) error {
-	e := wrap("", fmt.Errorf("%w", err)).(*Error)
-	e.Err = &pathless{fmt.Sprintf("model %q not found", name), err}
-	return e
+	return wrap("", &pathless{fmt.Sprintf("model %q not found", name), err})
 }
 
 // Copy gives a model of the store a second name; a model that has that name is replaced.

@@ -75,7 +75,8 @@ func (c *catalog) describe(s *store.Store, e *store.Entry) (*StoredModel, error)
 	if m.Path != "" {
 		file, err := os.Stat(m.Path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w: blob %s is missing", store.ErrCorrupt, filepath.Base(m.Path))
+			return nil, fmt.Errorf("%w: blob %s is missing", store.ErrCorrupt,
+				filepath.Base(m.Path))
 		}
 		if err != nil {
 			return nil, err
@@ -182,7 +183,7 @@ func (m *StoredModel) addFile(stated []string) error {
 	if m.Path != "" {
 		info, err := Inspect(m.Path)
 		if err != nil {
-			return fmt.Errorf("%w: %s", store.ErrCorrupt, err) // not %w: it is no wrong argument
+			return fmt.Errorf("%w: %s", store.ErrCorrupt, err.Error()) // it is no wrong argument
 		}
 		add(info.Capabilities...)
 		m.Details.fill(info)

@@ -111,7 +111,8 @@ func TestImportedModelIsFound(t *testing.T) {
 		d.Family, d.QuantizationLevel, d.ParentModel, strings.Join(d.Families, " ")}) {
 		t.Errorf("details are %+v", d)
 	}
-	if d.ContextLength != 1024 || d.EmbeddingLength != 64 || !strings.HasSuffix(d.ParameterSize, "K") {
+	if d.ContextLength != 1024 || d.EmbeddingLength != 64 ||
+		!strings.HasSuffix(d.ParameterSize, "K") {
 		t.Errorf("details are %+v", d)
 	}
 	if !slices.Equal(m.Capabilities, info.Capabilities) {
@@ -231,7 +232,8 @@ func TestLayersOfOllamaAreUsed(t *testing.T) {
 		store.TypeLicense, "Apache",
 		store.TypeProjector, "p",
 		store.TypeAdapter, "a",
-		store.TypeParams, `{"temperature":0.5,"num_ctx":4096,"stop":["<end>","x"],"x":null,"b":true}`,
+		store.TypeParams,
+		`{"temperature":0.5,"num_ctx":4096,"stop":["<end>","x"],"x":null,"b":true}`,
 		store.TypeMessages, `[{"role":"user","content":"hi"},{"role":"assistant","content":"",
 			"tool_calls":[{"function":{"name":"f","arguments":{"b":1,"a":2}}}]}]`,
 		"application/vnd.ollama.image.novel", "?")
@@ -285,7 +287,8 @@ func TestCapabilitiesOfStoredModels(t *testing.T) {
 			want: "completion"},
 		{template: "{{ if $.Tools }}{{ json .Tools }}{{ end }}", want: "completion tools"},
 		{template: "<P>{{ .Prompt }}<S>{{ .Suffix }}<M>", want: "completion insert"},
-		{template: `{{- range $i, $m := .Messages }}{{ with $m.Thinking }}<think>{{ . }}{{ else }}` +
+		{template: `{{- range $i, $m := .Messages }}` +
+			`{{ with $m.Thinking }}<think>{{ . }}{{ else }}` +
 			`{{ template "x" (index $.Tools 0).Function }}{{ end }}{{ end }}{{ define "x" }}` +
 			`{{ .Suffix }}{{ end }}`, want: "completion insert thinking tools"},
 		{template: "{{ if .Tools", want: "completion"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/mullama/mullama/internal/llama"
 )
@@ -16,6 +17,17 @@ type Options struct {
 	// ModelsDir is the folder of the model store, in Ollama's layout; it need not exist. Empty:
 	// there is no store, and no name is found.
 	ModelsDir string
+	// Defaults say how Acquire loads models.
+	Defaults LoadOptions
+	// MaxModels is how many models Acquire keeps loaded at once, MaxQueue how many requests may
+	// wait for one. 0: DefaultMaxModels, DefaultMaxQueue.
+	MaxModels, MaxQueue int
+	// KeepAlive is how long a model stays after its last use unless a request says otherwise. 0:
+	// DefaultKeepAlive; negative: for ever. What a request says is kept within MinKeepAlive and
+	// MaxKeepAlive, where those are not 0.
+	KeepAlive, MinKeepAlive, MaxKeepAlive time.Duration
+	// LoadTimeout is how long a load of Acquire may make no progress. 0: DefaultLoadTimeout.
+	LoadTimeout time.Duration
 	// Logger receives warnings, and llama.cpp's own log at debug level. Nil: silence.
 	Logger *slog.Logger
 }
@@ -27,6 +39,9 @@ type Runtime struct {
 	weights pool[*llama.Model] // by file and load options
 	models  pool[*loaded]      // by weights and context options
 	catalog catalog            // of the models on disk
+
+	defaults LoadOptions // of Acquire
+	acquirer *acquirer
 
 	mu     sync.Mutex
 	closed bool
@@ -65,7 +80,9 @@ func Open(opts Options) (*Runtime, error) {
 	if err != nil {
 		return nil, wrap("open the engine", err)
 	}
-	r := &Runtime{lib: lib, log: opts.Logger, catalog: catalog{dir: opts.ModelsDir}}
+	r := &Runtime{lib: lib, log: opts.Logger, catalog: catalog{dir: opts.ModelsDir},
+		defaults: opts.Defaults}
+	r.acquirer = newAcquirer(r, opts)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}

@@ -256,6 +256,7 @@ func toChunk(e *engine.Event) Chunk {
 		c.StopString = e.StopString
 		c.Stats = &Stats{
 			PromptTokens:    e.Counters.PromptTokens,
+			CachedTokens:    e.Counters.CachedTokens,
 			GeneratedTokens: e.Counters.GeneratedTokens,
 			Queue:           e.Counters.Queue,
 			Prefill:         e.Counters.Prefill,

@@ -98,7 +98,7 @@ func TestAnEndlessOldMessageIsLeftOut(t *testing.T) {
 }
 
 func TestAPromptThatDoesNotFitKeepsItsBeginningAndEndWhenAsked(t *testing.T) {
-	m := load(t, openRuntime(t), tinyFile(t, synth.Options{}), mullama.LoadOptions{ContextSize: 512})
+	m := tinyModel(t) // of 512 tokens
 	prompt := make([]mullama.Token, 800)
 	for i := range prompt {
 		prompt[i] = mullama.Token(synth.TokenStart + 10 + i%50)

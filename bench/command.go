@@ -22,7 +22,7 @@ func Command() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure speed and memory against llama.cpp alone",
 	}
-	cmd.AddCommand(throughputCommand(), oursCommand())
+	cmd.AddCommand(throughputCommand(), loadCommand(), oursCommand())
 	return cmd
 }
 

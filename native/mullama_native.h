@@ -24,9 +24,6 @@
 extern "C" {
 #endif
 
-// Raised by one with every change of this header.
-#define MN_ABI 1
-
 typedef struct mn_model mn_model;
 typedef struct mn_context mn_context;
 typedef struct mn_sampler mn_sampler;
@@ -306,6 +303,17 @@ typedef struct {
     // GBNF for a JSON schema.
     mn_status (*schema_to_grammar)(const char *schema, size_t len, mn_buf *out, mn_error *err);
 } mn_table;
+
+// What both sides must agree on. The revision is raised with every change of this header that
+// leaves all sizes as they are; any other change shows by itself, so a program that was built
+// before it says so instead of calling the wrong function.
+#define MN_ABI_REVISION 2
+enum {
+    MN_ABI = MN_ABI_REVISION * 1000000 +
+             (int)(sizeof(mn_table) * 97 + sizeof(mn_model_params) * 53 +
+                   sizeof(mn_context_params) * 31 + sizeof(mn_sampler_params) * 13 +
+                   sizeof(mn_step_plan) * 7 + sizeof(mn_step_row))
+};
 
 #if defined(_WIN32)
 #define MN_EXPORT __declspec(dllexport)

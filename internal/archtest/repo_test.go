@@ -34,6 +34,7 @@ func TestRepositoryFollowsItsRules(t *testing.T) {
 		{"documents", archtest.CheckDocuments},
 		{"map", archtest.CheckMap},
 		{"errors", archtest.CheckErrors},
+		{"header", archtest.CheckHeader},
 	} {
 		t.Run(rule.name, func(t *testing.T) {
 			for _, problem := range rule.check(files) {

@@ -13,7 +13,8 @@ var mayImport = map[string][]string{
 		"internal/modelfile", "internal/registry", "internal/sched", "internal/store",
 		"internal/maxsim"},
 	"api":               {},
-	"bench":             {root, "internal/synth"},
+	"bench":             {root, "bench/load", "internal/synth"},
+	"bench/load":        {},
 	"bench/report":      {"bench"},
 	"capi":              {"api", root},
 	"cmd/mullama":       {"internal/cli"},
@@ -30,13 +31,14 @@ var mayImport = map[string][]string{
 	"internal/maxsim":          {"internal/llama"},
 	"internal/modelfile":       {},
 	"internal/registry":        {"internal/store"},
-	"internal/sched":           {"internal/gguf"},
+	"internal/sched":           {},
 	"internal/server":          {"api", root},
 	"internal/store":           {},
 	"internal/synth":           {"internal/gguf"},
 	"internal/testmodels":      {},
 	"tools/fetchmodels":        {"internal/testmodels"},
 	"tools/nativebuild":        {},
+	"tools/peers":              {"internal/testmodels"},
 }
 
 // folderRules are rows for folders that may grow packages without a row each.
@@ -46,7 +48,9 @@ var folderRules = map[string][]string{
 }
 
 // testHelpers may be imported by the tests of every package.
-var testHelpers = []string{"internal/engine/scripted", "internal/synth", "internal/testmodels"}
+var testHelpers = []string{
+	"internal/engine/scripted", "internal/gguf", "internal/synth", "internal/testmodels",
+}
 
 // oneFile names the imports that only one file of the package may have, so that the rest of the
 // package can be tested without it.

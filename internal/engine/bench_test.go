@@ -33,6 +33,8 @@ func (m *instant) Add(engine.Token, int32, int32) int                 { return 0
 func (m *instant) Sample(int, engine.Sampler, int)                    { m.n++ }
 func (m *instant) Abort(bool)                                         {}
 func (m *instant) Remove(int32, int32) bool                           { return true }
+func (m *instant) Copy(int32, int32, int32)                           {}
+func (m *instant) First(int32) int32                                  { return 0 }
 
 func (m *instant) Step() (engine.StepResult, error) {
 	now := time.Now()

@@ -24,11 +24,15 @@ import (
 // Config sizes an Engine. The zero value takes everything from the model's limits.
 type Config struct {
 	// Slots is the most requests decoded together. 0: one per sequence of the model. It is never
-	// more than the model's sequences or the tokens of one step.
+	// more than the model's sequences or the tokens of one step. Sequences beyond the slots keep
+	// prefixes of finished requests.
 	Slots int
 	// StepTokens is the most tokens in one step. 0: the model's ubatch, so that a step is computed
 	// in one go and a cancel takes effect within one ubatch. It is never more than that.
 	StepTokens int
+	// StepTime is how long a step should take at most while anybody generates: prompts are read in
+	// parts that fit. 0: DefaultStepTime.
+	StepTime time.Duration
 	// SequenceTokens is the most tokens of one request, prompt and answer together. 0: what the
 	// model's context takes. It is never more than that.
 	SequenceTokens int
@@ -40,13 +44,16 @@ type Engine struct {
 	limits Limits
 	budget int  // most tokens in one step
 	shared bool // sequences take their cells from one pool
+	pace   pace
 
 	// Owned by the engine goroutine.
 	waiting  []*request // oldest first; all of them newer than the active ones
 	active   []*slot    // in order of arrival
 	free     []*slot
-	planned  []*slot   // with tokens in this step
-	sampled  []*slot   // with a sampled row in this step, in the rows' order
+	planned  []*slot // with tokens in this step
+	prefill  []*slot // with a prompt to read in this step
+	sampled  []*slot // with a sampled row in this step, in the rows' order
+	cache    *cache
 	crowded  bool      // the cache was full; admit nobody until a slot finishes
 	returned time.Time // when the last step ended, or the engine stopped waiting for work
 	unasked  int       // steps that stopped without being asked to, since a token was sampled
@@ -69,10 +76,12 @@ type Engine struct {
 // Stats describes an Engine at its last border between steps. Counts are since it was made.
 type Stats struct {
 	Slots, Active, Waiting int
-	CellsUsed, Cells       int // of the KV cache
+	CellsUsed, Cells       int // of the KV cache, by active requests, and in all
+	CellsIdle              int // hold prefixes of finished requests
 	Steps                  int
 	DecodedTokens          int // prompt tokens and generated tokens that went through the model
 	SampledTokens          int
+	CachedTokens           int // prompt tokens that needed no compute
 	Requeued               int // times a request gave its cells to an older one
 	Aborted                int // steps stopped because all of their requests were cancelled
 	Decode, Sample         time.Duration
@@ -93,8 +102,13 @@ func New(model Model, cfg Config) *Engine {
 	// No more slots than tokens in a step: all generating slots fit, and one that prefills always
 	// gets a token.
 	slots := atMost(cfg.Slots, min(limits.Sequences, e.budget))
-	for seq := slots - 1; seq >= 0; seq-- {
-		e.free = append(e.free, &slot{seq: int32(seq)})
+	for range slots {
+		e.free = append(e.free, &slot{})
+	}
+	e.cache = newCache(model, limits, e.shared || limits.Sequences == 1)
+	e.pace.limit = cfg.StepTime
+	if e.pace.limit == 0 {
+		e.pace.limit = DefaultStepTime
 	}
 	e.counting = Stats{Slots: slots, Cells: limits.Ctx}
 	e.stats = e.counting

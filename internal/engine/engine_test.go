@@ -29,10 +29,11 @@ func TestGeneratingSlotsComeBeforePrompts(t *testing.T) {
 		}
 		want := strings.Join([]string{
 			"0:6*",
+			"0:1* 2:2* 1:5", // the short prompt first
 			"0:1* 1:7",
 			"0:1* 1:7",
-			"0:1* 1:6* 2:1",
-			"0:1* 1:1* 2:1*",
+			"0:1* 1:1*",
+			"1:1*",
 		}, "\n")
 		if got := shape(model.Plans()); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)

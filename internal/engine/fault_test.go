@@ -26,7 +26,7 @@ func TestFailedStepEndsOnlyItsRequests(t *testing.T) {
 		e, _ := start(t, scripted.Config{Limits: limits(3, 8, 300), Fault: broken})
 		a := submit(t, e, ask("abcdef"))
 		b := submit(t, e, ask(strings.Repeat("b", 40)))
-		c := submit(t, e, ask("cc"))
+		c := submit(t, e, ask(strings.Repeat("c", 60)))
 		for i, s := range []*engine.Stream{a, b} {
 			r := read(t, s)
 			if !errors.Is(r.err, errBroken) || !strings.Contains(r.err.Error(), "2 requests") {
@@ -34,7 +34,7 @@ func TestFailedStepEndsOnlyItsRequests(t *testing.T) {
 			}
 			expect(t, "text until then", r.text, "ab"[:2-2*i])
 		}
-		expect(t, "the third", read(t, c).text, "cc")
+		expect(t, "the third", read(t, c).text, strings.Repeat("c", 60))
 		expect(t, "a request after", read(t, submit(t, e, ask("later"))).text, "later")
 	})
 }

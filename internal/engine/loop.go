@@ -63,34 +63,69 @@ func (e *Engine) dropCancelled() {
 	})
 }
 
-// admit gives slots to waiting requests, oldest first. A large one at the head is not overtaken.
+// admit gives slots to waiting requests, oldest first. A large one at the head is not overtaken,
+// but one that waits for another's prefix is.
 func (e *Engine) admit() {
-	for len(e.waiting) > 0 && len(e.free) > 0 && e.fits(e.waiting[0]) {
-		r := e.waiting[0]
-		e.waiting[0] = nil
-		e.waiting = e.waiting[1:]
-		s := e.free[len(e.free)-1]
-		e.free = e.free[:len(e.free)-1]
-		s.req = r
-		if r.admitted.IsZero() {
-			r.admitted = time.Now()
+	for len(e.free) > 0 {
+		i := slices.IndexFunc(e.waiting, func(r *request) bool { return !e.awaits(r) })
+		if i < 0 {
+			return
 		}
-		e.active = append(e.active, s)
+		r := e.waiting[i]
+		p := e.cache.find(r.tokens)
+		if !e.fits(r, p) {
+			return
+		}
+		e.waiting = slices.Delete(e.waiting, i, i+1)
+		e.seat(r, p)
 	}
 }
 
-// fits reports whether the cache has cells for r beside what the active slots hold or are about to
-// prefill. A request alone always fits, or [Engine.Submit] had refused it.
-func (e *Engine) fits(r *request) bool {
+// seat gives r a slot whose sequence begins with the prefix p.
+func (e *Engine) seat(r *request, p prefix) {
+	s := e.free[len(e.free)-1]
+	e.free = e.free[:len(e.free)-1]
+	s.req, s.seq, s.passed = r, e.cache.take(p, r.tokens), 0
+	s.began = s.seq.n
+	if r.admitted.IsZero() {
+		r.admitted = time.Now()
+		r.cached = s.seq.n
+		e.counting.CachedTokens += s.seq.n
+	}
+	e.active = append(e.active, s)
+}
+
+// awaits reports whether r had better wait for a request whose prompt begins like its own and is
+// being read right now: then it need not be read twice.
+func (e *Engine) awaits(r *request) bool {
+	return slices.ContainsFunc(e.active, func(s *slot) bool {
+		if s.pending() == 1 || !e.cache.pooled {
+			return false
+		}
+		n := min(common(s.req.tokens, r.tokens), len(r.tokens)-1)
+		if !e.cache.cuts && n < len(s.req.tokens)-1 {
+			return false // it cannot be taken from there
+		}
+		return n >= awaitLeast && n > s.seq.n
+	})
+}
+
+// fits reports whether the cache has cells for r, which begins with the prefix p, beside what the
+// active slots hold or are about to. Idle prefixes make room. A request alone always fits, or
+// [Engine.Submit] had refused it.
+func (e *Engine) fits(r *request, p prefix) bool {
 	if len(e.active) == 0 || !e.shared && !e.crowded {
 		return true
 	}
 	if e.crowded {
 		return false
 	}
-	used := r.cells()
+	used := e.cache.tree.held + r.cells()
+	if p.seq != nil {
+		used -= e.cache.tree.heldOf(p.seq, p.n)
+	}
 	for _, s := range e.active {
-		used += s.req.cells()
+		used += s.req.cells() - s.seq.n
 	}
 	return used <= e.limits.Ctx
 }
@@ -130,27 +165,48 @@ func (e *Engine) accept(s *slot, row *Row, now time.Time) {
 	}
 }
 
-// plan fills the step: one token for each slot that needs just one, then prompt tokens in order of
-// arrival until the budget is used.
+// plan fills the step: one token for each slot that needs just one, then prompt tokens, short
+// prompts first, until the budget is used.
 func (e *Engine) plan() {
 	e.model.Begin()
-	e.planned, e.sampled = e.planned[:0], e.sampled[:0]
-	budget := e.budget
+	e.planned, e.sampled, e.prefill = e.planned[:0], e.sampled[:0], e.prefill[:0]
 	for _, s := range e.active {
 		if s.pending() == 1 {
 			e.take(s, 1)
-			budget--
+		} else {
+			e.prefill = append(e.prefill, s)
 		}
 	}
-	for _, s := range e.active {
-		if budget == 0 {
-			return
+	if len(e.prefill) > 0 {
+		e.planPrompts(e.pace.budget(e.budget, len(e.planned)))
+	}
+	total := 0
+	for _, s := range e.planned {
+		total += s.taken
+	}
+	e.cache.reserve(total)
+}
+
+// planPrompts spends the budget on prompts. One that is passed over counts as shorter each time, so
+// that a long one has its turn.
+func (e *Engine) planPrompts(budget int) {
+	const agePerStep = 64 // tokens
+	slices.SortStableFunc(e.prefill, func(a, b *slot) int {
+		return (a.pending() - agePerStep*a.passed) - (b.pending() - agePerStep*b.passed)
+	})
+	for _, s := range e.prefill {
+		if budget <= 0 {
+			s.passed++
+			continue
 		}
-		if s.pending() > 1 {
-			n := min(s.pending(), budget)
-			e.take(s, n)
-			budget -= n
+		n := min(s.pending(), budget)
+		s.anchor = n == s.pending() && e.cache.anchors(len(s.req.tokens)-s.began)
+		if s.anchor {
+			n--
 		}
+		e.take(s, n)
+		s.passed = 0
+		budget -= n
 	}
 }
 
@@ -199,8 +255,13 @@ func (e *Engine) count(result *StepResult, now time.Time) {
 	c := &e.counting
 	overhead := now.Sub(e.returned) - result.Decode - result.Sample
 	e.returned = now
+	e.pace.learn(result.Decode, len(e.planned)-len(e.prefill), e.planned)
 	for _, s := range e.planned {
-		s.cached += s.taken
+		e.cache.tree.extend(s.seq, s.req.tokens[s.seq.n:s.seq.n+s.taken])
+		if s.anchor {
+			e.cache.anchor(s.seq)
+			s.anchor = false
+		}
 		c.DecodedTokens += s.taken
 		s.req.steps++
 		s.req.overhead += overhead
@@ -231,7 +292,7 @@ func (e *Engine) recover(err error, aborted bool) {
 		return
 	}
 	for _, s := range e.planned {
-		s.rollback(e.model)
+		e.cache.rollback(s.seq)
 	}
 }
 
@@ -240,13 +301,16 @@ func (e *Engine) recover(err error, aborted bool) {
 // oldest always goes on, so all come to an end. A request that is alone has reached the end of its
 // context.
 func (e *Engine) makeRoom(err error) {
+	if e.cache.evict(evictLeast) {
+		return // the step is tried again
+	}
 	newest := e.active[len(e.active)-1]
 	switch {
 	case len(e.active) > 1:
 		e.crowded = true
 		e.counting.Requeued++
 		r := newest.req
-		e.vacate(newest)
+		e.vacate(newest, false)
 		e.waiting = slices.Insert(e.waiting, 0, r)
 	case newest.req.sampled > 0:
 		e.finish(newest, FinishLength)
@@ -265,22 +329,26 @@ func (e *Engine) failStep(err error) {
 
 func (e *Engine) finish(s *slot, reason FinishReason) {
 	r := s.req
-	e.vacate(s)
+	e.vacate(s, true)
 	e.crowded = false
 	r.finish(reason)
 }
 
 func (e *Engine) fail(s *slot, err error) {
 	r := s.req
-	e.vacate(s)
+	e.vacate(s, false)
 	e.crowded = false
 	r.fail(err)
 }
 
-// vacate frees the slot and its cells.
-func (e *Engine) vacate(s *slot) {
-	s.clear(e.model)
-	s.req = nil
+// vacate frees the slot. Its sequence stays as an idle prefix if it is to be kept.
+func (e *Engine) vacate(s *slot, keep bool) {
+	if keep {
+		e.cache.retire(s.seq)
+	} else {
+		e.cache.drop(s.seq)
+	}
+	s.req, s.seq, s.anchor = nil, nil, false
 	i := slices.Index(e.active, s)
 	e.active = slices.Delete(e.active, i, i+1)
 	e.free = append(e.free, s)
@@ -295,6 +363,7 @@ func (e *Engine) endAll() {
 		r.fail(ErrClosed)
 	}
 	e.waiting = nil
+	e.cache.dropIdle()
 	e.publish()
 }
 
@@ -307,9 +376,8 @@ func (e *Engine) publish() {
 
 func (e *Engine) publishLocked() {
 	c := &e.counting
-	c.Active, c.Waiting, c.CellsUsed = len(e.active), len(e.waiting), 0
-	for _, s := range e.active {
-		c.CellsUsed += s.cached
-	}
+	tree := &e.cache.tree
+	c.Active, c.Waiting = len(e.active), len(e.waiting)
+	c.CellsUsed, c.CellsIdle = tree.held, tree.cells-tree.held
 	e.stats = *c
 }

@@ -30,6 +30,12 @@ type Model interface {
 	// Remove forgets the tokens of seq from position from to its end. It reports false when the
 	// model cannot do that and has changed nothing; from 0 it always can.
 	Remove(seq, from int32) bool
+	// Copy lets dst, which is empty, hold the first n tokens of src too. Where sequences share one
+	// pool of cells that takes no cells; else dst gets copies of its own.
+	Copy(src, dst, n int32)
+	// First returns the first position of seq that the model still holds, -1 if there is none. It
+	// is not 0 where a sliding window has moved on.
+	First(seq int32) int32
 }
 
 // Sampler picks tokens for one request. One goroutine at a time uses it.
@@ -48,6 +54,11 @@ type Limits struct {
 	UBatch    int // most tokens computed at once
 	Sequences int
 	Vocab     int // tokens in the vocabulary; 0: not known, and prompts are not checked
+	// Window is how many tokens some layers look back, themselves included; 0: all of them.
+	Window int
+	// Whole says that the model keeps a state and not tokens, so that a sequence can be continued
+	// at its end alone.
+	Whole bool
 }
 
 // StepResult is the outcome of one step.

@@ -23,14 +23,16 @@ func NewNative(m *llama.Model, c *llama.Context) Model {
 }
 
 func (n *native) Limits() Limits {
-	l := n.Context.Limits()
+	l, info := n.Context.Limits(), n.model.Info()
 	return Limits{
 		Ctx:       l.Ctx,
 		CtxPerSeq: l.CtxPerSeq,
 		Batch:     l.Batch,
 		UBatch:    l.UBatch,
 		Sequences: l.Sequences,
-		Vocab:     n.model.Info().Vocab,
+		Vocab:     info.Vocab,
+		Window:    info.SlidingWindow,
+		Whole:     info.Recurrent || info.Hybrid,
 	}
 }
 
@@ -47,6 +49,13 @@ func (n *native) Sample(index int, s Sampler, topLogprobs int) {
 }
 
 func (n *native) Remove(seq, from int32) bool { return n.Context.Remove(seq, from, -1) }
+
+func (n *native) Copy(src, dst, count int32) { n.Context.Copy(src, dst, 0, count) }
+
+func (n *native) First(seq int32) int32 {
+	first, _ := n.Context.Range(seq)
+	return first
+}
 
 func (n *native) Step() (StepResult, error) {
 	result, err := n.Context.Step()

@@ -24,6 +24,7 @@ type Request struct {
 // Counters describes one finished request.
 type Counters struct {
 	PromptTokens    int
+	CachedTokens    int           // prompt tokens that needed no compute
 	GeneratedTokens int           // sampled tokens, with the one that ended generation
 	Queue           time.Duration // from Submit to a slot
 	Prefill         time.Duration // from the slot to the first token
@@ -71,6 +72,7 @@ type request struct {
 	sampled  int           // tokens generated so far
 	top      int           // as in Model.Sample
 	steps    int           // steps it took part in
+	cached   int           // prompt tokens that were in the cache already
 	overhead time.Duration // of those, outside the model
 	sampler  Sampler
 	output   output
@@ -155,6 +157,7 @@ func (r *request) release() {
 func (r *request) counters(now time.Time) Counters {
 	c := Counters{
 		PromptTokens:    r.prompt,
+		CachedTokens:    r.cached,
 		GeneratedTokens: r.sampled,
 		Total:           now.Sub(r.submitted),
 		Steps:           r.steps,

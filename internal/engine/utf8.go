@@ -32,7 +32,7 @@ func (a *assembler) write(dst, p []byte) []byte {
 			a.n = copy(a.tail[:], p)
 			return dst
 		default:
-			size = prefix(p)
+			size = validPrefix(p)
 			dst = append(dst, replacement...)
 		}
 		a.consumed += size
@@ -68,9 +68,9 @@ func (a *assembler) flush(dst []byte) []byte {
 	return append(dst, replacement...)
 }
 
-// prefix is the length of the longest valid prefix of a sequence at the start of p, which is not
+// validPrefix is the length of the longest valid prefix of a sequence at the start of p, which is not
 // valid; 1 if there is none.
-func prefix(p []byte) int {
+func validPrefix(p []byte) int {
 	n := 1
 	for n < len(p) && !utf8.FullRune(p[:n]) {
 		n++

@@ -4,6 +4,8 @@
 //   bench throughput MODEL TEXT [prompt=512] [generate=128] [reps=3]
 //                    [threads=2] [ctx=4096] [slots=1]
 //   bench cold       MODEL TEXT [threads=2] [ctx=4096] [slots=1]
+//   bench batched    MODEL TEXT [streams=8] [prompt=128] [generate=128] [reps=3]
+//                    [threads=2] [ctx=4096] [slots=8]
 //   bench rss        MODEL TEXT [generate=32] [threads=2] [ctx=4096] [slots=1]
 #include "oracle.h"
 
@@ -49,7 +51,7 @@ static bool bench_open(struct bench *b, int argc, char **argv) {
     params.n_ctx = (uint32_t)option(argc, argv, "ctx", 4096);
     params.n_threads = params.n_threads_batch = b->threads;
     params.n_seq_max = (uint32_t)option(argc, argv, "slots", 1);
-    params.kv_unified = true; // one cache for all sequences, as on our side
+    params.kv_unified = option(argc, argv, "unified", 1) != 0; // one cache for all sequences
     params.swa_full = false;  // sliding-window layers keep their window, as in llama.cpp's tools
     if (!engine_start(&b->engine, params)) {
         return false;
@@ -226,6 +228,123 @@ static bool throughput(struct bench *b, int argc, char **argv) {
     return ok;
 }
 
+static void batch_add(struct llama_batch *batch, llama_token token, llama_pos pos, int32_t seq,
+                      bool output) {
+    int32_t i = batch->n_tokens++;
+    batch->token[i] = token;
+    batch->pos[i] = pos;
+    batch->n_seq_id[i] = 1;
+    batch->seq_id[i][0] = seq;
+    batch->logits[i] = output;
+}
+
+static bool batch_decode(struct bench *b, struct llama_batch *batch) {
+    int32_t status = llama_decode(b->engine.ctx, *batch);
+    if (status != 0) {
+        fprintf(stderr, "mullama-oracle: llama_decode returned %d for %d tokens\n", status,
+                batch->n_tokens);
+    }
+    return status == 0;
+}
+
+// A wave: n_streams prompts at once, then n_generate tokens of each, greedily, without a word of
+// text made of them.
+struct wave {
+    int32_t n_streams, n_prompt, n_generate;
+    double prompt_s, generate_s;
+};
+
+// Fills the cache with the prompts; a batch holds as many tokens as the context takes. next gets
+// the first token of each stream.
+static bool wave_prompts(struct bench *b, struct wave *w, struct llama_batch *batch,
+                         llama_token *next) {
+    llama_token *tokens = must_alloc((size_t)w->n_prompt, sizeof(*tokens));
+    int32_t capacity = (int32_t)llama_n_batch(b->engine.ctx);
+    bool ok = true;
+    int32_t first = 0; // stream whose prompt is the first to end in this batch
+    batch->n_tokens = 0;
+    for (int32_t s = 0; ok && s < w->n_streams; s++) {
+        pseudo_tokens(tokens, w->n_prompt, llama_vocab_n_tokens(b->engine.vocab), 1000 + s);
+        for (int32_t i = 0; i < w->n_prompt; i++) {
+            batch_add(batch, tokens[i], i, s, i == w->n_prompt - 1);
+        }
+        bool last = s == w->n_streams - 1;
+        if (last || batch->n_tokens + w->n_prompt > capacity) {
+            ok = batch_decode(b, batch);
+            for (int32_t row = first; ok && row <= s; row++) {
+                int32_t index = (row - first + 1) * w->n_prompt - 1;
+                next[row] = llama_sampler_sample(b->sampler, b->engine.ctx, index);
+            }
+            first = s + 1;
+            batch->n_tokens = 0;
+        }
+    }
+    free(tokens);
+    return ok;
+}
+
+static bool wave_generate(struct bench *b, struct wave *w, struct llama_batch *batch,
+                          llama_token *next) {
+    for (int32_t step = 0; step < w->n_generate - 1; step++) {
+        batch->n_tokens = 0;
+        for (int32_t s = 0; s < w->n_streams; s++) {
+            batch_add(batch, next[s], w->n_prompt + step, s, true);
+        }
+        if (!batch_decode(b, batch)) {
+            return false;
+        }
+        for (int32_t s = 0; s < w->n_streams; s++) {
+            next[s] = llama_sampler_sample(b->sampler, b->engine.ctx, s);
+        }
+    }
+    return true;
+}
+
+static bool wave_run(struct bench *b, struct wave *w) {
+    struct llama_batch batch = llama_batch_init((int32_t)llama_n_batch(b->engine.ctx), 0, 1);
+    llama_token *next = must_alloc((size_t)w->n_streams, sizeof(*next));
+    clear(b);
+    double start = seconds();
+    bool ok = wave_prompts(b, w, &batch, next);
+    double prefilled = seconds();
+    ok = ok && wave_generate(b, w, &batch, next);
+    w->prompt_s = prefilled - start;
+    w->generate_s = seconds() - prefilled;
+    free(next);
+    llama_batch_free(batch);
+    return ok;
+}
+
+static bool batched(struct bench *b, int argc, char **argv) {
+    struct wave w = {
+        .n_streams = (int32_t)option(argc, argv, "streams", 8),
+        .n_prompt = (int32_t)option(argc, argv, "prompt", 128),
+        .n_generate = (int32_t)option(argc, argv, "generate", 128),
+    };
+    int reps = (int)option(argc, argv, "reps", 3);
+    if (w.n_streams < 1 || w.n_streams > (int32_t)llama_n_seq_max(b->engine.ctx) ||
+        w.n_prompt < 1 || w.n_prompt > (int32_t)llama_n_batch(b->engine.ctx) || w.n_generate < 1 ||
+        (int64_t)w.n_streams * (w.n_prompt + w.n_generate) > llama_n_ctx(b->engine.ctx)) {
+        fprintf(stderr,
+                "mullama-oracle: %d streams of %d + %d tokens do not fit: set slots and ctx\n",
+                w.n_streams, w.n_prompt, w.n_generate);
+        return false;
+    }
+    print_header(b);
+    for (int rep = 0; rep <= reps; rep++) { // repetition 0 warms up and is not printed
+        if (!wave_run(b, &w)) {
+            return false;
+        }
+        if (rep > 0) {
+            printf("{\"rep\":%d,\"streams\":%d,\"prompt_tokens\":%d,\"generated\":%d,"
+                   "\"prompt_s\":%.9f,\"generate_s\":%.9f}\n",
+                   rep, w.n_streams, w.n_prompt, w.n_generate, w.prompt_s, w.generate_s);
+            fflush(stdout);
+        }
+    }
+    return true;
+}
+
 // Prints the first token. The caller times the way from starting the process to the first byte.
 static bool cold(struct bench *b, int argc, char **argv) {
     (void)argc;
@@ -271,7 +390,7 @@ static bool rss(struct bench *b, int argc, char **argv) {
 static const struct mode {
     const char *name;
     bool (*run)(struct bench *b, int argc, char **argv);
-} modes[] = {{"throughput", throughput}, {"cold", cold}, {"rss", rss}};
+} modes[] = {{"throughput", throughput}, {"batched", batched}, {"cold", cold}, {"rss", rss}};
 
 int cmd_bench(int argc, char **argv) {
     for (size_t i = 0; argc >= 4 && i < sizeof(modes) / sizeof(modes[0]); i++) {
@@ -282,6 +401,7 @@ int cmd_bench(int argc, char **argv) {
             return ok ? 0 : 1;
         }
     }
-    fprintf(stderr, "usage: mullama-oracle bench throughput|cold|rss MODEL TEXT [name=number …]\n");
+    fprintf(stderr,
+            "usage: mullama-oracle bench throughput|batched|cold|rss MODEL TEXT [name=number …]\n");
     return 2;
 }

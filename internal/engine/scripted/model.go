@@ -80,8 +80,9 @@ type Sampled struct {
 type Model struct {
 	cfg  Config
 	plan Plan
-	seqs [][]engine.Token // the cache
+	seqs [][]*cell // the cache
 	rows []engine.Row
+	held []engine.Token // of one sequence
 
 	mu         sync.Mutex
 	plans      []Plan
@@ -91,6 +92,9 @@ type Model struct {
 	aborts     int
 	resting    bool // Abort(false) was last
 }
+
+// cell is one cell of the cache. Sequences that were copied share theirs.
+type cell struct{ token engine.Token }
 
 // New returns a model with an empty cache.
 func New(cfg Config) *Model {
@@ -102,7 +106,7 @@ func New(cfg Config) *Model {
 	}
 	return &Model{
 		cfg:     cfg,
-		seqs:    make([][]engine.Token, cfg.Limits.Sequences),
+		seqs:    make([][]*cell, cfg.Limits.Sequences),
 		aborted: make(chan struct{}),
 		resting: true,
 	}
@@ -162,6 +166,30 @@ func (m *Model) Remove(seq, from int32) bool {
 	return true
 }
 
+// Copy lets dst hold the first n tokens of src too. In a pool they share the cells.
+func (m *Model) Copy(src, dst, n int32) {
+	if int(src) >= len(m.seqs) || int(dst) >= len(m.seqs) || src == dst ||
+		int(n) > len(m.seqs[src]) || len(m.seqs[dst]) > 0 ||
+		m.cfg.Whole && int(n) < len(m.seqs[src]) {
+		m.violate("copy %d tokens of sequence %d to %d", n, src, dst)
+		return
+	}
+	for _, c := range m.seqs[src][:n] {
+		if l := m.cfg.Limits; l.CtxPerSeq*l.Sequences <= l.Ctx {
+			c = &cell{c.token}
+		}
+		m.seqs[dst] = append(m.seqs[dst], c)
+	}
+}
+
+// First returns the first position of seq.
+func (m *Model) First(seq int32) int32 {
+	if len(m.seqs[seq]) == 0 {
+		return -1
+	}
+	return 0
+}
+
 // Abort stops the running step and all steps to come, until it is called with false.
 func (m *Model) Abort(stop bool) {
 	m.mu.Lock()
@@ -206,13 +234,15 @@ func (m *Model) Aborts() int {
 	return m.aborts
 }
 
-// Cached returns how many tokens the cache holds. Only while no engine uses the model.
+// Cached returns how many cells of the cache are used. Only while no engine uses the model.
 func (m *Model) Cached() int {
-	n := 0
+	cells := map[*cell]bool{}
 	for _, seq := range m.seqs {
-		n += len(seq)
+		for _, c := range seq {
+			cells[c] = true
+		}
 	}
-	return n
+	return len(cells)
 }
 
 func (m *Model) violate(format string, args ...any) {

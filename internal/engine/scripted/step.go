@@ -120,9 +120,18 @@ func (m *Model) checkRows() {
 func (m *Model) store(tokens []Planned) {
 	for _, t := range tokens {
 		if t.Seq >= 0 && int(t.Seq) < len(m.seqs) {
-			m.seqs[t.Seq] = append(m.seqs[t.Seq], t.Token)
+			m.seqs[t.Seq] = append(m.seqs[t.Seq], &cell{t.Token})
 		}
 	}
+}
+
+// tokens are those of a sequence. The result is used until the next call.
+func (m *Model) tokens(seq int32) []engine.Token {
+	m.held = m.held[:0]
+	for _, c := range m.seqs[seq] {
+		m.held = append(m.held, c.token)
+	}
+	return m.held
 }
 
 // sample fills the rows. The result is used until the next step, so its memory is too.
@@ -136,7 +145,7 @@ func (m *Model) sample() []engine.Row {
 		if seq < 0 || int(seq) >= len(m.seqs) {
 			continue // recorded as a violation
 		}
-		m.rows = append(m.rows, r.sampler.next(m.seqs[seq], r.Top))
+		m.rows = append(m.rows, r.sampler.next(m.tokens(seq), r.Top))
 	}
 	return m.rows
 }

@@ -1,0 +1,26 @@
+package mullama
+
+// EngineStats describe what a model is doing, as of the last border between steps. Counts are since
+// it was loaded.
+type EngineStats struct {
+	Slots, Active, Waiting int
+	CellsUsed, Cells       int // of the KV cache, by running requests, and in all
+	CellsIdle              int // hold prefixes of finished requests
+	Steps                  int
+	DecodedTokens          int // of prompts and answers, that went through the model
+	SampledTokens          int
+	CachedTokens           int // of prompts, that needed no compute
+}
+
+// EngineStats returns what the model is doing; nothing for a vocabulary alone.
+func (m *Model) EngineStats() EngineStats {
+	if m.shared.engine == nil {
+		return EngineStats{}
+	}
+	s := m.shared.engine.Stats()
+	return EngineStats{
+		Slots: s.Slots, Active: s.Active, Waiting: s.Waiting, CellsUsed: s.CellsUsed,
+		Cells: s.Cells, Steps: s.Steps, DecodedTokens: s.DecodedTokens,
+		SampledTokens: s.SampledTokens, CachedTokens: s.CachedTokens, CellsIdle: s.CellsIdle,
+	}
+}

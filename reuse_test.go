@@ -1,0 +1,125 @@
+package mullama_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/testmodels"
+)
+
+// nearTie is how far apart the log probabilities of two tokens may be for which of them is the
+// likelier to depend on how the prompt was cut into batches: the sums are then made in another
+// order, in 16-bit numbers.
+const nearTie = 0.25
+
+// TestReusedPrefixesGiveTheSameText compares greedy texts of a model that has served many
+// conversations, which branch and are evicted, with those of one that has served nobody.
+func TestReusedPrefixesGiveTheSameText(t *testing.T) {
+	for _, name := range []string{"smollm2", "gemma270", "qwen05"} {
+		t.Run(name, func(t *testing.T) {
+			rt := openRuntime(t)
+			path := testmodels.Path(t, name)
+			warm := load(t, rt, path, mullama.LoadOptions{ContextSize: 1024, Slots: 2})
+			random := rand.New(rand.NewPCG(5, 6))
+			texts := conversationTokens(t, warm)
+			cached, same, ties := 0, 0, 0
+			for range 9 {
+				prompt := texts[random.IntN(len(texts))]
+				got := continueGreedily(t, warm, prompt)
+				want := continueGreedily(t, fresh(t, rt, path), prompt)
+				if want.Stats.CachedTokens != 0 {
+					t.Fatal("the model to compare with has served somebody")
+				}
+				cached += got.Stats.CachedTokens
+				if i := firstDifference(got.Tokens, want.Tokens); i < 0 {
+					same++
+				} else if isNearTie(want.Logprobs[i], got.Tokens[i]) {
+					ties++
+				} else {
+					t.Errorf("after %d cached of %d tokens, token %d is %d, want %d: %+v",
+						got.Stats.CachedTokens, len(prompt), i, got.Tokens[i], want.Tokens[i],
+						want.Logprobs[i])
+				}
+				// The conversation goes on from here.
+				texts = append(texts, slices.Concat(prompt, got.Tokens, texts[0][:20]))
+			}
+			t.Logf("%d texts the same, %d up to a near tie; %d tokens were cached", same, ties, cached)
+			if cached == 0 || ties > 4 {
+				t.Errorf("%d tokens were cached, %d near ties", cached, ties)
+			}
+		})
+	}
+}
+
+// fresh loads a context that has served nobody; the weights are those that are loaded.
+func fresh(t *testing.T, rt *mullama.Runtime, path string) *mullama.Model {
+	t.Helper()
+	return load(t, rt, path, mullama.LoadOptions{ContextSize: 1024, Slots: 1,
+		CacheTokens: 1024 + len(t.Name()) + freshNumber()})
+}
+
+var freshNumbers int
+
+// freshNumber makes the options of each load differ, so that none is shared.
+func freshNumber() int {
+	freshNumbers += 256
+	return freshNumbers
+}
+
+func continueGreedily(t *testing.T, m *mullama.Model, prompt []mullama.Token) *mullama.Result {
+	t.Helper()
+	s, err := m.GenerateTokens(t.Context(), prompt, &mullama.GenerateOptions{
+		Sampling: greedy(), MaxTokens: 16, TopLogprobs: 4,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// conversationTokens are prompts that share their beginnings.
+func conversationTokens(t *testing.T, m *mullama.Model) [][]mullama.Token {
+	t.Helper()
+	base := "The history of the city begins long before its walls were built. Fishermen lived at " +
+		"the mouth of the river, and traders came over the hills with salt and amber. "
+	var all [][]mullama.Token
+	for _, more := range []string{
+		"", "In spring the market opened.", "In spring the ships came home.",
+		base + "What happened then? ", base + base + base + "What happened then? ",
+		strings.Repeat(base, 15), // longer than the window of Gemma's layers
+		strings.Repeat(base, 15) + "And then? ",
+	} {
+		tokens, err := m.Tokenize(base+more, mullama.TokenizeOptions{AddSpecial: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, tokens)
+	}
+	return all
+}
+
+func firstDifference(a, b []mullama.Token) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	if len(a) != len(b) {
+		return min(len(a), len(b)) - 1
+	}
+	return -1
+}
+
+// isNearTie reports whether token was almost as likely as the one that was picked.
+func isNearTie(picked mullama.TokenLogprob, token mullama.Token) bool {
+	return slices.ContainsFunc(picked.Top, func(top mullama.TopLogprob) bool {
+		return top.Token == token && picked.Logprob-top.Logprob < nearTie
+	})
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/mullama/mullama/internal/testmodels"
+)
+
+const (
+	program    = "bin/mullama"
+	startLimit = 30 * time.Second
+	stopLimit  = 20 * time.Second
+)
+
+// daemon is a `mullama serve` on a free port of this machine with a store of its own.
+type daemon struct {
+	address string // "127.0.0.1:12345"
+	store   string
+	cmd     *exec.Cmd
+}
+
+// startDaemon starts a daemon whose store has the test models under the given names.
+func startDaemon(
+	ctx context.Context, log io.Writer, models map[string]string, flags ...string,
+) (*daemon, error) {
+	store, err := os.MkdirTemp("", "mullama-store-")
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{store: store}
+	for name, set := range models {
+		if err := d.importModel(ctx, name, set); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(store))
+		}
+	}
+	if d.address, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	args := append([]string{"serve", "--host", d.address, "--models", store}, flags...)
+	d.cmd = exec.Command(program, args...)
+	d.cmd.Stdout, d.cmd.Stderr = log, log
+	if err := d.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w; run 'make build' first", program, err)
+	}
+	if err := d.wait(ctx); err != nil {
+		return nil, errors.Join(err, d.stop())
+	}
+	return d, nil
+}
+
+func (d *daemon) importModel(ctx context.Context, name, set string) error {
+	dir, err := testmodels.Dir()
+	if err != nil {
+		return err
+	}
+	model, ok := testmodels.Find(set)
+	if !ok {
+		return fmt.Errorf("there is no test model %q", set)
+	}
+	cmd := exec.CommandContext(ctx, program, "import", model.Path(dir), name, "--models", d.store)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("import %s: %w: %s", name, err, out)
+	}
+	return nil
+}
+
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// wait returns when the daemon answers.
+func (d *daemon) wait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.address+"/", nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			return resp.Body.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the daemon does not answer at %s", d.address)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends the daemon and removes its store.
+func (d *daemon) stop() error {
+	ended := make(chan error, 1)
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	go func() { ended <- d.cmd.Wait() }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-time.After(stopLimit):
+		err = errors.Join(errors.New("the daemon did not end when told to"), d.cmd.Process.Kill())
+	}
+	return errors.Join(err, os.RemoveAll(d.store))
+}

@@ -1,0 +1,54 @@
+// Command peers runs test suites that others wrote for their servers against ours.
+//
+//	go run ./tools/peers ollama
+//
+// ollama: the integration tests of Ollama, from its Go module at a pinned version, with a small
+// real model under a name of the store. They are built in the cache folder and run against
+// bin/mullama, which must be built and have its native library.
+//
+// The exit status is 0 when every test passed, was skipped by itself, or is in
+// conformance/peers/SUITE.txt with the reason why it does not pass.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// suites are the foreign test suites by name.
+var suites = map[string]func(ctx context.Context, log io.Writer) ([]outcome, error){
+	"ollama": runOllama,
+}
+
+func run(ctx context.Context, args []string, out, errOut io.Writer) int {
+	if len(args) != 1 || suites[args[0]] == nil {
+		fmt.Fprintln(errOut, "usage: go run ./tools/peers ollama")
+		return 2
+	}
+	name := args[0]
+	reasons, err := readReasons("conformance/peers/" + name + ".txt")
+	if err != nil {
+		fmt.Fprintln(errOut, "peers:", err)
+		return 1
+	}
+	outcomes, err := suites[name](ctx, errOut)
+	if err != nil {
+		fmt.Fprintln(errOut, "peers:", err)
+		return 1
+	}
+	r := account(outcomes, reasons)
+	r.print(out, name)
+	if len(r.unexplained)+len(r.stale) > 0 {
+		return 1
+	}
+	return 0
+}

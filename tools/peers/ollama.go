@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+
+	"github.com/mullama/mullama/internal/testmodels"
+)
+
+// ollamaModule pins whose tests run. The module proxy's newest version is older than this.
+const (
+	ollamaModule  = "github.com/ollama/ollama"
+	ollamaVersion = "v0.32.15"
+)
+
+// ollamaTests are the groups that need neither another Ollama nor other models.
+const ollamaTests = "TestAPI|TestBasic|TestChat|TestContext|TestConcurrency|TestTools"
+
+// ollamaModel is the name of the model under test. Answers are looked through for words, so it is
+// the largest of the test models.
+const ollamaModel = "qwen05"
+
+func runOllama(ctx context.Context, log io.Writer) ([]outcome, error) {
+	binary, source, err := buildOllamaTests(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	d, err := startDaemon(ctx, io.Discard, map[string]string{ollamaModel: "qwen05"})
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.timeout=20m", "-test.run",
+		ollamaTests)
+	cmd.Dir = filepath.Join(source, "integration")
+	cmd.Env = append(os.Environ(), "OLLAMA_TEST_EXISTING=1", "OLLAMA_HOST="+d.address,
+		"OLLAMA_TEST_MODEL="+ollamaModel)
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&output, log), log
+	err = cmd.Run() // a failed test is in the output
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		err = nil
+	}
+	return parseGoTests(&output), errors.Join(err, d.stop())
+}
+
+// buildOllamaTests builds the test binary once per version, and returns it and the module's source.
+func buildOllamaTests(ctx context.Context, log io.Writer) (binary, source string, err error) {
+	models, err := testmodels.Dir()
+	if err != nil {
+		return "", "", err
+	}
+	dir := filepath.Join(filepath.Dir(models), "peers", "ollama-"+ollamaVersion)
+	binary, source = filepath.Join(dir, "integration.test"), filepath.Join(dir, "source")
+	if _, err := os.Stat(binary); err == nil {
+		return binary, source, nil
+	}
+	fmt.Fprintf(log, "peers: building the tests of %s %s\n", ollamaModule, ollamaVersion)
+	module, err := downloadModule(ctx, ollamaModule+"@"+ollamaVersion)
+	if err != nil {
+		return "", "", err
+	}
+	if err := copyWritable(source, module); err != nil {
+		return "", "", err
+	}
+	cmd := exec.CommandContext(ctx, "go", "test", "-tags=integration,fast", "-c", "-o", binary,
+		"./integration/")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = source, log, log
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+	return binary, source, cmd.Run()
+}
+
+// downloadModule brings a module into Go's cache and returns its folder there.
+func downloadModule(ctx context.Context, module string) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output()
+	var info struct{ Dir, Error string }
+	if jsonErr := json.Unmarshal(out, &info); jsonErr != nil {
+		return "", fmt.Errorf("download %s: %w", module, errors.Join(err, jsonErr))
+	}
+	if info.Error != "" {
+		return "", fmt.Errorf("download %s: %s", module, info.Error)
+	}
+	return info.Dir, nil
+}
+
+// copyWritable copies a module out of Go's cache, where everything is read-only.
+func copyWritable(to, from string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	return filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o644)
+		if d.IsDir() {
+			mode = 0o755
+		}
+		return os.Chmod(path, mode)
+	})
+}
+
+var goResult = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+)`)
+
+// parseGoTests reads what `go test -v` prints.
+func parseGoTests(r io.Reader) []outcome {
+	var outcomes []outcome
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		if m := goResult.FindStringSubmatch(lines.Text()); m != nil {
+			outcomes = append(outcomes, outcome{name: m[2], result: m[1]})
+		}
+	}
+	return outcomes
+}
