@@ -60,7 +60,7 @@ func (s *Server) theModel(name string) (string, error) {
 
 // borrow makes a model ready with the options that it is loaded with, if it is. The caller
 // releases the lease.
-func (s *Server) borrow(ctx context.Context, name string) (*Lease, error) {
+func (s *Server) borrow(ctx context.Context, name string) (*mullama.Lease, error) {
 	name, err := s.theModel(name)
 	if err != nil {
 		return nil, err

@@ -19,8 +19,8 @@ type Runtime interface {
 	Find(name string) (*mullama.StoredModel, error)
 	Copy(src, dst string) error
 	Delete(name string) error
-	Acquire(ctx context.Context, name string, o AcquireOptions) (*Lease, error)
-	Running() []RunningModel
+	Acquire(ctx context.Context, name string, o mullama.AcquireOptions) (*mullama.Lease, error)
+	Running() []mullama.RunningModel
 	Unload(name string) error
 }
 
