@@ -72,7 +72,7 @@ var statuses = []struct {
 	{mullama.ErrTemplate, http.StatusBadRequest, ""},
 	{mullama.ErrGrammar, http.StatusBadRequest, ""},
 	{mullama.ErrUnsupported, http.StatusBadRequest, ""},
-	{ErrBusy, http.StatusServiceUnavailable, "busy"},
+	{mullama.ErrBusy, http.StatusServiceUnavailable, "busy"},
 	{mullama.ErrClosed, http.StatusServiceUnavailable, "shutting_down"},
 	{mullama.ErrCancelled, statusCancelled, ""},
 	{context.Canceled, statusCancelled, ""},

@@ -71,7 +71,7 @@ func TestBadInputIsNamed(t *testing.T) {
 func TestPathsAreNoNames(t *testing.T) {
 	s := newSite(t, Config{})
 	for _, name := range []string{
-		"/etc/passwd", "./tiny.gguf", "../x", "~/x", "a/../b", `C:\x`, "x.GGUF", s.fake.stored.Path,
+		"/etc/passwd", "./tiny.gguf", "../x", "~/x", "a/../b", `C:\x`, "x.GGUF", s.fake.path,
 	} {
 		s.refused("POST", "/api/generate", object{"model": name, "prompt": "a"}, 400, "is a path")
 		s.refused("POST", "/api/show", object{"model": name}, 400, "is a path")
@@ -88,7 +88,7 @@ func TestKindsOfErrorHaveAStatus(t *testing.T) {
 	}{
 		{&mullama.Error{Kind: mullama.ErrNotFound, Err: fmt.Errorf("x")}, 404},
 		{&mullama.Error{Kind: mullama.ErrOutOfMemory, Err: fmt.Errorf("x")}, 500},
-		{fmt.Errorf("x: %w", ErrBusy), 503},
+		{fmt.Errorf("x: %w", mullama.ErrBusy), 503},
 		{mullama.ErrClosed, 503},
 		{fmt.Errorf("what"), 500},
 	} {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,106 +20,90 @@ import (
 	"github.com/mullama/mullama/internal/testmodels"
 )
 
-// fake is a Runtime with one model.
+// fake is a Runtime with one model, tiny, that remembers what it is asked for.
 type fake struct {
-	real   *mullama.Runtime
-	stored mullama.StoredModel
+	*mullama.Runtime
+	path string // of the model's file before it was imported
 
-	mu       sync.Mutex
-	models   map[string]*mullama.Model // by context size
-	keep     []*time.Duration
-	unloads  int
-	acquired atomic.Int32
-	delay    time.Duration
-	err      error
+	mu      sync.Mutex
+	keep    []*time.Duration
+	unloads int
+	delay   time.Duration // of each Acquire
+	err     error         // of each Acquire
 }
 
-func (f *fake) List() ([]mullama.StoredModel, error) {
-	return []mullama.StoredModel{f.stored}, f.err
-}
-
-func (f *fake) Find(name string) (*mullama.StoredModel, error) {
-	if name != "tiny" && name != "tiny:latest" {
-		return nil, &mullama.Error{Kind: mullama.ErrNotFound,
-			Err: fmt.Errorf("model %q not found", name)}
-	}
-	stored := f.stored
-	return &stored, nil
-}
-
-func (f *fake) Copy(src, _ string) error {
-	_, err := f.Find(src)
-	return err
-}
-
-func (f *fake) Delete(name string) error {
-	_, err := f.Find(name)
-	return err
-}
-
-func (f *fake) Acquire(ctx context.Context, name string, o AcquireOptions) (*Lease, error) {
+func (f *fake) Acquire(
+	ctx context.Context, name string, o mullama.AcquireOptions,
+) (*mullama.Lease, error) {
+	f.mu.Lock()
+	f.keep = append(f.keep, o.KeepAlive)
+	f.mu.Unlock()
 	time.Sleep(f.delay)
 	if f.err != nil {
 		return nil, f.err
 	}
-	stored, err := f.Find(name)
-	if err != nil {
-		return nil, err
-	}
-	load := mullama.LoadOptions{Threads: 1, ContextSize: 512}
-	if o.Load != nil {
-		load.ContextSize = o.Load.ContextSize
-	}
+	return f.Runtime.Acquire(ctx, name, o)
+}
+
+func (f *fake) Unload(name string) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.keep = append(f.keep, o.KeepAlive)
-	key := fmt.Sprint(load.ContextSize)
-	if f.models[key] == nil {
-		m, err := f.real.Load(ctx, stored.Path, &load)
-		if err != nil {
-			return nil, err
-		}
-		f.models[key] = m
-	}
-	f.acquired.Add(1)
-	return &Lease{Model: f.models[key], Stored: stored, LoadTime: time.Millisecond,
-		release: sync.OnceFunc(func() { f.acquired.Add(-1) })}, nil
-}
-
-func (f *fake) Running() []RunningModel {
-	return []RunningModel{{Stored: f.stored, Size: 5, ContextSize: 512, Slots: 4}}
-}
-
-func (f *fake) Unload(string) error {
 	f.unloads++
-	return nil
+	f.mu.Unlock()
+	return f.Runtime.Unload(name)
 }
+
+// busy is how many requests use a model.
+func (f *fake) busy() int {
+	n := 0
+	for _, m := range f.Running() {
+		n += m.Busy + m.Engine.Active
+	}
+	return n
+}
+
+// hasContext reports whether a model with a context of this size is loaded.
+func (f *fake) hasContext(size int) bool {
+	for _, m := range f.Running() {
+		if m.ContextSize == size {
+			return true
+		}
+	}
+	return false
+}
+
+var testLoad = mullama.LoadOptions{Threads: 1, ContextSize: 512}
 
 // newFake loads nothing yet. It skips the test where the native library was not built.
 func newFake(t testing.TB, o synth.Options) *fake {
 	t.Helper()
-	rt, err := mullama.Open(mullama.Options{})
+	rt, err := mullama.Open(mullama.Options{ModelsDir: t.TempDir(), Defaults: testLoad})
 	if errors.Is(err, mullama.ErrLibraryMissing) && os.Getenv(testmodels.RequireEnv) != "1" {
 		t.Skipf("needs the native library: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "tiny.gguf")
-	if err := synth.TinyFile(path, o); err != nil {
+	f := &fake{Runtime: rt, path: filepath.Join(t.TempDir(), "tiny.gguf")}
+	if err := synth.TinyFile(f.path, o); err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{real: rt, models: map[string]*mullama.Model{}, stored: mullama.StoredModel{
-		Name: "tiny:latest", Digest: strings.Repeat("ab", 32), Size: 1234,
-		Modified: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Path: path,
-		Capabilities: []string{"completion"},
-	}}
+	if _, err := rt.Import(t.Context(), "tiny", f.path); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if n := f.acquired.Load(); n != 0 {
+		for range 200 {
+			if f.busy() == 0 {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if n := f.busy(); n != 0 {
 			t.Errorf("%d leases are left", n)
 		}
-		for _, m := range f.models {
-			m.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := rt.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
 		}
 		rt.Close()
 	})
@@ -142,6 +124,7 @@ func newSite(t testing.TB, config Config) *site {
 	if config.Version == "" {
 		config.Version = "1.2.3"
 	}
+	config.Defaults = testLoad
 	s := New(f, config)
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(server.Close)

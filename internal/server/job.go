@@ -25,7 +25,7 @@ type job struct {
 	*mullama.Model
 	name     string // as the request has it, and the answer
 	stored   *mullama.StoredModel
-	lease    *Lease
+	lease    *mullama.Lease
 	generate mullama.GenerateOptions
 }
 
@@ -60,8 +60,8 @@ func (s *Server) open(ctx context.Context, o order) (*job, error) {
 
 func (s *Server) acquire(
 	ctx context.Context, stored *mullama.StoredModel, settings *settings, keep *api.Duration,
-) (*Lease, error) {
-	var options AcquireOptions
+) (*mullama.Lease, error) {
+	var options mullama.AcquireOptions
 	if keep != nil {
 		options.KeepAlive = &keep.Duration
 	}

@@ -71,6 +71,11 @@ func (m *metrics) request(r *http.Request, status int, n *notes, took time.Durat
 	if status == 0 {
 		status = http.StatusOK
 	}
+	m.count(route, status, n, took)
+}
+
+// count counts a request of a route.
+func (m *metrics) count(route string, status int, n *notes, took time.Duration) {
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	m.took.WithLabelValues(route).Observe(took.Seconds())
 	m.tokens(n)

@@ -49,7 +49,7 @@ func (s *Server) middleware(next http.Handler) http.Handler {
 		}
 		if err == nil && s.draining.Load() && !open(r.URL.Path) && r.URL.Path != metricsPath {
 			w.Header().Set("Connection", "close")
-			err = refuse(http.StatusServiceUnavailable, "the server is shutting down")
+			err = errDraining()
 		}
 		if err != nil {
 			s.fail(writer, r, faceOf(r), err)
@@ -91,19 +91,5 @@ func (s *Server) logLine(w *statusWriter, r *http.Request, n *notes, took time.D
 		slog.Int("status", w.status), slog.Duration("took", took),
 		slog.Int64("bytes", w.bytes), slog.String("from", r.RemoteAddr),
 	}
-	if n.model != "" {
-		attrs = append(attrs,
-			slog.String("model", n.model), slog.Duration("load", n.load),
-			slog.Duration("queue", n.stats.Queue), slog.Duration("prefill", n.stats.Prefill),
-			slog.Duration("first_token", n.stats.FirstToken),
-			slog.Duration("decode", n.stats.Decode),
-			slog.Int("prompt_tokens", n.stats.PromptTokens),
-			slog.Int("cached_tokens", n.stats.CachedTokens),
-			slog.Int("generated_tokens", n.stats.GeneratedTokens),
-			slog.String("finish", n.finish))
-	}
-	if n.err != "" {
-		attrs = append(attrs, slog.String("error", n.err))
-	}
-	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+	s.log.LogAttrs(r.Context(), level, "request", append(attrs, n.attrs()...)...)
 }

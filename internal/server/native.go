@@ -16,6 +16,7 @@ func (s *Server) nativeRoutes() []route {
 		{"GET /health", openAI, s.health},
 		{"GET /v1/health", openAI, s.health},
 		{"GET " + metricsPath, openAI, s.serveMetrics},
+		{"GET /ws", openAI, s.serveSocket},
 		{"POST /tokenize", openAI, s.tokenize},
 		{"POST /detokenize", openAI, s.detokenize},
 		{"POST /apply-template", openAI, s.applyTemplate},
@@ -28,7 +29,7 @@ func (s *Server) nativeRoutes() []route {
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 	if s.draining.Load() {
-		return refuse(http.StatusServiceUnavailable, "the server is shutting down")
+		return errDraining()
 	}
 	return writeJSON(w, []byte(`{"status":"ok"}`))
 }
@@ -59,7 +60,7 @@ func (s *Server) theModel(name string) (string, error) {
 
 // borrow makes a model ready with the options that it is loaded with, if it is. The caller
 // releases the lease.
-func (s *Server) borrow(ctx context.Context, name string) (*Lease, error) {
+func (s *Server) borrow(ctx context.Context, name string) (*mullama.Lease, error) {
 	name, err := s.theModel(name)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -17,6 +18,26 @@ type notes struct {
 	load   time.Duration
 	finish string
 	err    string
+}
+
+// attrs is what the log tells of them.
+func (n *notes) attrs() []slog.Attr {
+	var attrs []slog.Attr
+	if n.model != "" {
+		attrs = append(attrs,
+			slog.String("model", n.model), slog.Duration("load", n.load),
+			slog.Duration("queue", n.stats.Queue), slog.Duration("prefill", n.stats.Prefill),
+			slog.Duration("first_token", n.stats.FirstToken),
+			slog.Duration("decode", n.stats.Decode),
+			slog.Int("prompt_tokens", n.stats.PromptTokens),
+			slog.Int("cached_tokens", n.stats.CachedTokens),
+			slog.Int("generated_tokens", n.stats.GeneratedTokens),
+			slog.String("finish", n.finish))
+	}
+	if n.err != "" {
+		attrs = append(attrs, slog.String("error", n.err))
+	}
+	return attrs
 }
 
 type notesKey struct{}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mullama/mullama"
 )
 
 func hello() []object { return []object{{"role": "user", "content": "hello"}} }
@@ -140,8 +142,8 @@ func TestOpenAIOptionsReachTheModel(t *testing.T) {
 	}
 	s.ok("POST", "/v1/chat/completions", object{"model": "tiny", "messages": hello(),
 		"num_ctx": 128, "keep_alive": "5m", "max_tokens": 1, "options": object{"top_k": 5}})
-	if s.fake.models["128"] == nil || s.fake.keep[1].Minutes() != 5 {
-		t.Errorf("models %v, keep %v", s.fake.models, s.fake.keep)
+	if !s.fake.hasContext(128) || s.fake.keep[1].Minutes() != 5 {
+		t.Errorf("models %v, keep %v", s.fake.Running(), s.fake.keep)
 	}
 	stopped := s.ok("POST", "/v1/completions", object{"model": "tiny", "prompt": "a",
 		"temperature": 0, "max_tokens": 20, "stop": []string{"zzzzz"}, "ignore_eos": true})
@@ -200,7 +202,7 @@ func TestCommentsKeepASilentStreamAlive(t *testing.T) {
 		!strings.HasPrefix(body.String(), ": keep-alive\n\n") {
 		t.Errorf("the stream is %q, %v", body.String(), err)
 	}
-	s.fake.err = ErrBusy
+	s.fake.err = mullama.ErrBusy
 	_, text := s.send("POST", "/v1/chat/completions", object{"model": "tiny", "stream": true,
 		"messages": hello()})
 	if !strings.Contains(text, `data: {"error":{"message":"busy"`) {

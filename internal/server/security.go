@@ -98,12 +98,31 @@ func (g *guard) hasKey(r *http.Request) bool {
 		strings.EqualFold(scheme, "Bearer") {
 		given = strings.TrimSpace(rest)
 	}
+	for _, protocol := range websocketProtocols(r) {
+		if key, ok := strings.CutPrefix(protocol, keyProtocol); ok {
+			given = key
+		}
+	}
 	hash := sha256.Sum256([]byte(given))
 	found := 0
 	for i := range g.keys {
 		found |= subtle.ConstantTimeCompare(g.keys[i][:], hash[:])
 	}
 	return found == 1
+}
+
+// websocketProtocols lists the subprotocols that a client offers. A key that is not letters, digits
+// and such is escaped there as in a URL.
+func websocketProtocols(r *http.Request) []string {
+	var all []string
+	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for _, protocol := range strings.Split(line, ",") {
+			if plain, err := url.PathUnescape(strings.TrimSpace(protocol)); err == nil {
+				all = append(all, plain)
+			}
+		}
+	}
+	return all
 }
 
 func (g *guard) allowed(origin string) bool {

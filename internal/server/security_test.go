@@ -161,11 +161,11 @@ func TestClientsThatVanishFreeTheirSlots(t *testing.T) {
 	}
 	s.Client().CloseIdleConnections()
 	deadline := time.Now().Add(10 * time.Second)
-	for s.fake.acquired.Load() > 0 || runtime.NumGoroutine() > before+2 {
+	for s.fake.busy() > 0 || runtime.NumGoroutine() > before+2 {
 		if time.Now().After(deadline) {
 			stacks := make([]byte, 1<<16)
 			t.Fatalf("%d leases are held and %d goroutines run, before %d\n%s",
-				s.fake.acquired.Load(), runtime.NumGoroutine(), before,
+				s.fake.busy(), runtime.NumGoroutine(), before,
 				stacks[:runtime.Stack(stacks, true)])
 		}
 		time.Sleep(5 * time.Millisecond)

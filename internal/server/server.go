@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,8 +19,8 @@ type Runtime interface {
 	Find(name string) (*mullama.StoredModel, error)
 	Copy(src, dst string) error
 	Delete(name string) error
-	Acquire(ctx context.Context, name string, o AcquireOptions) (*Lease, error)
-	Running() []RunningModel
+	Acquire(ctx context.Context, name string, o mullama.AcquireOptions) (*mullama.Lease, error)
+	Running() []mullama.RunningModel
 	Unload(name string) error
 }
 
@@ -43,18 +44,23 @@ type Config struct {
 // Server answers requests. It has no state but counters; its methods may be called from any
 // goroutine.
 type Server struct {
-	runtime  Runtime
-	config   Config
-	log      *slog.Logger
-	ping     time.Duration // how long an event stream may be silent
-	guard    *guard
-	metrics  *metrics
+	runtime Runtime
+	config  Config
+	log     *slog.Logger
+	ping    time.Duration // how long an event stream may be silent
+	guard   *guard
+	metrics *metrics
+
+	mu       sync.Mutex // held to set draining, and while sockets grow
 	draining atomic.Bool
+	drained  chan struct{}  // closed by Drain
+	sockets  sync.WaitGroup // WebSockets, for which net/http does not wait
 }
 
 // New returns a server of the models of a Runtime.
 func New(runtime Runtime, config Config) *Server {
-	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval}
+	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval,
+		drained: make(chan struct{})}
 	s.guard, s.metrics = newGuard(&s.config), newMetrics(runtime)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -63,7 +69,44 @@ func New(runtime Runtime, config Config) *Server {
 }
 
 // Drain makes the server refuse new requests with status 503. Those that run go on.
-func (s *Server) Drain() { s.draining.Store(true) }
+func (s *Server) Drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.draining.Swap(true) {
+		close(s.drained)
+	}
+}
+
+func errDraining() error {
+	return refuse(http.StatusServiceUnavailable, "the server is shutting down")
+}
+
+// enterSocket counts a WebSocket, unless the server drains.
+func (s *Server) enterSocket() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.sockets.Add(1)
+	return true
+}
+
+// Wait waits, after Drain, until the requests on WebSockets have ended, or ctx has. For those of
+// other routes [http.Server.Shutdown] waits.
+func (s *Server) Wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		s.sockets.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 // Handler returns the handler of all routes.
 func (s *Server) Handler() http.Handler {
