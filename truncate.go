@@ -51,9 +51,9 @@ func (m *Model) skipEndless(messages []Message) ([]Message, int) {
 }
 
 // fitChat renders a conversation, without its oldest messages if it does not fit with them. System
-// messages stay, and so does the last turn; where that alone is too long, its last message loses its
-// beginning. No more is left out than has to be, and what remains begins with a user's message,
-// which many templates insist on.
+// messages stay, and so does the last turn; where that alone is too long, its last message loses
+// its beginning. No more is left out than has to be, and what remains begins with a user's
+// message, which many templates insist on.
 func (m *Model) fitChat(
 	messages []Message, opts *ChatOptions,
 ) (*ChatPrompt, Truncation, error) {

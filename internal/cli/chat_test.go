@@ -267,7 +267,10 @@ func TestAModelWithoutTemplateChatsWithoutMemory(t *testing.T) {
 func TestJSONNeedsAPrompt(t *testing.T) {
 	a, _, errOut := testApp(newFake(), "")
 	a.stdinIsTerminal, a.stdoutIsTerminal = true, true
-	if code := a.execute(context.Background(), []string{"run", "m.gguf", "--json"}); code != exitUsage {
+	if code := a.execute(
+		context.Background(),
+		[]string{"run", "m.gguf", "--json"},
+	); code != exitUsage {
 		t.Errorf("code %d, err %q", code, errOut)
 	}
 }

@@ -32,7 +32,11 @@ func parseHost(text string) (host, error) {
 		scheme, rest = "http", text
 	}
 	if scheme != "http" && scheme != "https" {
-		return host{}, fmt.Errorf("%q begins with %s://; use http://, https:// or unix:", text, scheme)
+		return host{}, fmt.Errorf(
+			"%q begins with %s://; use http, https or unix",
+			text,
+			scheme,
+		)
 	}
 	rest, path, _ := strings.Cut(rest, "/")
 	name, port, err := splitPort(rest, found, scheme)
@@ -48,7 +52,10 @@ func parseHost(text string) (host, error) {
 func unixHost(path string) (host, error) {
 	path = strings.TrimPrefix(path, "//")
 	if !filepath.IsAbs(path) {
-		return host{}, fmt.Errorf("the socket %q is no absolute path; write unix:/folder/name", path)
+		return host{}, fmt.Errorf(
+			"the socket %q is no absolute path; write unix:/folder/name",
+			path,
+		)
 	}
 	return host{network: "unix", address: path, url: &url.URL{Scheme: "unix", Path: path}}, nil
 }

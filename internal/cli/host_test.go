@@ -38,7 +38,7 @@ func TestHostsAreReadInAllTheirForms(t *testing.T) {
 
 func TestWrongHostsAreNamed(t *testing.T) {
 	for text, says := range map[string]string{
-		"ftp://x":       "use http://",
+		"ftp://x":       "use http, https or unix",
 		"x:99999":       "0 to 65535",
 		"x:port":        "0 to 65535",
 		"unix:relative": "absolute path",

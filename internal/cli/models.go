@@ -183,7 +183,10 @@ func (a *app) removeCommand() *cobra.Command {
 				return err
 			}
 			for _, name := range args {
-				if err := client.Delete(cmd.Context(), &api.DeleteRequest{Model: name}); err != nil {
+				if err := client.Delete(
+					cmd.Context(),
+					&api.DeleteRequest{Model: name},
+				); err != nil {
 					return daemonError(err)
 				}
 				fmt.Fprintf(a.stdout, "deleted '%s'\n", name)

@@ -46,12 +46,14 @@ func runAgainst(t *testing.T, d *fakeDaemon, stdin string, args ...string) outco
 }
 
 func TestListPrintsTheStore(t *testing.T) {
-	d := &fakeDaemon{answers: map[string]any{"/api/tags": api.ListResponse{Models: []api.ListedModel{
-		{Name: "smollm2:latest", Digest: strings.Repeat("a1", 32), Size: 98_362_432,
-			ModifiedAt: time.Now().Add(-3 * time.Hour)},
-		{Name: "qwen:0.5b", Digest: strings.Repeat("b2", 32), Size: 491_400_064,
-			ModifiedAt: time.Now().Add(-50 * time.Hour)},
-	}}}}
+	d := &fakeDaemon{
+		answers: map[string]any{"/api/tags": api.ListResponse{Models: []api.ListedModel{
+			{Name: "smollm2:latest", Digest: strings.Repeat("a1", 32), Size: 98_362_432,
+				ModifiedAt: time.Now().Add(-3 * time.Hour)},
+			{Name: "qwen:0.5b", Digest: strings.Repeat("b2", 32), Size: 491_400_064,
+				ModifiedAt: time.Now().Add(-50 * time.Hour)},
+		}}},
+	}
 	got := runAgainst(t, d, "", "list")
 	golden(t, "list", got.out)
 	if got.code != 0 || got.err != "" {
@@ -83,7 +85,8 @@ func TestStopCopyAndRemoveAskTheDaemon(t *testing.T) {
 		asked string
 		out   string
 	}{
-		{[]string{"stop", "m"}, `POST /api/generate {"model":"m","stream":false,"keep_alive":"0s"}`, ""},
+		{[]string{"stop", "m"},
+			`POST /api/generate {"model":"m","stream":false,"keep_alive":"0s"}`, ""},
 		{[]string{"cp", "a", "b"}, `POST /api/copy {"source":"a","destination":"b"}`,
 			"copied 'a' to 'b'\n"},
 		{[]string{"rm", "a"}, `DELETE /api/delete {"model":"a"}`, "deleted 'a'\n"},
@@ -113,11 +116,14 @@ func TestErrorsOfTheDaemonHaveTheirExitCode(t *testing.T) {
 
 func TestRunAsksTheDaemonForModelsOfTheStore(t *testing.T) {
 	d := &fakeDaemon{answers: map[string]any{
-		"/api/show":     api.ShowResponse{Template: "{{ x }}", Capabilities: []string{"completion"}},
+		"/api/show": api.ShowResponse{
+			Template:     "{{ x }}",
+			Capabilities: []string{"completion"},
+		},
 		"/api/generate": `{"done":true,"done_reason":"load"}`,
 		"/api/chat": `{"message":{"role":"assistant","content":"Par"}}
 			{"message":{"role":"assistant","content":"is."}}
-			{"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","eval_count":3}`,
+			{"message":{"role":"assistant","content":""},"done":true,"done_reason":"stop"}`,
 	}}
 	got := runAgainst(t, d, "", "run", "smollm2", "--ctx-size", "512", "--temperature", "0", "Hi")
 	if got != (outcome{0, "Paris.\n", ""}) {

@@ -172,7 +172,8 @@ func (a *app) prompt(args []string) (prompt string, chatting bool, err error) {
 	}
 	if strings.TrimSpace(prompt) == "" {
 		return "", false, usage("the prompt is empty").
-			withHint("give it after the model or through stdin; without any, a terminal gets a chat")
+			withHint("give it after the model or through stdin; without one, a terminal gets a " +
+				"chat")
 	}
 	return prompt, false, validText("the prompt", prompt)
 }

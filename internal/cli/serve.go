@@ -73,7 +73,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }() // the server has closed it, unless there was none
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
 	options := f.runtimeOptions(a.env.libraryDir, models, log)
 	runtime, err := mullama.Open(options)

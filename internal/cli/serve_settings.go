@@ -13,16 +13,15 @@ import (
 
 // serveFlags is what the user chose about the daemon.
 type serveFlags struct {
-	models    string
-	keyFile   string
-	origins   []string
-	insecure  bool
-	load      loadFlags
-	cacheType string
-	slots     int
-	pool      int
-	most      int
-	queue     int
+	models   string
+	keyFile  string
+	origins  []string
+	insecure bool
+	load     loadFlags
+	slots    int
+	pool     int
+	most     int
+	queue    int
 
 	keepAlive, keepAliveMin, keepAliveMax time.Duration
 	loadTimeout, drain                    time.Duration

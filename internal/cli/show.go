@@ -26,8 +26,9 @@ func (a *app) showCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show MODEL",
 		Short: "Describe a model",
-		Long: "Describe a model: a GGUF file, of which only the header is read, or by its name one\n" +
-			"of the daemon's store. A file needs neither the daemon nor the native library.\n\n" +
+		Long: "Describe a model: a GGUF file, of which only the header is read, or by its\n" +
+			"name one of the daemon's store. A file needs neither the daemon nor the native\n" +
+			"library.\n\n" +
 			"The flags that name a part print that part and nothing else.",
 		Args: onlyFile("a model"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -45,7 +45,14 @@ func TestShowPrintsOnePartAlone(t *testing.T) {
 		got.err == "" {
 		t.Errorf("without a template: %+v", got)
 	}
-	if got := run(newFake(), "", "show", "m.gguf", "--template", "--license"); got.code != exitUsage {
+	if got := run(
+		newFake(),
+		"",
+		"show",
+		"m.gguf",
+		"--template",
+		"--license",
+	); got.code != exitUsage {
 		t.Errorf("two parts: %+v", got)
 	}
 }

@@ -29,7 +29,15 @@ func TestTokenize(t *testing.T) {
 			}
 		})
 	}
-	if got := run(newFake(), "", "tokenize", "m.gguf", "--ids", "--count", "a"); got.code != exitUsage {
+	if got := run(
+		newFake(),
+		"",
+		"tokenize",
+		"m.gguf",
+		"--ids",
+		"--count",
+		"a",
+	); got.code != exitUsage {
 		t.Errorf("two forms: %+v", got)
 	}
 }
