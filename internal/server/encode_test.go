@@ -44,7 +44,9 @@ func checkString(t *testing.T, s string) {
 }
 
 func FuzzString(f *testing.F) {
-	for _, s := range []string{"a", "\xff", "\xf0\x9f\x98", "é\xc3", "\xe2\x80\xa8", "\xed\xa0\x80"} {
+	for _, s := range []string{
+		"a", "\xff", "\xf0\x9f\x98", "é\xc3", "\xe2\x80\xa8", "\xed\xa0\x80",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) { checkString(t, s) })

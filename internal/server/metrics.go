@@ -27,7 +27,9 @@ type metrics struct {
 }
 
 func newMetrics(runtime Runtime) *metrics {
-	seconds := func(from float64, n int) []float64 { return prometheus.ExponentialBuckets(from, 2, n) }
+	seconds := func(from float64, n int) []float64 {
+		return prometheus.ExponentialBuckets(from, 2, n)
+	}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "mullama", Name: name, Help: help}, labels)
@@ -47,8 +49,9 @@ func newMetrics(runtime Runtime) *metrics {
 			seconds(0.0005, 15), "model"),
 		queue: histogram("queue_seconds", "Time that a call waited for a slot.",
 			seconds(0.0001, 20), "model"),
-		prompt:    counter("prompt_tokens_total", "Tokens of prompts.", "model"),
-		cached:    counter("cached_tokens_total", "Tokens of prompts that needed no compute.", "model"),
+		prompt: counter("prompt_tokens_total", "Tokens of prompts.", "model"),
+		cached: counter("cached_tokens_total", "Tokens of prompts that needed no compute.",
+			"model"),
 		generated: counter("generated_tokens_total", "Tokens generated.", "model"),
 	}
 	m.registry.MustRegister(m.requests, m.took, m.firstToken, m.gap, m.queue, m.prompt, m.cached,

@@ -9,8 +9,8 @@ import (
 	"github.com/mullama/mullama"
 )
 
-// notes are what is known of a request at its end, for the log and the metrics. A WebSocket has some
-// for each request on it.
+// notes are what is known of a request at its end, for the log and the metrics. A WebSocket has
+// some for each request on it.
 type notes struct {
 	mu     sync.Mutex // held by note; the goroutines of several choices write
 	model  string

@@ -184,7 +184,8 @@ func TestOpenAIErrorsHaveTheirForm(t *testing.T) {
 		tt.body["stream"] = true
 		s.refused("POST", "/v1/chat/completions", tt.body, tt.status, tt.words...)
 	}
-	if got := s.ok("GET", "/v1/models", nil); got["data"].([]any)[0].(object)["id"] != "tiny:latest" {
+	got := s.ok("GET", "/v1/models", nil)
+	if got["data"].([]any)[0].(object)["id"] != "tiny:latest" {
 		t.Errorf("models %v", got)
 	}
 	s.ok("GET", "/v1/models/tiny", nil)
@@ -197,6 +198,7 @@ func TestCommentsKeepASilentStreamAlive(t *testing.T) {
 	s.fake.delay = 60 * time.Millisecond
 	resp := s.do("POST", "/v1/chat/completions", object{"model": "tiny", "messages": hello(),
 		"stream": true, "max_tokens": 2}, nil)
+	defer resp.Body.Close()
 	var body strings.Builder
 	if _, err := copyBody(&body, resp); err != nil ||
 		!strings.HasPrefix(body.String(), ": keep-alive\n\n") {

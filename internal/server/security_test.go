@@ -91,6 +91,7 @@ func TestADrainingServerFinishesWhatRuns(t *testing.T) {
 	s := newSite(t, Config{})
 	resp := s.do("POST", "/api/generate", object{"model": "tiny", "prompt": "a",
 		"options": greedy(300)}, nil)
+	defer resp.Body.Close()
 	s.s.Drain()
 	s.refused("POST", "/api/generate", object{"model": "tiny", "prompt": "a"}, 503, "shutting down")
 	s.refused("POST", "/v1/completions", object{"model": "tiny"}, 503, "shutting down")

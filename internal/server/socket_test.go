@@ -16,7 +16,7 @@ import (
 // dial opens a socket; header is that of the handshake.
 func (s *site) dial(h http.Header, protocols ...string) (*client, error) {
 	s.t.Helper()
-	conn, resp, err := websocket.Dial(s.t.Context(), s.URL+"/ws",
+	conn, resp, err := websocket.Dial(s.t.Context(), s.URL+"/ws", //nolint:bodyclose // it has none
 		&websocket.DialOptions{HTTPHeader: h, Subprotocols: protocols})
 	if err != nil {
 		if resp != nil {
