@@ -20,12 +20,12 @@ const (
 	openAI
 )
 
-// faceOf is the face of a path that has no route.
+// faceOf is the face of a path, also of one that has no route.
 func faceOf(r *http.Request) face {
-	if strings.HasPrefix(r.URL.Path, "/v1/") {
-		return openAI
+	if strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/" {
+		return ollama
 	}
-	return ollama
+	return openAI
 }
 
 // statusCancelled is what nginx and Ollama call a request whose client went away. Nobody sees it
