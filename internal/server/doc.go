@@ -8,6 +8,7 @@
 //
 // Each request has a goroutine of net/http. It alone reads the stream of the model and writes the
 // answer, save for the keep-alive comments of an event stream, which a timer writes under the lock
-// of its writer. When the client goes away, the context of the request ends, and with it the
-// stream.
+// of its writer, and several choices, whose streams have a goroutine each. On a WebSocket, each
+// request has a goroutine. When the client goes away, the context of the request ends, and with it
+// the stream.
 package server

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mullama/mullama"
 )
@@ -18,20 +20,20 @@ const (
 	openAI
 )
 
-// faceOf is the face of a path that has no route.
+// faceOf is the face of a path, also of one that has no route.
 func faceOf(r *http.Request) face {
-	if strings.HasPrefix(r.URL.Path, "/v1/") {
-		return openAI
+	if strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/" {
+		return ollama
 	}
-	return ollama
+	return openAI
 }
 
 // statusCancelled is what nginx and Ollama call a request whose client went away. Nobody sees it
 // but the log.
 const statusCancelled = 499
 
-// retryAfter is how many seconds a client should wait when all is busy.
-const retryAfter = "1"
+// retryAfter is how many seconds a client should wait when the scheduler does not say.
+const retryAfter = time.Second
 
 // failure is an error with what HTTP says of it.
 type failure struct {
@@ -39,6 +41,8 @@ type failure struct {
 	message string
 	param   string // the field that is wrong, if one is
 	code    string // OpenAI's name for the error, if it has one
+
+	retryAfter time.Duration // when it may work; 0: not known
 }
 
 func (f *failure) Error() string { return f.message }
@@ -92,6 +96,9 @@ func toFailure(err error) *failure {
 			break
 		}
 	}
+	if busy := (*mullama.BusyError)(nil); errors.As(err, &busy) {
+		f.retryAfter = busy.RetryAfter
+	}
 	if e := (*mullama.Error)(nil); errors.As(err, &e) && e.Hint != "" {
 		f.message += "; " + e.Hint
 	}
@@ -109,7 +116,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, form face, err err
 	header.Set("Content-Type", "application/json; charset=utf-8")
 	header.Del("X-Accel-Buffering")
 	if f.status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", retryAfter)
+		seconds := max(f.retryAfter, retryAfter).Round(time.Second).Seconds()
+		header.Set("Retry-After", strconv.Itoa(int(seconds)))
 	}
 	w.WriteHeader(f.status)
 	_, _ = w.Write(appendFailure(nil, form, f))

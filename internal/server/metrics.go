@@ -50,11 +50,8 @@ func newMetrics(runtime Runtime) *metrics {
 		queue: histogram("queue_seconds", "Time that a call waited for a slot.",
 			seconds(0.0001, 20), "model"),
 		prompt: counter("prompt_tokens_total", "Tokens of prompts.", "model"),
-		cached: counter(
-			"cached_tokens_total",
-			"Tokens of prompts that needed no compute.",
-			"model",
-		),
+		cached: counter("cached_tokens_total", "Tokens of prompts that needed no compute.",
+			"model"),
 		generated: counter("generated_tokens_total", "Tokens generated.", "model"),
 	}
 	m.registry.MustRegister(m.requests, m.took, m.firstToken, m.gap, m.queue, m.prompt, m.cached,

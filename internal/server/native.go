@@ -17,6 +17,7 @@ func (s *Server) nativeRoutes() []route {
 		{"GET /v1/health", openAI, s.health},
 		{"GET " + metricsPath, openAI, s.serveMetrics},
 		{"GET /ws", openAI, s.serveSocket},
+		{"GET " + tryPath, openAI, s.serveTry},
 		{"POST /tokenize", openAI, s.tokenize},
 		{"POST /detokenize", openAI, s.detokenize},
 		{"POST /apply-template", openAI, s.applyTemplate},

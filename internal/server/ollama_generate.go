@@ -152,10 +152,8 @@ func (s *Server) preload(w http.ResponseWriter, r *http.Request, o order, chat b
 	var load time.Duration
 	if o.keepAlive != nil && o.keepAlive.Duration == 0 {
 		reason = "unload"
-		if err := s.runtime.Unload(
-			stored.Name,
-		); err != nil &&
-			!errors.Is(err, mullama.ErrNotFound) {
+		err := s.runtime.Unload(stored.Name)
+		if err != nil && !errors.Is(err, mullama.ErrNotFound) {
 			return err
 		}
 	} else {

@@ -184,11 +184,8 @@ func TestOpenAIErrorsHaveTheirForm(t *testing.T) {
 		tt.body["stream"] = true
 		s.refused("POST", "/v1/chat/completions", tt.body, tt.status, tt.words...)
 	}
-	if got := s.ok(
-		"GET",
-		"/v1/models",
-		nil,
-	); got["data"].([]any)[0].(object)["id"] != "tiny:latest" {
+	got := s.ok("GET", "/v1/models", nil)
+	if got["data"].([]any)[0].(object)["id"] != "tiny:latest" {
 		t.Errorf("models %v", got)
 	}
 	s.ok("GET", "/v1/models/tiny", nil)

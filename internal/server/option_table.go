@@ -118,10 +118,9 @@ func setOrder(s *settings, name string, value any) error {
 	}
 	s.sampling.Order = nil
 	for _, text := range list {
-		parts := strings.FieldsFunc(text, func(r rune) bool {
+		s.sampling.Order = append(s.sampling.Order, strings.FieldsFunc(text, func(r rune) bool {
 			return r == ',' || r == ';' || r == ' '
-		})
-		s.sampling.Order = append(s.sampling.Order, parts...)
+		})...)
 	}
 	return nil
 }

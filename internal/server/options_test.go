@@ -38,8 +38,8 @@ func TestOptionsSetWhatTheyName(t *testing.T) {
 	if !reflect.DeepEqual(s.sampling, want) {
 		t.Errorf("sampling is %+v", s.sampling)
 	}
-	if g := s.finish(); g.MaxTokens != 0 || g.Keep != 3 ||
-		!reflect.DeepEqual(g.Stop, []string{"x"}) {
+	g := s.finish()
+	if g.MaxTokens != 0 || g.Keep != 3 || !reflect.DeepEqual(g.Stop, []string{"x"}) {
 		t.Errorf("generation is %+v", g)
 	}
 	if l := s.load; !s.reload || l.ContextSize != 64 || l.LoadMode != "read" || l.Threads != 2 ||
@@ -54,11 +54,8 @@ func TestEveryOptionRefusesAWrongType(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := applyJSON(
-			t,
-			string(text),
-		); err == nil ||
-			!strings.Contains(err.Error(), name) {
+		_, err = applyJSON(t, string(text))
+		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s given an object: error %v", name, err)
 		}
 	}

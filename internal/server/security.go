@@ -43,7 +43,7 @@ func newGuard(config *Config) *guard {
 // open lists what needs no key: it tells only that a server is here.
 func open(path string) bool {
 	switch path {
-	case "/", "/health", "/v1/health", "/api/version":
+	case "/", "/health", "/v1/health", "/api/version", tryPath:
 		return true
 	}
 	return false
