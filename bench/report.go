@@ -69,8 +69,10 @@ func section(b *strings.Builder, r *Result) {
 	fmt.Fprintf(b, "%s, %s, %d million parameters. %s. %s. ", r.Model.Architecture,
 		r.Model.Quantization, (r.Model.Parameters+500_000)/1_000_000, machineText(r.Machine),
 		versionsText(r))
-	fmt.Fprintf(b, "Of %d rounds %d counted. Command: `%s`.\n\n", len(r.Rounds), r.counted(),
-		r.Command)
+	if len(r.Rounds) > 0 {
+		fmt.Fprintf(b, "Of %d rounds %d counted. ", len(r.Rounds), r.counted())
+	}
+	fmt.Fprintf(b, "Command: `%s`.\n\n", r.Command)
 }
 
 // counted returns how many rounds are in the medians.

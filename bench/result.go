@@ -22,6 +22,7 @@ type Result struct {
 	Versions Versions  `json:"versions"`
 	SameText bool      `json:"same_text"` // both sides generated the same tokens every time
 	Rounds   []Round   `json:"rounds"`
+	Waves    []Wave    `json:"waves,omitempty"` // of the group streams
 }
 
 // Row is one measured quantity.

@@ -42,12 +42,13 @@ func average(mean *float64, value float64) {
 }
 
 // budget is how many prompt tokens a step takes beside rows that generate: all that fit in most
-// tokens when nobody does, else as many as are read within the limit.
+// tokens when nobody does, else as many as are read within the limit. Where generating alone takes
+// more than half of the limit, prompts get as much time as that, or they would never end.
 func (p *pace) budget(most, rows int) int {
 	most -= rows
 	if rows == 0 || p.perToken == 0 {
 		return most
 	}
-	fits := (float64(p.limit) - p.decode) / p.perToken
-	return min(most, max(leastChunk, int(fits)))
+	spare := max(float64(p.limit)-p.decode, p.decode)
+	return min(most, max(leastChunk, int(spare/p.perToken)))
 }
