@@ -44,12 +44,13 @@ type Config struct {
 // Server answers requests. It has no state but counters; its methods may be called from any
 // goroutine.
 type Server struct {
-	runtime Runtime
-	config  Config
-	log     *slog.Logger
-	ping    time.Duration // how long an event stream may be silent
-	guard   *guard
-	metrics *metrics
+	runtime  Runtime
+	config   Config
+	log      *slog.Logger
+	ping     time.Duration // how long an event stream may be silent
+	patience time.Duration // how long a client may take to accept a part
+	guard    *guard
+	metrics  *metrics
 
 	mu       sync.Mutex // held to set draining, and while sockets grow
 	draining atomic.Bool
@@ -59,7 +60,7 @@ type Server struct {
 
 // New returns a server of the models of a Runtime.
 func New(runtime Runtime, config Config) *Server {
-	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval,
+	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval, patience: writeTimeout,
 		drained: make(chan struct{})}
 	s.guard, s.metrics = newGuard(&s.config), newMetrics(runtime)
 	if s.log == nil {
