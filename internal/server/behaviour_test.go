@@ -120,3 +120,22 @@ func TestAPanicIsAnswered(t *testing.T) {
 	s.fake.panics = false
 	s.ok("GET", "/api/tags", nil)
 }
+
+func TestASlowRequestIsRefused(t *testing.T) {
+	s := newSite(t, Config{})
+	s.s.bodyTimeout = 50 * time.Millisecond
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\n{")
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.Contains(line, "400") {
+		t.Errorf("a request that never comes is answered %q, %v", line, err)
+	}
+	s.ok("POST", "/api/generate", object{"model": "tiny", "prompt": "a", "stream": false,
+		"options": object{"num_predict": 400, "num_ctx": 0}})
+	s.refused("POST", "/api/generate", object{"model": "tiny", "prompt": "a",
+		"options": object{"num_ctx": -5}}, 400, "context")
+}

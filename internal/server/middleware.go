@@ -80,8 +80,11 @@ func (s *Server) report(
 
 func (s *Server) logLine(w *statusWriter, r *http.Request, n *notes, took time.Duration) {
 	level := slog.LevelInfo
-	if w.status >= http.StatusInternalServerError {
+	switch {
+	case w.status == http.StatusInternalServerError:
 		level = slog.LevelError
+	case w.status == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
 	}
 	if !s.log.Enabled(r.Context(), level) {
 		return

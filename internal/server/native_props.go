@@ -46,10 +46,10 @@ type slotInfo struct {
 func (s *Server) slots(w http.ResponseWriter, r *http.Request) error {
 	list, free := []slotInfo{}, 0
 	for _, m := range s.runtime.Running() {
-		free += max(0, m.Slots-m.Busy)
+		free += max(0, m.Slots-m.Engine.Active)
 		for i := range m.Slots {
 			list = append(list, slotInfo{
-				ID: i, Model: m.Stored.Name, Context: m.ContextSize, Processing: i < m.Busy,
+				ID: i, Model: m.Stored.Name, Context: m.ContextSize, Processing: i < m.Engine.Active,
 			})
 		}
 	}

@@ -44,13 +44,14 @@ type Config struct {
 // Server answers requests. It has no state but counters; its methods may be called from any
 // goroutine.
 type Server struct {
-	runtime  Runtime
-	config   Config
-	log      *slog.Logger
-	ping     time.Duration // how long an event stream may be silent
-	patience time.Duration // how long a client may take to accept a part
-	guard    *guard
-	metrics  *metrics
+	runtime     Runtime
+	config      Config
+	log         *slog.Logger
+	ping        time.Duration // how long an event stream may be silent
+	patience    time.Duration // how long a client may take to accept a part
+	bodyTimeout time.Duration // how long a client may take to send a request
+	guard       *guard
+	metrics     *metrics
 
 	mu       sync.Mutex // held to set draining, and while sockets grow
 	draining atomic.Bool
@@ -61,7 +62,8 @@ type Server struct {
 // New returns a server of the models of a Runtime.
 func New(runtime Runtime, config Config) *Server {
 	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval, patience: writeTimeout,
-		drained: make(chan struct{})}
+		bodyTimeout: bodyTimeout,
+		drained:     make(chan struct{})}
 	s.guard, s.metrics = newGuard(&s.config), newMetrics(runtime)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -134,7 +136,7 @@ func (s *Server) routes() []route {
 // serve turns a handler into one of net/http that sends errors in the form of its face.
 func (s *Server) serve(f face, handle handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = s.limitBody(w, r)
 		if err := handle(w, r); err != nil {
 			s.fail(w, r, f, err)
 		}
