@@ -62,7 +62,7 @@ models: ## fetch the pinned test models, vocabularies and templates (about 850 M
 	@$(GO) run ./tools/fetchmodels $(MODELS)
 
 .PHONY: oracles
-oracles: ## set up the Python environment that the template tests compare with
+oracles: ## set up the Python environments of the tests: Jinja2, and clients of the daemon
 	@if [ -f conformance/setup.sh ]; then sh conformance/setup.sh; fi
 
 .PHONY: check
@@ -89,6 +89,11 @@ fuzz: ## run every fuzz target for $(FUZZ_TIME)
 bench: native build ## measure throughput beside llama.cpp alone, on the demo's model
 	@$(GO) run ./tools/fetchmodels smollm2
 	bin/mullama bench throughput --model "$(DEMO_MODEL)"
+
+.PHONY: peers-ollama
+peers-ollama: native build ## run Ollama's own integration tests against the daemon
+	@$(GO) run ./tools/fetchmodels qwen05
+	$(GO) run ./tools/peers ollama
 
 .PHONY: bench-report
 bench-report: ## write the tables of docs/benchmarks.md from bench/results

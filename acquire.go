@@ -38,7 +38,7 @@ type AcquireOptions struct {
 type Lease struct {
 	Model    *Model        // shared with others; do not close it
 	Stored   *StoredModel  // nil for a model that was named by its file
-	LoadTime time.Duration // how long the request waited for the model; 0 if it was loaded
+	LoadTime time.Duration // how long the request waited for the model
 
 	release func()
 }
@@ -140,11 +140,8 @@ func (r *Runtime) Acquire(ctx context.Context, name string, o AcquireOptions) (*
 	if err != nil {
 		return nil, acquireError(name, err)
 	}
-	lease := &Lease{Model: t.job.model, Stored: j.stored}
+	lease := &Lease{Model: t.job.model, Stored: j.stored, LoadTime: time.Since(began)}
 	lease.release = sync.OnceFunc(func() { a.cancel(number) })
-	if waited := time.Since(began); waited > time.Millisecond {
-		lease.LoadTime = waited
-	}
 	return lease, nil
 }
 

@@ -162,6 +162,7 @@ func (m *Model) request(
 		Stop:        append(stops, opts.Stop...),
 		Logprobs:    opts.Logprobs || opts.TopLogprobs > 0,
 		TopLogprobs: opts.TopLogprobs,
+		Repeatable:  sampling.Seed != nil,
 	}, nil
 }
 

@@ -46,7 +46,12 @@ func TestReusedPrefixesGiveTheSameText(t *testing.T) {
 				// The conversation goes on from here.
 				texts = append(texts, slices.Concat(prompt, got.Tokens, texts[0][:20]))
 			}
-			t.Logf("%d texts the same, %d up to a near tie; %d tokens were cached", same, ties, cached)
+			t.Logf(
+				"%d texts the same, %d up to a near tie; %d tokens were cached",
+				same,
+				ties,
+				cached,
+			)
 			if cached == 0 || ties > 4 {
 				t.Errorf("%d tokens were cached, %d near ties", cached, ties)
 			}

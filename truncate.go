@@ -51,8 +51,9 @@ func (m *Model) skipEndless(messages []Message) ([]Message, int) {
 }
 
 // fitChat renders a conversation, without its oldest messages if it does not fit with them. System
-// messages stay, and so does the last message with what follows it. No more is left out than has
-// to be, and what remains begins with a user's message, which many templates insist on.
+// messages stay, and so does the last turn; where that alone is too long, its last message loses
+// its beginning. No more is left out than has to be, and what remains begins with a user's
+// message, which many templates insist on.
 func (m *Model) fitChat(
 	messages []Message, opts *ChatOptions,
 ) (*ChatPrompt, Truncation, error) {
@@ -86,12 +87,47 @@ func (m *Model) fitChat(
 		}
 	}
 	if found.Messages == 0 {
-		return nil, found, &Error{Kind: ErrContextFull, Op: "chat", Err: fmt.Errorf(
-			"the conversation has %d tokens and the context takes %d; its last turn and the "+
-				"system message alone do not fit", whole, size)}
+		prompt, found, err = m.cutLastTurn(messages, opts, whole, room)
 	}
 	found.Messages += skipped
-	return prompt, found, nil
+	return prompt, found, err
+}
+
+// cutLastTurn renders the last turn and the system message without the beginning of the last
+// message, so much of it that the rest fits in room.
+func (m *Model) cutLastTurn(
+	messages []Message, opts *ChatOptions, whole, room int,
+) (*ChatPrompt, Truncation, error) {
+	starts := turnStarts(messages)
+	rest := fromTurn(messages, starts[len(starts)-1])
+	prompt, err := m.FormatChat(rest, opts)
+	if err != nil {
+		return nil, Truncation{}, err
+	}
+	empty := append([]Message(nil), rest...)
+	empty[len(empty)-1].Content = ""
+	frame, err := m.FormatChat(empty, opts)
+	if err != nil {
+		return nil, Truncation{}, err
+	}
+	head, cut := commonStart(prompt.Tokens, frame.Tokens), len(prompt.Tokens)-room
+	if len(frame.Tokens) > room/2 || cut <= 0 {
+		return nil, Truncation{}, &Error{Kind: ErrContextFull, Op: "chat", Err: fmt.Errorf(
+			"the conversation has %d tokens and the context takes %d; without the last message "+
+				"there are still %d", whole, m.shared.size, len(frame.Tokens))}
+	}
+	prompt.Tokens = append(prompt.Tokens[:head:head], prompt.Tokens[head+cut:]...)
+	return prompt, Truncation{Messages: len(messages) - len(rest),
+		Tokens: whole - len(prompt.Tokens)}, nil
+}
+
+func commonStart(a, b []Token) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
 }
 
 // turnStarts are the indices of the messages with which a shortened conversation may begin: those

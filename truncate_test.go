@@ -76,12 +76,25 @@ func TestAConversationThatFitsIsNotCut(t *testing.T) {
 	}
 }
 
-func TestALastTurnThatDoesNotFitIsRefused(t *testing.T) {
+func TestALastMessageThatDoesNotFitLosesItsBeginning(t *testing.T) {
 	m := tinyModel(t)
 	messages := append(conversation(1, 5),
-		mullama.Message{Role: "user", Content: strings.Repeat("more ", 600)})
-	_, err := chatStream(t, m, messages, mullama.GenerateOptions{Truncate: true})
-	wantKind(t, err, mullama.ErrContextFull, "last turn")
+		mullama.Message{Role: "user", Content: strings.Repeat("more ", 600) + "end"})
+	s, err := chatStream(t, m, messages, mullama.GenerateOptions{MaxTokens: 12, Truncate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut := s.Truncation(); cut.Messages != 3 || cut.Tokens < 100 ||
+		r.Stats.PromptTokens != m.ContextSize()-12 {
+		t.Errorf("cut %+v, the prompt has %d tokens", cut, r.Stats.PromptTokens)
+	}
+	messages[0].Content = strings.Repeat("be kind ", 400) // the system message alone is too long
+	_, err = chatStream(t, m, messages, mullama.GenerateOptions{Truncate: true})
+	wantKind(t, err, mullama.ErrContextFull, "without the last message")
 }
 
 func TestAnEndlessOldMessageIsLeftOut(t *testing.T) {

@@ -41,7 +41,7 @@ func chatWith(t *testing.T, fake *fakeEngine, lines ...string) (outcome, *script
 	script := &scriptedLines{lines: lines}
 	a.stdinIsTerminal, a.stdoutIsTerminal = true, true
 	a.lines = func() (lineReader, error) { return script, nil }
-	code := a.execute(context.Background(), []string{"run", "m"})
+	code := a.execute(context.Background(), []string{"run", "m.gguf"})
 	if !script.closed {
 		t.Error("the terminal was not given back")
 	}
@@ -139,7 +139,7 @@ func TestCtrlCStopsTheAnswerAndNotTheChat(t *testing.T) {
 		}
 		return ctx, cancel
 	}
-	code := a.execute(context.Background(), []string{"run", "m"})
+	code := a.execute(context.Background(), []string{"run", "m.gguf"})
 	if code != 0 || errOut.Len() != 0 ||
 		!strings.Contains(out.String(), `heard "again" after 2 messages`) {
 		t.Errorf("code %d, out %q, err %q", code, out, errOut)
@@ -267,7 +267,10 @@ func TestAModelWithoutTemplateChatsWithoutMemory(t *testing.T) {
 func TestJSONNeedsAPrompt(t *testing.T) {
 	a, _, errOut := testApp(newFake(), "")
 	a.stdinIsTerminal, a.stdoutIsTerminal = true, true
-	if code := a.execute(context.Background(), []string{"run", "m", "--json"}); code != exitUsage {
+	if code := a.execute(
+		context.Background(),
+		[]string{"run", "m.gguf", "--json"},
+	); code != exitUsage {
 		t.Errorf("code %d, err %q", code, errOut)
 	}
 }

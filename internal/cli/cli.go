@@ -25,9 +25,12 @@ type app struct {
 
 	stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal bool
 
-	open    func(mullama.Options) (Engine, error)
-	inspect func(path string) (*mullama.Info, error)
-	lines   func() (lineReader, error)
+	open      func(mullama.Options) (Engine, error)
+	inspect   func(path string) (*mullama.Info, error)
+	lines     func() (lineReader, error)
+	openStore func(mullama.Options) (modelStore, error)
+	// startDaemon starts a daemon in the background and returns the path of its log.
+	startDaemon func() (string, error)
 	// interruptible returns a context that ends when the user presses Ctrl-C.
 	interruptible func(context.Context) (context.Context, context.CancelFunc)
 }
@@ -52,6 +55,8 @@ func newApp() *app {
 		interruptible:    untilSignal,
 	}
 	a.lines = func() (lineReader, error) { return newTerminalLines(a.env) }
+	a.openStore = func(o mullama.Options) (modelStore, error) { return mullama.Open(o) }
+	a.startDaemon = a.startInBackground
 	return a
 }
 
@@ -105,6 +110,13 @@ func (a *app) rootCommand() *cobra.Command {
 	root.Flags().BoolVar(&version, "version", false, "print the version, like the version command")
 	root.AddCommand(
 		a.runCommand(),
+		a.serveCommand(),
+		a.listCommand(),
+		a.psCommand(),
+		a.stopCommand(),
+		a.copyCommand(),
+		a.importCommand(),
+		a.removeCommand(),
 		a.showCommand(),
 		a.tokenizeCommand(),
 		a.detokenizeCommand(),

@@ -67,7 +67,8 @@ func TestEveryExitCodeIsDocumented(t *testing.T) {
 
 func TestErrorsOfEveryCommandEndTheProgramWithTheirCode(t *testing.T) {
 	for _, args := range [][]string{
-		{"run", "m", "Hi"}, {"tokenize", "m", "a"}, {"detokenize", "m", "1"}, {"show", "m"},
+		{"run", "m.gguf", "Hi"}, {"tokenize", "m.gguf", "a"}, {"detokenize", "m.gguf", "1"},
+		{"show", "m.gguf"},
 	} {
 		fake := newFake()
 		fake.loadErr = fmt.Errorf("m: %w", mullama.ErrNotGGUF)

@@ -18,7 +18,15 @@ type environment struct {
 	plain      bool   // no colours: asked for, or a terminal without them
 	dumb       bool   // TERM=dumb: no cursor movement, so no progress bar
 	compiler   string // CXX: C++ compiler
+
+	host    string // MULLAMA_HOST: where the daemon listens, and clients look for it
+	apiKey  string // MULLAMA_API_KEY: the key that clients show
+	noStart bool   // MULLAMA_NOSTART: commands do not start a daemon
+	serve   map[string]serveVariable
 }
+
+// serveVariable is a variable for the daemon that is set.
+type serveVariable struct{ name, value string }
 
 // variables documents what readEnvironment reads, for `mullama help environment`.
 var variables = [][2]string{
@@ -28,6 +36,9 @@ var variables = [][2]string{
 	{"MULLAMA_NOHISTORY", "1 keeps no chat history on disk"},
 	{noColours, "any value turns colours off"},
 	{"CXX", "C++ compiler that doctor looks for"},
+	{"MULLAMA_HOST", "where the daemon listens and clients find it (default: 127.0.0.1:11434)"},
+	{"MULLAMA_API_KEY", "the key that commands show to the daemon"},
+	{"MULLAMA_NOSTART", "1 keeps commands from starting a daemon"},
 }
 
 // readEnvironment reads the variables through get, which is [os.Getenv] but for tests.
@@ -40,6 +51,15 @@ func readEnvironment(get func(string) string) environment {
 		plain:      get(noColours) != "" || get("TERM") == "dumb",
 		dumb:       get("TERM") == "dumb",
 		compiler:   get("CXX"),
+		host:       either(get, "HOST").value,
+		apiKey:     get("MULLAMA_API_KEY"),
+		noStart:    isOn(get("MULLAMA_NOSTART")),
+		serve:      map[string]serveVariable{},
+	}
+	for _, v := range serveVariables {
+		if set := either(get, v.name); set.value != "" {
+			env.serve[v.name] = set
+		}
 	}
 	if env.cacheDir == "" {
 		if dir, err := os.UserCacheDir(); err == nil {
@@ -47,6 +67,16 @@ func readEnvironment(get func(string) string) environment {
 		}
 	}
 	return env
+}
+
+// either reads a variable under our name, or else under the one that Ollama gave it.
+func either(get func(string) string, name string) serveVariable {
+	for _, prefix := range []string{"MULLAMA_", "OLLAMA_"} {
+		if value := strings.TrimSpace(get(prefix + name)); value != "" {
+			return serveVariable{prefix + name, value}
+		}
+	}
+	return serveVariable{}
 }
 
 // isOn reports whether the value of a switch variable means yes.

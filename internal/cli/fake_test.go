@@ -248,6 +248,7 @@ func testApp(fake *fakeEngine, stdin string) (a *app, out, errOut *bytes.Buffer)
 			return context.WithCancel(ctx)
 		},
 		lines: func() (lineReader, error) { return nil, io.ErrUnexpectedEOF },
+		env:   environment{noStart: true, host: "127.0.0.1:1"},
 	}
 	return a, out, errOut
 }
@@ -255,6 +256,14 @@ func testApp(fake *fakeEngine, stdin string) (a *app, out, errOut *bytes.Buffer)
 // run runs a command line over fake.
 func run(fake *fakeEngine, stdin string, args ...string) outcome {
 	a, out, errOut := testApp(fake, stdin)
+	code := a.execute(context.Background(), args)
+	return outcome{code, out.String(), errOut.String()}
+}
+
+// runWith is run with an environment.
+func runWith(fake *fakeEngine, env environment, stdin string, args ...string) outcome {
+	a, out, errOut := testApp(fake, stdin)
+	a.env = env
 	code := a.execute(context.Background(), args)
 	return outcome{code, out.String(), errOut.String()}
 }

@@ -118,6 +118,12 @@ func environmentTopic() *cobra.Command {
 		fmt.Fprintf(rows, "  %s\t%s\n", row[0], row[1])
 	}
 	rows.end()
+	text.WriteString("\nFor 'mullama serve', each also under the name OLLAMA_...:\n\n")
+	rows = table(&text)
+	for _, v := range serveVariables {
+		fmt.Fprintf(rows, "  MULLAMA_%s\tlike --%s\n", v.name, v.flags[0])
+	}
+	rows.end()
 	return &cobra.Command{
 		Use:   "environment",
 		Short: "the environment variables that are read",

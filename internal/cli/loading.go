@@ -105,23 +105,36 @@ func (f *loadFlags) resolve() error {
 	return nil
 }
 
-// withModel loads the model in the file at path, hands it to use, and gives everything back.
+// withModel loads a model, from a file into this program or by its name into the daemon, hands it
+// to use, and gives everything back.
 func (a *app) withModel(
-	ctx context.Context, path string, opts mullama.LoadOptions,
+	ctx context.Context, name string, opts mullama.LoadOptions,
 	use func(model Model, loading time.Duration) error,
 ) error {
-	engine, err := a.openEngine()
+	engine, err := a.engineFor(ctx, name, opts.VocabOnly)
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
 	started := time.Now()
-	model, err := a.load(ctx, engine, path, opts)
+	model, err := a.load(ctx, engine, name, opts)
 	if err != nil {
 		return err
 	}
 	defer model.Close()
 	return use(model, time.Since(started))
+}
+
+// engineFor opens what runs the model of this name. A vocabulary alone needs no daemon.
+func (a *app) engineFor(ctx context.Context, name string, vocabOnly bool) (Engine, error) {
+	if isFile(name) || vocabOnly {
+		return a.openEngine()
+	}
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return remote{client}, nil
 }
 
 // load loads a model with a progress bar; Ctrl-C stops it.

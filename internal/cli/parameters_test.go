@@ -187,7 +187,7 @@ func TestEveryFlagReachesTheRequest(t *testing.T) {
 	for _, p := range parameters {
 		t.Run(p.flag(), func(t *testing.T) {
 			sample := samples[p.name]
-			args := []string{"run", "m", "Hi"}
+			args := []string{"run", "m.gguf", "Hi"}
 			for _, text := range sample.values {
 				args = append(args, "--"+p.flag()+"="+text)
 			}
@@ -218,7 +218,7 @@ func TestEveryParameterCanBeSetInAChat(t *testing.T) {
 
 func TestDefaultsAreThoseOfTheLibrary(t *testing.T) {
 	fake := newFake()
-	run(fake, "", "run", "m", "Hi")
+	run(fake, "", "run", "m.gguf", "Hi")
 	got, want := fake.model.requests[0], mullama.DefaultSampling()
 	if !reflect.DeepEqual(*got.Sampling, want) {
 		t.Errorf("got %+v, want %+v", *got.Sampling, want)
@@ -315,13 +315,13 @@ func TestLoadModes(t *testing.T) {
 		"": "", "--mlock": "mmap+mlock", "--no-mmap": "read", "--load-mode=direct": "direct",
 	} {
 		fake := newFake()
-		run(fake, "", append([]string{"run", "m", "Hi"}, strings.Fields(flags)...)...)
+		run(fake, "", append([]string{"run", "m.gguf", "Hi"}, strings.Fields(flags)...)...)
 		if fake.load.LoadMode != want {
 			t.Errorf("%q gives mode %q, want %q", flags, fake.load.LoadMode, want)
 		}
 	}
 	fake := newFake()
-	run(fake, "", "run", "m", "Hi", "--gpu-layers=all")
+	run(fake, "", "run", "m.gguf", "Hi", "--gpu-layers=all")
 	if fake.load.GPULayers == nil || *fake.load.GPULayers != -1 {
 		t.Errorf("all layers are %v", fake.load.GPULayers)
 	}
@@ -332,7 +332,7 @@ func TestShapeFlagsReachTheRequest(t *testing.T) {
 		"json": anyObject, `{"type":"array"}`: `{"type":"array"}`,
 	} {
 		fake := newFake()
-		run(fake, "", "run", "m", "Hi", "--format", flag)
+		run(fake, "", "run", "m.gguf", "Hi", "--format", flag)
 		if got := fake.model.requests[0].JSONSchema; got != want {
 			t.Errorf("--format %s: schema %q, want %q", flag, got, want)
 		}

@@ -26,7 +26,7 @@ func TestProgressBarShowsOnlySlowLoadsOnATerminal(t *testing.T) {
 			fake.slow = tt.slow
 			a, _, errOut := testApp(fake, "")
 			a.stderrIsTerminal, a.env = tt.terminal, tt.env
-			if code := a.execute(context.Background(), []string{"run", "m", "Hi"}); code != 0 {
+			if code := a.execute(context.Background(), []string{"run", "m.gguf", "Hi"}); code != 0 {
 				t.Fatalf("code %d, err %q", code, errOut)
 			}
 			got := errOut.String()

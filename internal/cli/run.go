@@ -25,9 +25,11 @@ type runOptions struct {
 	logprobs int // -1: not asked for
 }
 
-const runLong = `Answer a prompt with the model in FILE.
+const runLong = `Answer a prompt with a model: a GGUF file, or the name of one in the store.
 
-The prompt is the arguments after FILE. When stdin is not a terminal it is read too and follows
+A file is run by this program, a model of the store by the daemon, which is started if none runs.
+
+The prompt is the arguments after the model. When stdin is not a terminal it is read too and follows
 them after an empty line. Without a prompt, on a terminal, a chat starts; /? inside it lists its
 commands. One line end at the end of stdin does not count as part of the prompt.
 
@@ -42,11 +44,11 @@ const runExample = `  mullama run model.gguf "What is the capital of France?"
 func (a *app) runCommand() *cobra.Command {
 	o := &runOptions{settings: defaultSettings(), logprobs: -1}
 	cmd := &cobra.Command{
-		Use:     "run FILE [PROMPT...]",
+		Use:     "run MODEL [PROMPT...]",
 		Short:   "Answer a prompt, or chat",
 		Long:    runLong,
 		Example: runExample,
-		Args:    fileAnd("a model file"),
+		Args:    fileAnd("a model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.run(cmd.Context(), o, args[0], args[1:])
 		},
@@ -116,7 +118,7 @@ func (a *app) run(ctx context.Context, o *runOptions, path string, args []string
 		return err
 	}
 	if chatting && o.json {
-		return usage("--json needs a prompt").withHint("give it after FILE or through stdin")
+		return usage("--json needs a prompt").withHint("give it after the model or through stdin")
 	}
 	return a.withModel(ctx, path, o.load.options, func(model Model, loading time.Duration) error {
 		talk, err := a.newTalk(model, o)
@@ -170,7 +172,8 @@ func (a *app) prompt(args []string) (prompt string, chatting bool, err error) {
 	}
 	if strings.TrimSpace(prompt) == "" {
 		return "", false, usage("the prompt is empty").
-			withHint("give it after FILE or through stdin; without any, a terminal gets a chat")
+			withHint("give it after the model or through stdin; without one, a terminal gets a " +
+				"chat")
 	}
 	return prompt, false, validText("the prompt", prompt)
 }

@@ -43,7 +43,7 @@ func TestRunTakesThePromptFromArgumentsAndStdin(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fake := newFake()
-			got := run(fake, tt.stdin, append([]string{"run", "--raw", "m"}, tt.args...)...)
+			got := run(fake, tt.stdin, append([]string{"run", "--raw", "m.gguf"}, tt.args...)...)
 			if got.code != 0 || len(fake.model.prompts) != 1 || fake.model.prompts[0] != tt.want {
 				t.Errorf("asked %q, want %q (%+v)", fake.model.prompts, tt.want, got)
 			}
@@ -53,7 +53,7 @@ func TestRunTakesThePromptFromArgumentsAndStdin(t *testing.T) {
 
 func TestRunSendsSystemMessageFirst(t *testing.T) {
 	fake := newFake()
-	run(fake, "", "run", "m", "--system", "Be brief.", "Hi")
+	run(fake, "", "run", "m.gguf", "--system", "Be brief.", "Hi")
 	chat := fake.model.chats[0]
 	if len(chat) != 2 || chat[0].Role != "system" || chat[0].Content != "Be brief." ||
 		chat[1].Role != "user" {
@@ -64,17 +64,17 @@ func TestRunSendsSystemMessageFirst(t *testing.T) {
 func TestRunWithoutTemplateContinuesThePromptAndSaysSo(t *testing.T) {
 	fake := newFake()
 	fake.model.info.Template = ""
-	got := run(fake, "", "run", "m", "Once upon")
+	got := run(fake, "", "run", "m.gguf", "Once upon")
 	if got.code != 0 || got.out != "Paris.\n" || strings.Count(got.err, "no chat template") != 1 {
 		t.Errorf("got %+v", got)
 	}
 	if len(fake.model.prompts) != 1 || fake.model.prompts[0] != "Once upon" {
 		t.Errorf("asked %q", fake.model.prompts)
 	}
-	if got := run(fake, "", "run", "m", "--raw", "Once upon"); got.err != "" {
+	if got := run(fake, "", "run", "m.gguf", "--raw", "Once upon"); got.err != "" {
 		t.Errorf("--raw was asked for, yet stderr has %q", got.err)
 	}
-	got = run(fake, "", "run", "m", "--system", "x", "Hi")
+	got = run(fake, "", "run", "m.gguf", "--system", "x", "Hi")
 	if got.code != exitUsage || !strings.Contains(got.err, "no chat template") {
 		t.Errorf("system message: %+v", got)
 	}
@@ -112,7 +112,7 @@ func TestRunJSONPrintsLogprobsWithTheirBytes(t *testing.T) {
 		}},
 		{Done: true, FinishReason: mullama.FinishLength},
 	}
-	got := run(fake, "", "run", "m", "--json", "--logprobs", "2", "Hi")
+	got := run(fake, "", "run", "m.gguf", "--json", "--logprobs", "2", "Hi")
 	golden(t, "run_json_logprobs", got.out)
 	if request := fake.model.requests[0]; !request.Logprobs || request.TopLogprobs != 2 {
 		t.Errorf("asked for logprobs %v, %d", request.Logprobs, request.TopLogprobs)
@@ -122,7 +122,7 @@ func TestRunJSONPrintsLogprobsWithTheirBytes(t *testing.T) {
 func TestRunJSONEndsWithTheErrorWhenTheAnswerFails(t *testing.T) {
 	fake := newFake()
 	fake.model.chunks, fake.model.err = fake.model.chunks[:1], mullama.ErrContextFull
-	got := run(fake, "", "run", "m", "--json", "Hi")
+	got := run(fake, "", "run", "m.gguf", "--json", "Hi")
 	lines := decodeLines(t, got.out)
 	if got.code != exitTooSmall || len(lines) != 2 || lines[1]["error"] == nil {
 		t.Errorf("got %+v", got)
@@ -134,7 +134,7 @@ func TestVerbosePrintsTimingsToStderr(t *testing.T) {
 	a.printTimings(doneChunk().Stats, 1500*time.Millisecond)
 	golden(t, "timings", errOut.String())
 
-	got := run(newFake(), "", "run", "m", "--verbose", "Hi")
+	got := run(newFake(), "", "run", "m.gguf", "--verbose", "Hi")
 	if got.out != "Paris.\n" || !strings.Contains(got.err, "50.0 tokens/s") {
 		t.Errorf("got %+v", got)
 	}
@@ -152,7 +152,7 @@ func TestInterruptPrintsWhatIsThereAndEndsWith130(t *testing.T) {
 		}
 		return ctx, cancel
 	}
-	code := a.execute(context.Background(), []string{"run", "m", "count"})
+	code := a.execute(context.Background(), []string{"run", "m.gguf", "count"})
 	if code != exitInterrupted || out.String() != "one two \n" || errOut.String() != "" {
 		t.Errorf("code %d, out %q, err %q", code, out, errOut)
 	}
@@ -166,7 +166,7 @@ func TestInterruptWhileLoadingEndsWith130(t *testing.T) {
 		cancel()
 		return ctx, cancel
 	}
-	code := a.execute(context.Background(), []string{"run", "m", "hi"})
+	code := a.execute(context.Background(), []string{"run", "m.gguf", "hi"})
 	if code != exitInterrupted || out.Len() != 0 || errOut.Len() != 0 {
 		t.Errorf("code %d, out %q, err %q", code, out, errOut)
 	}
@@ -189,7 +189,7 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 			"mullama: write the output: no space left on device\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, line := range []string{"run m Hi", "show m", "tokenize m a"} {
+			for _, line := range []string{"run m.gguf Hi", "show m.gguf", "tokenize m.gguf a"} {
 				args := strings.Fields(line)
 				a, _, errOut := testApp(newFake(), "")
 				a.stdout = &output{w: brokenWriter{tt.err}}
@@ -206,7 +206,7 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 
 func TestRunRefusesAPromptThatIsNone(t *testing.T) {
 	for _, tt := range []struct{ name, line, stdin, want string }{
-		{"no file", "run", "", "needs a model file"},
+		{"no file", "run", "", "needs a model"},
 		{"no prompt", "run m", "", "prompt is empty"},
 		{"blank", "run m", " \n", "prompt is empty"},
 		{"not UTF-8", "run m", "ab\xff\n", "byte 0xff at offset 2"},
@@ -258,7 +258,7 @@ func TestRunRefusesFlagsThatCannotWork(t *testing.T) {
 		{"--bogus", 2, "unknown flag: --bogus"},
 	} {
 		t.Run(tt.flags, func(t *testing.T) {
-			args := append([]string{"run", "m", "x"}, strings.Fields(tt.flags)...)
+			args := append([]string{"run", "m.gguf", "x"}, strings.Fields(tt.flags)...)
 			checkRefusal(t, run(newFake(), "", args...), tt.code, tt.want)
 		})
 	}
@@ -292,7 +292,7 @@ func TestWarningsOfTheEngineAreSentences(t *testing.T) {
 	a, _, errOut := testApp(newFake(), "")
 	log := a.logger().With("a", 1).WithGroup("g")
 	log.Info("loaded")
-	log.Warn("the context is long", "model", "m")
+	log.Warn("the context is long", "model", "m.gguf")
 	if got, want := errOut.String(), "mullama: warning: the context is long\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -303,11 +303,11 @@ func TestTerminalNeverGetsControlCharactersFromTheModel(t *testing.T) {
 	fake.model.chunks = []mullama.Chunk{{Text: "a\x1b[2Jb\tc\n"}, doneChunk()}
 	a, out, _ := testApp(fake, "")
 	a.stdoutIsTerminal = true
-	a.execute(context.Background(), []string{"run", "m", "Hi"})
+	a.execute(context.Background(), []string{"run", "m.gguf", "Hi"})
 	if got, want := out.String(), "a\uFFFD[2Jb\tc\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := run(fake, "", "run", "m", "Hi"); got.out != "a\x1b[2Jb\tc\n" {
+	if got := run(fake, "", "run", "m.gguf", "Hi"); got.out != "a\x1b[2Jb\tc\n" {
 		t.Errorf("a pipe got %q, want the text unchanged", got.out)
 	}
 }

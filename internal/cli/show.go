@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -9,25 +10,30 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
 )
 
 // showOptions is what the flags of show say.
 type showOptions struct {
 	json, verbose                           bool
 	template, license, parameters, metadata bool
+	modelfile, system                       bool
 }
 
 // showCommand builds `mullama show`.
 func (a *app) showCommand() *cobra.Command {
 	o := &showOptions{}
 	cmd := &cobra.Command{
-		Use:   "show FILE",
-		Short: "Describe a model file",
-		Long: "Describe the model in FILE. Only its header is read, and the native library\n" +
-			"is not needed.\n\n" +
+		Use:   "show MODEL",
+		Short: "Describe a model",
+		Long: "Describe a model: a GGUF file, of which only the header is read, or by its\n" +
+			"name one of the daemon's store. A file needs neither the daemon nor the native\n" +
+			"library.\n\n" +
 			"The flags that name a part print that part and nothing else.",
-		Args: onlyFile("a model file"),
-		RunE: func(_ *cobra.Command, args []string) error { return a.show(o, args[0]) },
+		Args: onlyFile("a model"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.show(cmd.Context(), o, args[0])
+		},
 	}
 	addGroup(cmd, "Parts", func(set *pflag.FlagSet) {
 		set.BoolVar(&o.template, "template", false, "the chat template")
@@ -39,6 +45,8 @@ func (a *app) showCommand() *cobra.Command {
 			"the sampling parameters the file recommends",
 		)
 		set.BoolVar(&o.metadata, "metadata", false, "every key and value of the header")
+		set.BoolVar(&o.modelfile, "modelfile", false, "the Modelfile, of a model in the store")
+		set.BoolVar(&o.system, "system", false, "the system message, of a model in the store")
 	})
 	addGroup(cmd, "Output", func(set *pflag.FlagSet) {
 		set.BoolVarP(&o.verbose, "verbose", "v", false, "add the metadata, with long texts in full")
@@ -47,20 +55,58 @@ func (a *app) showCommand() *cobra.Command {
 	return cmd
 }
 
-// show prints what o asks for about the file at path.
-func (a *app) show(o *showOptions, path string) error {
+// show prints what o asks for about a model.
+func (a *app) show(ctx context.Context, o *showOptions, name string) error {
 	err := exclusive(
 		flagUse{"--template", o.template}, flagUse{"--license", o.license},
 		flagUse{"--parameters", o.parameters}, flagUse{"--metadata", o.metadata},
+		flagUse{"--modelfile", o.modelfile}, flagUse{"--system", o.system},
 		flagUse{"--json", o.json},
 	)
 	if err != nil {
 		return err
 	}
-	info, err := a.inspect(path)
+	if !isFile(name) {
+		return a.showStored(ctx, o, name)
+	}
+	if o.modelfile || o.system {
+		return usage("a file has no Modelfile and no system message").
+			withHint("name a model of the store")
+	}
+	info, err := a.inspect(name)
 	if err != nil {
 		return err
 	}
+	return a.showInfo(o, info)
+}
+
+// showStored prints what the daemon knows of a model of its store.
+func (a *app) showStored(ctx context.Context, o *showOptions, name string) error {
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return err
+	}
+	shown, err := client.Show(ctx, &api.ShowRequest{Model: name, Verbose: o.verbose})
+	if err != nil {
+		return daemonError(err)
+	}
+	switch {
+	case o.json:
+		return a.printJSON(shown)
+	case o.modelfile:
+		return a.printPart(shown.Modelfile, "the daemon knows no Modelfile of this model")
+	case o.system:
+		return a.printPart(shown.System, "this model has no system message")
+	case o.parameters && shown.Parameters != "":
+		return a.printPart(shown.Parameters, "")
+	}
+	info := toInfo(shown)
+	info.Metadata = shown.ModelInfo
+	return a.showInfo(o, info)
+}
+
+// showInfo prints what o asks for of info.
+func (a *app) showInfo(o *showOptions, info *mullama.Info) error {
 	switch {
 	case o.json:
 		shown := *info

@@ -7,10 +7,10 @@ import (
 
 func TestShow(t *testing.T) {
 	for name, args := range map[string][]string{
-		"show":          {"show", "m"},
-		"show_verbose":  {"show", "m", "-v"},
-		"show_json":     {"show", "m", "--json"},
-		"show_metadata": {"show", "m", "--metadata"},
+		"show":          {"show", "m.gguf"},
+		"show_verbose":  {"show", "m.gguf", "-v"},
+		"show_json":     {"show", "m.gguf", "--json"},
+		"show_metadata": {"show", "m.gguf", "--metadata"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := run(newFake(), "", args...)
@@ -29,7 +29,7 @@ func TestShowPrintsOnePartAlone(t *testing.T) {
 		"--license":    "apache-2.0\n",
 		"--parameters": "temp  0.6\n",
 	} {
-		if got := run(newFake(), "", "show", "m", flag); got != (outcome{0, want, ""}) {
+		if got := run(newFake(), "", "show", "m.gguf", flag); got != (outcome{0, want, ""}) {
 			t.Errorf("%s: got %+v, want %q", flag, got, want)
 		}
 	}
@@ -39,13 +39,20 @@ func TestShowPrintsOnePartAlone(t *testing.T) {
 		fake,
 		"",
 		"show",
-		"m",
+		"m.gguf",
 		"--template",
 	); got.code != 0 || got.out != "" ||
 		got.err == "" {
 		t.Errorf("without a template: %+v", got)
 	}
-	if got := run(newFake(), "", "show", "m", "--template", "--license"); got.code != exitUsage {
+	if got := run(
+		newFake(),
+		"",
+		"show",
+		"m.gguf",
+		"--template",
+		"--license",
+	); got.code != exitUsage {
 		t.Errorf("two parts: %+v", got)
 	}
 }
@@ -55,7 +62,7 @@ func TestShowNeverPrintsControlCharactersOfTheFile(t *testing.T) {
 	fake.model.info.Name = "evil\x1b]0;owned\x07\nsecond"
 	fake.model.info.License = "a\x1b[2J\nb\nc\nd\ne"
 	fake.model.info.Metadata["bad\x1bkey"] = "bad\x1bvalue"
-	got := run(fake, "", "show", "m", "-v")
+	got := run(fake, "", "show", "m.gguf", "-v")
 	if strings.ContainsAny(got.out, "\x1b\x07") || strings.Contains(got.out, "\nsecond") {
 		t.Errorf("out %q", got.out)
 	}

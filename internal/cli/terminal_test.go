@@ -133,7 +133,7 @@ func (s *screen) code() int {
 
 func TestChatOnATerminal(t *testing.T) {
 	cache := t.TempDir()
-	s := onTerminal(t, cache, "run", "m")
+	s := onTerminal(t, cache, "run", "m.gguf")
 	s.wait(chatPrompt)
 	s.send("first\r")
 	s.wait(`heard "first" after 0 messages`)
@@ -164,7 +164,7 @@ func TestChatOnATerminal(t *testing.T) {
 	if err != nil || file.Mode().Perm() != 0o600 {
 		t.Errorf("history file %v, %v", file, err)
 	}
-	s = onTerminal(t, cache, "run", "m")
+	s = onTerminal(t, cache, "run", "m.gguf")
 	s.wait(chatPrompt)
 	s.send("\x1b[A\x1b[A\r") // up, up: the line before the last
 	s.wait(`heard "second" after 0 messages`)
@@ -176,7 +176,7 @@ func TestChatOnATerminal(t *testing.T) {
 }
 
 func TestPastedLinesAreOneMessage(t *testing.T) {
-	s := onTerminal(t, t.TempDir(), "run", "m")
+	s := onTerminal(t, t.TempDir(), "run", "m.gguf")
 	s.wait(chatPrompt)
 	s.send("\x1b[200~one\rtwo\nthree\x1b[201~")
 	s.send("!\r")
@@ -188,7 +188,7 @@ func TestPastedLinesAreOneMessage(t *testing.T) {
 }
 
 func TestTerminationGivesTheTerminalBack(t *testing.T) {
-	s := onTerminal(t, t.TempDir(), "run", "m")
+	s := onTerminal(t, t.TempDir(), "run", "m.gguf")
 	s.wait(chatPrompt)
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -199,7 +199,7 @@ func TestTerminationGivesTheTerminalBack(t *testing.T) {
 }
 
 func TestCtrlCEndsAOneShotAnswerWith130(t *testing.T) {
-	s := onTerminal(t, t.TempDir(), "run", "m", "count forever")
+	s := onTerminal(t, t.TempDir(), "run", "m.gguf", "count forever")
 	s.wait("one two")
 	s.send("\x03")
 	if code := s.code(); code != exitInterrupted {

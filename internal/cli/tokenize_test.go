@@ -23,13 +23,21 @@ func TestTokenize(t *testing.T) {
 		{"nothing", "", []string{""}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := run(newFake(), tt.stdin, append([]string{"tokenize", "m"}, tt.args...)...)
+			got := run(newFake(), tt.stdin, append([]string{"tokenize", "m.gguf"}, tt.args...)...)
 			if got != (outcome{0, tt.want, ""}) {
 				t.Errorf("got %+v, want %q", got, tt.want)
 			}
 		})
 	}
-	if got := run(newFake(), "", "tokenize", "m", "--ids", "--count", "a"); got.code != exitUsage {
+	if got := run(
+		newFake(),
+		"",
+		"tokenize",
+		"m.gguf",
+		"--ids",
+		"--count",
+		"a",
+	); got.code != exitUsage {
 		t.Errorf("two forms: %+v", got)
 	}
 }
@@ -37,23 +45,23 @@ func TestTokenize(t *testing.T) {
 func TestTokenizeOnATerminalNeedsAText(t *testing.T) {
 	a, _, errOut := testApp(newFake(), "")
 	a.stdinIsTerminal = true
-	if code := a.execute(context.Background(), []string{"tokenize", "m"}); code != exitUsage {
+	if code := a.execute(context.Background(), []string{"tokenize", "m.gguf"}); code != exitUsage {
 		t.Errorf("code %d, err %q", code, errOut)
 	}
 }
 
 func TestDetokenizeGivesBackWhatTokenizePrinted(t *testing.T) {
 	text := "é a\x00b"
-	ids := run(newFake(), text, "tokenize", "m", "--ids").out
-	if got := run(newFake(), ids, "detokenize", "m"); got != (outcome{0, text, ""}) {
+	ids := run(newFake(), text, "tokenize", "m.gguf", "--ids").out
+	if got := run(newFake(), ids, "detokenize", "m.gguf"); got != (outcome{0, text, ""}) {
 		t.Errorf("got %+v, want %q", got, text)
 	}
-	if got := run(newFake(), "", "detokenize", "m", "97,98", "99", "--json"); got.out !=
+	if got := run(newFake(), "", "detokenize", "m.gguf", "97,98", "99", "--json"); got.out !=
 		`{"bytes":[97,98,99],"text":"abc"}`+"\n" {
 		t.Errorf("got %+v", got)
 	}
 	for _, bad := range []string{"x", "1.5", "99999999999", "257"} {
-		if got := run(newFake(), "", "detokenize", "m", bad); got.code != exitUsage {
+		if got := run(newFake(), "", "detokenize", "m.gguf", bad); got.code != exitUsage {
 			t.Errorf("%s: %+v", bad, got)
 		}
 	}

@@ -200,8 +200,9 @@ func (e *Engine) planPrompts(budget int) {
 			continue
 		}
 		n := min(s.pending(), budget)
-		s.anchor = n == s.pending() && e.cache.anchors(len(s.req.tokens)-s.began)
-		if s.anchor {
+		last := n == s.pending()
+		s.anchor = last && e.cache.anchors(len(s.req.tokens)-s.began)
+		if s.anchor || last && s.req.repeats {
 			n--
 		}
 		e.take(s, n)

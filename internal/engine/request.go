@@ -19,6 +19,10 @@ type Request struct {
 	// Logprobs asks for the log probability of each token, and of the TopLogprobs likeliest.
 	Logprobs    bool
 	TopLogprobs int
+	// Repeatable decodes the last token of the prompt in a step of its own, as it is when the rest
+	// of the prompt is in the cache. Otherwise the same prompt gives logits that differ in their
+	// last bits when it comes again. It costs the time of one token.
+	Repeatable bool
 }
 
 // Counters describes one finished request.
@@ -72,6 +76,7 @@ type request struct {
 	sampled  int           // tokens generated so far
 	top      int           // as in Model.Sample
 	steps    int           // steps it took part in
+	repeats  bool          // as Request.Repeatable
 	cached   int           // prompt tokens that were in the cache already
 	overhead time.Duration // of those, outside the model
 	sampler  Sampler
@@ -104,6 +109,7 @@ func newRequest(req *Request, sampler Sampler, limits Limits) *request {
 		prompt:    n,
 		most:      most,
 		top:       -1,
+		repeats:   req.Repeatable,
 		sampler:   sampler,
 		output:    newOutput(req.Stop),
 		submitted: time.Now(),

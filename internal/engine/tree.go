@@ -2,10 +2,11 @@ package engine
 
 import "slices"
 
-// The tree of what the KV cache holds. A run is a piece of it: tokens at consecutive positions whose
-// cells belong to every sequence that passes through. A sequence is a path from the root, and ends
-// at the end of a run. Only copies share cells: two sequences that computed the same tokens apart
-// are two branches with equal tokens. So the used cells are exactly the tokens of all runs.
+// The tree of what the KV cache holds. A run is a piece of it: tokens at consecutive positions
+// whose cells belong to every sequence that passes through. A sequence is a path from the root,
+// and ends at the end of a run. Only copies share cells: two sequences that computed the same
+// tokens apart are two branches with equal tokens. So the used cells are exactly the tokens of all
+// runs.
 type tree struct {
 	root  run
 	cells int // in all runs

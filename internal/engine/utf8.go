@@ -68,8 +68,8 @@ func (a *assembler) flush(dst []byte) []byte {
 	return append(dst, replacement...)
 }
 
-// validPrefix is the length of the longest valid prefix of a sequence at the start of p, which is not
-// valid; 1 if there is none.
+// validPrefix is the length of the longest valid prefix of a sequence at the start of p, which is
+// not valid; 1 if there is none.
 func validPrefix(p []byte) int {
 	n := 1
 	for n < len(p) && !utf8.FullRune(p[:n]) {

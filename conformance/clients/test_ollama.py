@@ -1,0 +1,152 @@
+"""The official ollama client against the daemon."""
+
+import asyncio
+import threading
+import time
+
+import ollama
+import pytest
+
+CAPITAL = [
+    {"role": "system", "content": "You are a helpful assistant."},
+    {"role": "user", "content": "What is the capital of France?"},
+]
+GREEDY = {"temperature": 0, "num_predict": 32}
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    return ollama.Client(host=url)
+
+
+def test_chat_answers(client, model):
+    answer = client.chat(model=model, messages=CAPITAL, options=GREEDY)
+    assert "Paris" in answer.message.content
+    assert answer.done and answer.done_reason == "stop"
+    assert answer.message.role == "assistant"
+    assert answer.prompt_eval_count > 0 and answer.eval_count > 0
+    assert answer.total_duration >= answer.eval_duration > 0
+
+
+def test_chat_streams_the_same_text(client, model):
+    whole = client.chat(model=model, messages=CAPITAL, options=GREEDY).message.content
+    parts = list(client.chat(model=model, messages=CAPITAL, options=GREEDY, stream=True))
+    assert "".join(p.message.content for p in parts) == whole
+    assert len(parts) > 3
+    assert [p.done for p in parts] == [False] * (len(parts) - 1) + [True]
+
+
+def test_generate_with_system_and_stop(client, model):
+    answer = client.generate(
+        model=model, prompt="Count: one, two, three, four", raw=True,
+        options={"temperature": 0, "num_predict": 20, "stop": [","]},
+    )
+    assert "," not in answer.response
+    assert answer.done_reason == "stop"
+    limited = client.generate(model=model, prompt="Tell a story.", options={"num_predict": 3})
+    assert limited.eval_count == 3 and limited.done_reason == "length"
+
+
+def test_same_seed_gives_the_same_text(client, model):
+    options = {"temperature": 1.0, "seed": 7, "num_predict": 24}
+    texts = [client.generate(model=model, prompt="Once", options=options).response for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
+def test_json_format_is_json(client, model):
+    import json
+
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
+        "required": ["city", "people"],
+    }
+    answer = client.chat(model=model, messages=CAPITAL, format=schema, options={"temperature": 0, "num_predict": 128})
+    value = json.loads(answer.message.content)
+    assert isinstance(value["city"], str) and isinstance(value["people"], int)
+
+
+def test_logprobs(client, model):
+    answer = client.chat(model=model, messages=CAPITAL, options=GREEDY, logprobs=True, top_logprobs=3)
+    assert len(answer.logprobs) > 0
+    for entry in answer.logprobs:
+        assert entry.logprob <= 0 and len(entry.top_logprobs) == 3
+        assert entry.top_logprobs[0].logprob >= entry.top_logprobs[1].logprob
+
+
+def test_models_are_listed_and_shown(client, model):
+    names = [m.model for m in client.list().models]
+    assert any(n.startswith(model) for n in names)
+    shown = client.show(model)
+    assert "completion" in shown.capabilities
+    assert shown.details.format == "gguf"
+    assert shown.modelinfo["general.architecture"]
+    client.generate(model=model, prompt="Hi", options={"num_predict": 1})
+    running = client.ps().models
+    assert any(m.model.startswith(model) for m in running)
+    assert all(m.context_length > 0 and m.size > 0 for m in running)
+
+
+def test_copy_and_delete(client, model):
+    client.copy(model, "another")
+    assert any(m.model == "another:latest" for m in client.list().models)
+    client.delete("another")
+    assert not any(m.model == "another:latest" for m in client.list().models)
+
+
+def test_an_unknown_model_is_404(client):
+    with pytest.raises(ollama.ResponseError) as e:
+        client.chat(model="no-such-model", messages=CAPITAL)
+    assert e.value.status_code == 404 and "no-such-model" in e.value.error
+
+
+def test_bad_options_are_400(client, model):
+    with pytest.raises(ollama.ResponseError) as e:
+        client.generate(model=model, prompt="x", options={"top_p": 7})
+    assert e.value.status_code == 400
+
+
+def test_leaving_a_stream_frees_the_slot(client, model):
+    for _ in client.generate(model=model, prompt="Count to a million.", stream=True, options={"num_predict": 2000}):
+        break
+    start = time.monotonic()
+    client.generate(model=model, prompt="Hi", options={"num_predict": 1})
+    assert time.monotonic() - start < 10
+
+
+def test_many_at_once(url, model):
+    async def ask(number):
+        client = ollama.AsyncClient(host=url)
+        answer = await client.generate(model=model, prompt=f"{number} is a number", options={"num_predict": 8})
+        return answer.eval_count
+
+    async def all_of_them():
+        return await asyncio.gather(*(ask(n) for n in range(12)))
+
+    assert all(0 < n <= 8 for n in asyncio.run(all_of_them()))
+
+
+def test_preload_and_unload(client, model):
+    assert client.generate(model=model, prompt="").done_reason == "load"
+    assert client.generate(model=model, prompt="", keep_alive=0).done_reason == "unload"
+    deadline = time.monotonic() + 10
+    while any(m.model.startswith(model) for m in client.ps().models):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_threads_share_one_client(client, model):
+    failures = []
+
+    def work(n):
+        try:
+            assert client.generate(model=model, prompt=f"word {n}", options={"num_predict": 4}).eval_count <= 4
+        except Exception as e:  # told below, in the test's own thread
+            failures.append(e)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert failures == []

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mullama/mullama"
+)
+
+// modelStore is the model store as import needs it.
+type modelStore interface {
+	// Import puts a GGUF file into the store under a name.
+	Import(ctx context.Context, name, path string) (*mullama.StoredModel, error)
+	io.Closer
+}
+
+const importLong = `Put a GGUF file into the model store, so that the daemon serves it under a name.
+
+The file is linked, or copied if it is on another disk, and may be deleted afterwards. The name is
+that of the file unless one is given. No daemon is needed.`
+
+// importCommand builds `mullama import`.
+func (a *app) importCommand() *cobra.Command {
+	var models string
+	cmd := &cobra.Command{
+		Use:   "import FILE [NAME]",
+		Short: "Put a GGUF file into the model store",
+		Long:  importLong,
+		Example: "  mullama import SmolLM2-135M-Instruct.Q4_1.gguf smollm2\n" +
+			"  mullama run smollm2 \"Hello\"",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return usage("import needs a file, and takes a name").withHint("%s", cmd.UseLine())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := nameOfFile(args[0])
+			if len(args) == 2 {
+				name = args[1]
+			}
+			return a.importFile(cmd.Context(), models, args[0], name)
+		},
+	}
+	cmd.Flags().StringVar(&models, "models", a.env.serve["MODELS"].value,
+		"`FOLDER` of the model store (default: ~/.ollama/models)")
+	return cmd
+}
+
+func (a *app) importFile(ctx context.Context, folder, path, name string) error {
+	models, err := storeFolder(folder)
+	if err != nil {
+		return err
+	}
+	store, err := a.openStore(mullama.Options{
+		LibraryDir: a.env.libraryDir, Logger: a.logger(), ModelsDir: models,
+	})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	ctx, stop := a.interruptible(ctx)
+	defer stop()
+	model, err := store.Import(ctx, name, path)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "imported '%s' as '%s'\n", path, model.Name)
+	return nil
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9._-]+`)
+
+// nameOfFile is the name of a model whose file has no other: "SmolLM2 1B.gguf" is "smollm2-1b".
+func nameOfFile(path string) string {
+	base := filepath.Base(path)
+	name := strings.TrimSuffix(strings.ToLower(base), ".gguf")
+	return strings.Trim(notInNames.ReplaceAllString(name, "-"), "-._")
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"encoding/json"
+	"maps"
+	"strconv"
+
+	"github.com/mullama/mullama"
+)
+
+// requestOptions are the options of a request under their names on the wire.
+func (m *remoteModel) requestOptions(o *mullama.GenerateOptions) map[string]any {
+	options := maps.Clone(m.options)
+	if options == nil {
+		options = map[string]any{}
+	}
+	if o.Sampling != nil {
+		maps.Copy(options, samplingOptions(o.Sampling))
+	}
+	options["num_predict"] = o.MaxTokens
+	if o.MaxTokens == 0 {
+		options["num_predict"] = -1
+	}
+	if len(o.Stop) > 0 {
+		options["stop"] = o.Stop
+	}
+	if o.Grammar != "" {
+		options["grammar"] = o.Grammar
+	}
+	return options
+}
+
+// samplingOptions names every setting.
+func samplingOptions(s *mullama.Sampling) map[string]any {
+	options := map[string]any{
+		"temperature":        s.Temperature,
+		"top_k":              s.TopK,
+		"top_p":              s.TopP,
+		"min_p":              s.MinP,
+		"typical_p":          s.TypicalP,
+		"top_n_sigma":        s.TopNSigma,
+		"xtc_probability":    s.XTCProbability,
+		"xtc_threshold":      s.XTCThreshold,
+		"dynatemp_range":     s.DynamicTemperatureRange,
+		"dynatemp_exponent":  s.DynamicTemperatureExponent,
+		"repeat_last_n":      s.RepeatLastN,
+		"repeat_penalty":     s.RepeatPenalty,
+		"frequency_penalty":  s.FrequencyPenalty,
+		"presence_penalty":   s.PresencePenalty,
+		"dry_multiplier":     s.DRYMultiplier,
+		"dry_base":           s.DRYBase,
+		"dry_allowed_length": s.DRYAllowedLength,
+		"dry_penalty_last_n": s.DRYLastN,
+		"mirostat":           s.Mirostat,
+		"mirostat_tau":       s.MirostatTau,
+		"mirostat_eta":       s.MirostatEta,
+		"adaptive_target":    s.AdaptiveTarget,
+		"adaptive_decay":     s.AdaptiveDecay,
+		"min_keep":           s.MinKeep,
+		"ignore_eos":         s.IgnoreEOS,
+	}
+	if s.Seed != nil {
+		options["seed"] = *s.Seed
+	}
+	if len(s.Order) > 0 {
+		options["samplers"] = s.Order
+	}
+	if s.DRYBreakers != nil {
+		options["dry_sequence_breakers"] = s.DRYBreakers
+	}
+	if len(s.LogitBias) > 0 {
+		options["logit_bias"] = biasOption(s.LogitBias)
+	}
+	return options
+}
+
+// biasOption is the bias as OpenAI's API has it. JSON has no infinity, and -1e30 forbids as surely.
+func biasOption(bias map[mullama.Token]float32) map[string]float32 {
+	out := map[string]float32{}
+	for token, amount := range bias {
+		out[strconv.Itoa(int(token))] = max(amount, -1e30)
+	}
+	return out
+}
+
+// format is the form of the answer as a request says it.
+func format(o *mullama.GenerateOptions) json.RawMessage {
+	if o.JSONSchema == "" {
+		return nil
+	}
+	return json.RawMessage(o.JSONSchema)
+}
+
+func quoted(text string) string {
+	data, _ := json.Marshal(text)
+	return string(data)
+}
