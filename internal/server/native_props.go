@@ -49,7 +49,8 @@ func (s *Server) slots(w http.ResponseWriter, r *http.Request) error {
 		free += max(0, m.Slots-m.Engine.Active)
 		for i := range m.Slots {
 			list = append(list, slotInfo{
-				ID: i, Model: m.Stored.Name, Context: m.ContextSize, Processing: i < m.Engine.Active,
+				ID: i, Model: m.Stored.Name, Context: m.ContextSize,
+				Processing: i < m.Engine.Active,
 			})
 		}
 	}

@@ -96,7 +96,8 @@ func (s *Server) listRunning(w http.ResponseWriter, _ *http.Request) error {
 			Name: m.Stored.Name, Model: m.Stored.Name, Size: m.Size, Digest: m.Stored.Digest,
 			Details: api.ModelDetails(m.Stored.Details), ExpiresAt: expires,
 			SizeVRAM: m.SizeVRAM, ContextLength: m.ContextSize,
-			Slots: m.Slots, Busy: m.Engine.Active, Waiting: m.Waiting + m.Engine.Waiting, Loading: m.Loading,
+			Slots: m.Slots, Busy: m.Engine.Active,
+			Waiting: m.Waiting + m.Engine.Waiting, Loading: m.Loading,
 		})
 	}
 	slices.SortStableFunc(list.Models, func(a, b api.RunningModel) int {

@@ -125,7 +125,8 @@ func TestSplitterPartsThoughtsFromAnswers(t *testing.T) {
 func FuzzOpenAIRequest(f *testing.F) {
 	for _, seed := range []string{
 		`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x"}]}],"n":2}`,
-		`{"messages":[{"role":"developer","content":null}],"response_format":{"type":"json_schema"}}`,
+		`{"messages":[{"role":"developer","content":null}],` +
+			`"response_format":{"type":"json_schema"}}`,
 		`{"prompt":[[1,2],[3]],"max_tokens":-1,"stop":["a"],"logit_bias":{"1":-100}}`,
 		`{"prompt":["a",1]}`, `{"prompt":[]}`, `{"messages":[{"content":[5]}]}`, `{"seed":1e400}`,
 	} {

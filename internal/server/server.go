@@ -61,9 +61,10 @@ type Server struct {
 
 // New returns a server of the models of a Runtime.
 func New(runtime Runtime, config Config) *Server {
-	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval, patience: writeTimeout,
-		bodyTimeout: bodyTimeout,
-		drained:     make(chan struct{})}
+	s := &Server{
+		runtime: runtime, config: config, log: config.Log, drained: make(chan struct{}),
+		ping: pingInterval, patience: writeTimeout, bodyTimeout: bodyTimeout,
+	}
 	s.guard, s.metrics = newGuard(&s.config), newMetrics(runtime)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
