@@ -116,7 +116,8 @@ func TestAUnixSocketNeedsNoHost(t *testing.T) {
 func TestAPanicIsAnswered(t *testing.T) {
 	s := newSite(t, Config{})
 	s.fake.panics = true
-	s.refused("POST", "/api/generate", object{"model": "tiny", "prompt": "a"}, 500, "internal error")
+	s.refused("POST", "/api/generate", object{"model": "tiny", "prompt": "a"}, 500,
+		"internal error")
 	s.fake.panics = false
 	s.ok("GET", "/api/tags", nil)
 }

@@ -80,10 +80,10 @@ func (s *Server) report(
 
 func (s *Server) logLine(w *statusWriter, r *http.Request, n *notes, took time.Duration) {
 	level := slog.LevelInfo
-	switch {
-	case w.status == http.StatusInternalServerError:
+	switch w.status {
+	case http.StatusInternalServerError:
 		level = slog.LevelError
-	case w.status == http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable:
 		level = slog.LevelWarn
 	}
 	if !s.log.Enabled(r.Context(), level) {

@@ -16,6 +16,7 @@ func (s *Server) nativeRoutes() []route {
 		{"GET /health", openAI, s.health},
 		{"GET /v1/health", openAI, s.health},
 		{"GET " + metricsPath, openAI, s.serveMetrics},
+		{"GET /openapi.json", openAI, s.serveOpenAPI},
 		{"GET /ws", openAI, s.serveSocket},
 		{"GET " + tryPath, openAI, s.serveTry},
 		{"POST /tokenize", openAI, s.tokenize},
@@ -192,11 +193,13 @@ func appendPieces(dst []byte, m *mullama.Model, tokens []mullama.Token) ([]byte,
 	return append(dst, ']'), nil
 }
 
+type detokenizeRequest struct {
+	Model  string          `json:"model"`
+	Tokens []mullama.Token `json:"tokens"`
+}
+
 func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
-	var req struct {
-		Model  string          `json:"model"`
-		Tokens []mullama.Token `json:"tokens"`
-	}
+	var req detokenizeRequest
 	if err := decode(r, &req); err != nil {
 		return err
 	}

@@ -53,6 +53,8 @@ type Server struct {
 	guard       *guard
 	metrics     *metrics
 
+	description
+
 	mu       sync.Mutex // held to set draining, and while sockets grow
 	draining atomic.Bool
 	drained  chan struct{}  // closed by Drain
