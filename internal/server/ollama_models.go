@@ -132,6 +132,7 @@ func (s *Server) deleteModel(w http.ResponseWriter, r *http.Request) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
+	s.borrowed.forget()
 	if err := s.runtime.Delete(name); err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ func schemaOf(value any, request bool) *jsonschema.Schema {
 	if schema.Properties["max_tokens"] == nil {
 		return schema
 	}
-	for _, name := range slices.Sorted(maps.Keys(optionSetters)) { // these may stand beside the fields
+	for _, name := range slices.Sorted(maps.Keys(optionSetters)) { // may stand beside the fields
 		if schema.Properties[name] == nil {
 			schema.Properties[name] = anything
 			schema.PropertyOrder = append(schema.PropertyOrder, name)

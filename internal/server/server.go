@@ -54,6 +54,7 @@ type Server struct {
 	metrics     *metrics
 
 	description
+	borrowed borrowed
 
 	mu       sync.Mutex // held to set draining, and while sockets grow
 	draining atomic.Bool
@@ -81,6 +82,7 @@ func (s *Server) Drain() {
 	if !s.draining.Swap(true) {
 		close(s.drained)
 	}
+	s.borrowed.forget()
 }
 
 func errDraining() error {
