@@ -118,6 +118,11 @@ func TestAPanicIsAnswered(t *testing.T) {
 	s.fake.panics = true
 	s.refused("POST", "/api/generate", object{"model": "tiny", "prompt": "a"}, 500,
 		"internal error")
+	c := s.socket()
+	c.send(chatMessage("a", 5))
+	if m := c.receive(); m["status"] != 500.0 {
+		t.Errorf("on a socket: %v", m)
+	}
 	s.fake.panics = false
 	s.ok("GET", "/api/tags", nil)
 }
