@@ -23,6 +23,8 @@ func (s *Server) nativeRoutes() []route {
 		{"POST /apply-template", openAI, s.applyTemplate},
 		{"GET /props", openAI, s.props},
 		{"GET /slots", openAI, s.slots},
+		{"GET /models", openAI, s.openAIModels},
+		{"POST /chat/completions", openAI, s.chatCompletions},
 		{"POST /completion", openAI, s.nativeCompletion},
 		{"POST /completions", openAI, s.nativeCompletion},
 	}

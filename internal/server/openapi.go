@@ -63,6 +63,9 @@ var operations = map[string]operation{
 		stream: events},
 	"POST /completions": {summary: "Continues a prompt.", request: nativeRequest{},
 		stream: events},
+	"GET /models": {summary: "The models of the store."},
+	"POST /chat/completions": {summary: "Answers a conversation.",
+		request: chatCompletionRequest{}, stream: events},
 	"GET /props": {summary: "What a model is loaded with."},
 	"GET /slots": {summary: "The slots of the loaded models.", answer: []slotInfo{}},
 }
