@@ -41,7 +41,7 @@ func (a *answer) send(part []byte) error {
 	}
 	a.begin()
 	a.last = time.Now()
-	_ = a.control.SetWriteDeadline(a.last.Add(writeTimeout))
+	_ = a.control.SetWriteDeadline(a.last.Add(a.s.patience))
 	if _, err := a.w.Write(part); err != nil {
 		return refuse(statusCancelled, "the client went away: %v", err)
 	}

@@ -9,10 +9,40 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"time"
 )
 
 // maxBody is the largest request: a prompt for the longest contexts, or a few pictures.
 const maxBody = 20 << 20
+
+// bodyTimeout is how long a client may take to send a request.
+const bodyTimeout = 5 * time.Minute
+
+// limitBody keeps a client from sending too much, or for too long.
+func (s *Server) limitBody(w http.ResponseWriter, r *http.Request) io.ReadCloser {
+	body := http.MaxBytesReader(w, r.Body, maxBody)
+	if r.ContentLength == 0 {
+		return body
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(s.bodyTimeout))
+	return &timedBody{body, control}
+}
+
+// timedBody lifts the deadline at the end of the body: from there on net/http reads to see whether
+// the client is still there.
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
 
 // decode reads the JSON body of a request into a struct. What is wrong with it is said with the
 // position or the field.

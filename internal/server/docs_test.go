@@ -1,6 +1,8 @@
 package server
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -22,6 +24,46 @@ func TestTheDocumentNamesEveryRouteAndOption(t *testing.T) {
 		if !strings.Contains(doc, "`"+name+"`") {
 			t.Errorf("docs/api.md does not name the option %s", name)
 		}
+	}
+}
+
+func TestTheDescriptionHasEveryRoute(t *testing.T) {
+	s := newSite(t, Config{})
+	got := s.ok("GET", "/openapi.json", nil)
+	paths := got["paths"].(object)
+	for pattern, o := range operations {
+		method, path, _ := strings.Cut(pattern, " ")
+		path = strings.NewReplacer("{$}", "", "...", "").Replace(path)
+		described, _ := paths[path].(object)
+		if described[strings.ToLower(method)] == nil {
+			t.Errorf("%s is not described", pattern)
+		}
+		for _, value := range []any{o.request, o.answer} {
+			if value == nil {
+				continue
+			}
+			if schema := schemaOf(value, true); schema.Type == "" && len(schema.Types) == 0 {
+				t.Errorf("%s: %T has no schema", pattern, value)
+			}
+		}
+	}
+	for _, r := range s.s.routes() {
+		w := httptest.NewRecorder()
+		_, described := operations[r.pattern]
+		if described || strings.HasSuffix(r.pattern, "embeddings") {
+			continue
+		}
+		err := r.handle(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		if err == nil || toFailure(err).status != http.StatusNotImplemented {
+			t.Errorf("%s is not described", r.pattern)
+		}
+	}
+	chat := paths["/v1/chat/completions"].(object)["post"].(object)["requestBody"].(object)
+	schema := chat["content"].(object)["application/json"].(object)["schema"].(object)
+	properties := schema["properties"].(object)
+	if properties["messages"] == nil || properties["max_tokens"] == nil ||
+		properties["top_k"] == nil || schema["required"] != nil {
+		t.Errorf("a chat is described as %v", schema)
 	}
 }
 

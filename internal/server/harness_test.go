@@ -30,6 +30,7 @@ type fake struct {
 	unloads int
 	delay   time.Duration // of each Acquire
 	err     error         // of each Acquire
+	panics  bool          // each Acquire
 }
 
 func (f *fake) Acquire(
@@ -39,6 +40,9 @@ func (f *fake) Acquire(
 	f.keep = append(f.keep, o.KeepAlive)
 	f.mu.Unlock()
 	time.Sleep(f.delay)
+	if f.panics {
+		panic("a defect")
+	}
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -120,7 +124,12 @@ type site struct {
 
 func newSite(t testing.TB, config Config) *site {
 	t.Helper()
-	f := newFake(t, synth.Options{})
+	return newSiteOf(t, config, synth.Options{})
+}
+
+func newSiteOf(t testing.TB, config Config, o synth.Options) *site {
+	t.Helper()
+	f := newFake(t, o)
 	if config.Version == "" {
 		config.Version = "1.2.3"
 	}

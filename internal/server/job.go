@@ -169,13 +169,15 @@ func (s *Server) deliverAll(
 	)
 	for i, stream := range streams {
 		all.Go(func() {
-			err := s.deliver(ctx, stream, func(c *mullama.Chunk) error {
-				mu.Lock()
-				defer mu.Unlock()
-				if first != nil {
-					return first
-				}
-				return fn(i, c)
+			err := s.guarded(func() error {
+				return s.deliver(ctx, stream, func(c *mullama.Chunk) error {
+					mu.Lock()
+					defer mu.Unlock()
+					if first != nil {
+						return first
+					}
+					return fn(i, c)
+				})
 			})
 			mu.Lock()
 			defer mu.Unlock()

@@ -106,6 +106,9 @@ var (
 	memoryDesc  = modelDesc("model_bytes", "Memory of a loaded model.")
 	vramDesc    = modelDesc("model_vram_bytes", "Memory of a loaded model on GPUs.")
 	contextDesc = modelDesc("context_tokens", "Most tokens of one call.")
+	cellsDesc   = modelDesc("cache_cells", "Tokens that the KV cache holds at most.")
+	usedDesc    = modelDesc("cache_cells_used", "Cells of the KV cache used by running calls.")
+	idleDesc    = modelDesc("cache_cells_idle", "Cells that keep prefixes of finished calls.")
 )
 
 func modelDesc(name, help string) *prometheus.Desc {
@@ -116,6 +119,7 @@ func modelDesc(name, help string) *prometheus.Desc {
 func (*loadedModels) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		slotsDesc, busyDesc, waitingDesc, memoryDesc, vramDesc, contextDesc,
+		cellsDesc, usedDesc, idleDesc,
 	} {
 		to <- desc
 	}
@@ -132,9 +136,11 @@ func (l *loadedModels) Collect(to chan<- prometheus.Metric) {
 		}
 		seen[key] = true
 		for desc, value := range map[*prometheus.Desc]float64{
-			slotsDesc: float64(m.Slots), busyDesc: float64(m.Busy), waitingDesc: float64(m.Waiting),
-			memoryDesc: float64(m.Size), vramDesc: float64(m.SizeVRAM),
-			contextDesc: float64(m.ContextSize),
+			slotsDesc: float64(m.Slots), busyDesc: float64(m.Engine.Active),
+			waitingDesc: float64(m.Waiting + m.Engine.Waiting),
+			memoryDesc:  float64(m.Size), vramDesc: float64(m.SizeVRAM),
+			contextDesc: float64(m.ContextSize), cellsDesc: float64(m.Engine.Cells),
+			usedDesc: float64(m.Engine.CellsUsed), idleDesc: float64(m.Engine.CellsIdle),
 		} {
 			to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value,
 				m.Stored.Name, size)

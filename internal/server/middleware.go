@@ -66,22 +66,44 @@ func (s *Server) report(
 	if err, ok := panicked.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(panicked) // what net/http wants to abort a connection
 	}
+	begunAnswer := w.status != 0
 	if panicked != nil {
-		s.log.Error("a request met a defect of the server", "panic", panicked,
-			"path", r.URL.Path, "stack", string(debug.Stack()))
-		if w.status == 0 {
-			s.fail(w, r, faceOf(r), errors.New("internal error; the log of the server says more"))
+		if err := s.defect(panicked); !begunAnswer {
+			s.fail(w, r, faceOf(r), err)
 		}
 	}
 	took := time.Since(begun)
 	s.metrics.request(r, w.status, n, took)
 	s.logLine(w, r, n, took)
+	if panicked != nil && begunAnswer {
+		panic(http.ErrAbortHandler) // or half an answer would look like a whole one
+	}
+}
+
+// defect logs a panic and returns the error to answer with.
+func (s *Server) defect(panicked any) error {
+	s.log.Error("a request met a defect of the server", "panic", panicked,
+		"stack", string(debug.Stack()))
+	return errors.New("internal error; the log of the server says more")
+}
+
+// guarded calls fn on a goroutine that net/http does not guard, and turns a panic into an error.
+func (s *Server) guarded(fn func() error) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = s.defect(panicked)
+		}
+	}()
+	return fn()
 }
 
 func (s *Server) logLine(w *statusWriter, r *http.Request, n *notes, took time.Duration) {
 	level := slog.LevelInfo
-	if w.status >= http.StatusInternalServerError {
+	switch w.status {
+	case http.StatusInternalServerError:
 		level = slog.LevelError
+	case http.StatusServiceUnavailable:
+		level = slog.LevelWarn
 	}
 	if !s.log.Enabled(r.Context(), level) {
 		return

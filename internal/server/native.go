@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"unicode/utf8"
@@ -16,6 +15,7 @@ func (s *Server) nativeRoutes() []route {
 		{"GET /health", openAI, s.health},
 		{"GET /v1/health", openAI, s.health},
 		{"GET " + metricsPath, openAI, s.serveMetrics},
+		{"GET /openapi.json", openAI, s.serveOpenAPI},
 		{"GET /ws", openAI, s.serveSocket},
 		{"GET " + tryPath, openAI, s.serveTry},
 		{"POST /tokenize", openAI, s.tokenize},
@@ -23,6 +23,8 @@ func (s *Server) nativeRoutes() []route {
 		{"POST /apply-template", openAI, s.applyTemplate},
 		{"GET /props", openAI, s.props},
 		{"GET /slots", openAI, s.slots},
+		{"GET /models", openAI, s.openAIModels},
+		{"POST /chat/completions", openAI, s.chatCompletions},
 		{"POST /completion", openAI, s.nativeCompletion},
 		{"POST /completions", openAI, s.nativeCompletion},
 	}
@@ -59,24 +61,6 @@ func (s *Server) theModel(name string) (string, error) {
 	return "", badField("model", "model is required, because there are %d models", len(models))
 }
 
-// borrow makes a model ready with the options that it is loaded with, if it is. The caller
-// releases the lease.
-func (s *Server) borrow(ctx context.Context, name string) (*mullama.Lease, error) {
-	name, err := s.theModel(name)
-	if err != nil {
-		return nil, err
-	}
-	stored, err := s.find(name)
-	if err != nil {
-		return nil, err
-	}
-	settings := newSettings(s.config.Defaults, mullama.DefaultSampling())
-	if err := settings.apply(stored.Parameters, s.log); err != nil {
-		return nil, err
-	}
-	return s.acquire(ctx, stored, settings, nil)
-}
-
 // maxTokenize is the longest text to tokenize: the time for some texts grows with the square of
 // their length, and cannot be cut short.
 const maxTokenize = 1 << 20
@@ -98,11 +82,11 @@ func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusRequestEntityTooLarge,
 			"content is larger than %d KB; tokenize it in parts", maxTokenize>>10)
 	}
-	lease, err := s.borrow(r.Context(), req.Model)
+	lease, release, err := s.borrow(r.Context(), req.Model)
 	if err != nil {
 		return err
 	}
-	defer lease.Release()
+	defer release()
 	tokens, err := mixedTokens(lease.Model, req.Content, mullama.TokenizeOptions{
 		AddSpecial: req.AddSpecial, ParseSpecial: req.ParseSpecial == nil || *req.ParseSpecial,
 	})
@@ -192,19 +176,21 @@ func appendPieces(dst []byte, m *mullama.Model, tokens []mullama.Token) ([]byte,
 	return append(dst, ']'), nil
 }
 
+type detokenizeRequest struct {
+	Model  string          `json:"model"`
+	Tokens []mullama.Token `json:"tokens"`
+}
+
 func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
-	var req struct {
-		Model  string          `json:"model"`
-		Tokens []mullama.Token `json:"tokens"`
-	}
+	var req detokenizeRequest
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	lease, err := s.borrow(r.Context(), req.Model)
+	lease, release, err := s.borrow(r.Context(), req.Model)
 	if err != nil {
 		return err
 	}
-	defer lease.Release()
+	defer release()
 	text, err := lease.Model.Detokenize(req.Tokens)
 	if err != nil {
 		return err
@@ -224,11 +210,11 @@ func (s *Server) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	lease, err := s.borrow(r.Context(), req.Model)
+	lease, release, err := s.borrow(r.Context(), req.Model)
 	if err != nil {
 		return err
 	}
-	defer lease.Release()
+	defer release()
 	prompt, err := lease.Model.FormatChat(messages, &mullama.ChatOptions{
 		Tools: req.Tools, TemplateValues: req.TemplateValues,
 	})

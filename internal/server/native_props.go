@@ -8,11 +8,11 @@ import (
 
 // props answers GET /props: what llama-server tells of its model, for the model of the query.
 func (s *Server) props(w http.ResponseWriter, r *http.Request) error {
-	lease, err := s.borrow(r.Context(), r.URL.Query().Get("model"))
+	lease, release, err := s.borrow(r.Context(), r.URL.Query().Get("model"))
 	if err != nil {
 		return err
 	}
-	defer lease.Release()
+	defer release()
 	m, sampling := lease.Model, mullama.DefaultSampling()
 	return encode(w, map[string]any{
 		"default_generation_settings": map[string]any{
@@ -46,10 +46,11 @@ type slotInfo struct {
 func (s *Server) slots(w http.ResponseWriter, r *http.Request) error {
 	list, free := []slotInfo{}, 0
 	for _, m := range s.runtime.Running() {
-		free += max(0, m.Slots-m.Busy)
+		free += max(0, m.Slots-m.Engine.Active)
 		for i := range m.Slots {
 			list = append(list, slotInfo{
-				ID: i, Model: m.Stored.Name, Context: m.ContextSize, Processing: i < m.Busy,
+				ID: i, Model: m.Stored.Name, Context: m.ContextSize,
+				Processing: i < m.Engine.Active,
 			})
 		}
 	}

@@ -2,8 +2,11 @@ package server
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 func TestTokensThereAndBack(t *testing.T) {
@@ -62,6 +65,37 @@ func TestTemplatesPropsAndSlots(t *testing.T) {
 	}
 	if got := s.ok("GET", "/health", nil); got["status"] != "ok" {
 		t.Errorf("health %v", got)
+	}
+}
+
+func TestAModelIsHeldBetweenTokenizations(t *testing.T) {
+	s := newSite(t, Config{})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 20 {
+				status, _ := s.send("POST", "/tokenize", object{"content": "a", "model": "tiny"})
+				if status != http.StatusOK {
+					t.Errorf("status %d", status)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := len(s.fake.keep); n > 8 {
+		t.Errorf("160 requests took %d leases", n)
+	}
+	s.ok("POST", "/api/generate", object{"model": "tiny", "keep_alive": 0})
+	for i := 0; len(s.fake.Running()) > 0; i++ {
+		if i > 400 {
+			t.Fatal("the model stays after it was unloaded")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.ok("POST", "/tokenize", object{"content": "a", "model": "tiny"})
+	time.Sleep(2 * linger)
+	if n := s.fake.busy(); n != 0 {
+		t.Errorf("%d leases are held for nobody", n)
 	}
 }
 

@@ -152,6 +152,7 @@ func (s *Server) preload(w http.ResponseWriter, r *http.Request, o order, chat b
 	var load time.Duration
 	if o.keepAlive != nil && o.keepAlive.Duration == 0 {
 		reason = "unload"
+		s.borrowed.forget()
 		err := s.runtime.Unload(stored.Name)
 		if err != nil && !errors.Is(err, mullama.ErrNotFound) {
 			return err

@@ -96,7 +96,8 @@ func (s *Server) listRunning(w http.ResponseWriter, _ *http.Request) error {
 			Name: m.Stored.Name, Model: m.Stored.Name, Size: m.Size, Digest: m.Stored.Digest,
 			Details: api.ModelDetails(m.Stored.Details), ExpiresAt: expires,
 			SizeVRAM: m.SizeVRAM, ContextLength: m.ContextSize,
-			Slots: m.Slots, Busy: m.Busy, Waiting: m.Waiting, Loading: m.Loading,
+			Slots: m.Slots, Busy: m.Engine.Active,
+			Waiting: m.Waiting + m.Engine.Waiting, Loading: m.Loading,
 		})
 	}
 	slices.SortStableFunc(list.Models, func(a, b api.RunningModel) int {
@@ -131,6 +132,7 @@ func (s *Server) deleteModel(w http.ResponseWriter, r *http.Request) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
+	s.borrowed.forget()
 	if err := s.runtime.Delete(name); err != nil {
 		return err
 	}

@@ -42,9 +42,10 @@ func (s *Server) reply(
 		return run(ctx, nil)
 	}
 	a := s.answer(w, r, openAI)
-	stop := a.keepAlive(s.ping)
-	err := run(ctx, a)
-	stop()
+	err := func() error {
+		defer a.keepAlive(s.ping)()
+		return run(ctx, a)
+	}()
 	return a.end(err)
 }
 

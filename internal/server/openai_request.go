@@ -90,7 +90,7 @@ func optionFields(body []byte) (map[string]any, error) {
 		}
 		var value any
 		if err := json.Unmarshal(raw, &value); err != nil {
-			return nil, err
+			return nil, badField(name, "%s is %s, which is out of range", name, show(string(raw)))
 		}
 		fields[name] = value
 	}

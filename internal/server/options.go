@@ -102,15 +102,18 @@ func integer(field func(*settings) *int) setter {
 	}
 }
 
-// loading is a whole number that changes how the model is loaded.
+// loading is a whole number that changes how the model is loaded; 0 leaves it as it is. That is
+// how Ollama's clients say so.
 func loading(set func(*mullama.LoadOptions, int)) setter {
 	return func(s *settings, name string, value any) error {
 		n, err := toInt(name, value)
 		if err != nil {
 			return err
 		}
-		set(&s.load, n)
-		s.reload = true
+		if n != 0 || name == "num_gpu" || name == "main_gpu" {
+			set(&s.load, n)
+			s.reload = true
+		}
 		return nil
 	}
 }

@@ -121,3 +121,42 @@ func TestSplitterPartsThoughtsFromAnswers(t *testing.T) {
 		}
 	}
 }
+
+func FuzzOpenAIRequest(f *testing.F) {
+	for _, seed := range []string{
+		`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x"}]}],"n":2}`,
+		`{"messages":[{"role":"developer","content":null}],` +
+			`"response_format":{"type":"json_schema"}}`,
+		`{"prompt":[[1,2],[3]],"max_tokens":-1,"stop":["a"],"logit_bias":{"1":-100}}`,
+		`{"prompt":["a",1]}`, `{"prompt":[]}`, `{"messages":[{"content":[5]}]}`, `{"seed":1e400}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var chat chatCompletionRequest
+		var completion completionRequest
+		errs := []error{
+			unmarshalOpenAI(data, &chat, &chat.openAIRequest),
+			unmarshalOpenAI(data, &completion, &completion.openAIRequest),
+		}
+		if errs[0] == nil {
+			_, err := fromOpenAI(chat.Messages)
+			_, err2 := chat.ResponseFormat.schema()
+			_, err3 := chat.choices()
+			errs = append(errs, err, err2, err3)
+			s := newSettings(mullama.LoadOptions{}, mullama.DefaultSampling())
+			for _, options := range chat.order().options {
+				errs = append(errs, s.apply(options, slog.New(slog.DiscardHandler)))
+			}
+		}
+		if errs[1] == nil {
+			_, err := parsePrompts(completion.Prompt)
+			errs = append(errs, err)
+		}
+		for _, err := range errs {
+			if err != nil && toFailure(err).status != 400 {
+				t.Errorf("%q: status %d, %v", data, toFailure(err).status, err)
+			}
+		}
+	})
+}

@@ -44,12 +44,17 @@ type Config struct {
 // Server answers requests. It has no state but counters; its methods may be called from any
 // goroutine.
 type Server struct {
-	runtime Runtime
-	config  Config
-	log     *slog.Logger
-	ping    time.Duration // how long an event stream may be silent
-	guard   *guard
-	metrics *metrics
+	runtime     Runtime
+	config      Config
+	log         *slog.Logger
+	ping        time.Duration // how long an event stream may be silent
+	patience    time.Duration // how long a client may take to accept a part
+	bodyTimeout time.Duration // how long a client may take to send a request
+	guard       *guard
+	metrics     *metrics
+
+	description
+	borrowed borrowed
 
 	mu       sync.Mutex // held to set draining, and while sockets grow
 	draining atomic.Bool
@@ -59,8 +64,10 @@ type Server struct {
 
 // New returns a server of the models of a Runtime.
 func New(runtime Runtime, config Config) *Server {
-	s := &Server{runtime: runtime, config: config, log: config.Log, ping: pingInterval,
-		drained: make(chan struct{})}
+	s := &Server{
+		runtime: runtime, config: config, log: config.Log, drained: make(chan struct{}),
+		ping: pingInterval, patience: writeTimeout, bodyTimeout: bodyTimeout,
+	}
 	s.guard, s.metrics = newGuard(&s.config), newMetrics(runtime)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -75,6 +82,7 @@ func (s *Server) Drain() {
 	if !s.draining.Swap(true) {
 		close(s.drained)
 	}
+	s.borrowed.forget()
 }
 
 func errDraining() error {
@@ -133,7 +141,7 @@ func (s *Server) routes() []route {
 // serve turns a handler into one of net/http that sends errors in the form of its face.
 func (s *Server) serve(f face, handle handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = s.limitBody(w, r)
 		if err := handle(w, r); err != nil {
 			s.fail(w, r, f, err)
 		}

@@ -149,7 +149,7 @@ func (k *socket) start(m *socketMessage) error {
 	k.all.Go(func() { // ends with the request, or the connection
 		defer cancel(nil)
 		begun := time.Now()
-		err := k.answer(ctx, m)
+		err := k.s.guarded(func() error { return k.answer(ctx, m) })
 		k.mu.Lock()
 		delete(k.running, m.ID)
 		k.mu.Unlock()

@@ -100,7 +100,7 @@ func (k *socket) send(id, kind string, fields func([]byte) []byte) error {
 	buf.b = append(buf.b, '}')
 	k.writing.Lock()
 	defer k.writing.Unlock()
-	ctx, cancel := context.WithTimeout(k.ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(k.ctx, k.s.patience)
 	defer cancel()
 	if err := k.conn.Write(ctx, websocket.MessageText, buf.b); err != nil {
 		_ = k.conn.CloseNow()

@@ -1,0 +1,147 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mullama/mullama/internal/synth"
+)
+
+func TestThoughtsComeApartFromTheAnswer(t *testing.T) {
+	const template = synth.ChatML + `{% if enable_thinking %}<think>
+{% endif %}`
+	s := newSiteOf(t, Config{}, synth.Options{Template: template})
+	body := object{"model": "tiny", "messages": hello(), "stream": false, "options": greedy(5)}
+	ask := func(think any) object {
+		body["think"] = think
+		return s.ok("POST", "/api/chat", body)["message"].(object)
+	}
+	for _, think := range []any{true, nil, "high"} {
+		if m := ask(think); m["thinking"] == nil || m["content"] != "" {
+			t.Errorf("think %v: %v", think, m)
+		}
+	}
+	if m := ask(false); m["thinking"] != nil || m["content"] == "" {
+		t.Errorf("without thinking: %v", m)
+	}
+	req := object{"model": "tiny", "messages": hello(), "temperature": 0, "max_tokens": 5}
+	choice := firstChoice(t, s.ok("POST", "/v1/chat/completions", req))["message"].(object)
+	if choice["reasoning"] == nil || choice["content"] != "" {
+		t.Errorf("OpenAI's message is %v", choice)
+	}
+	req["reasoning_effort"] = "none"
+	choice = firstChoice(t, s.ok("POST", "/v1/chat/completions", req))["message"].(object)
+	if choice["reasoning"] != nil || choice["content"] == "" {
+		t.Errorf("without reasoning the message is %v", choice)
+	}
+}
+
+func TestALongConversationIsCutAndSaysSo(t *testing.T) {
+	s := newSite(t, Config{})
+	messages := []object{{"role": "system", "content": "be kind"}}
+	for range 20 {
+		messages = append(messages, object{"role": "user", "content": strings.Repeat("word ", 40)},
+			object{"role": "assistant", "content": "yes"})
+	}
+	messages = append(messages, object{"role": "user", "content": "last"})
+	got := s.ok("POST", "/api/chat", object{"model": "tiny", "messages": messages,
+		"stream": false, "options": greedy(4)})
+	if got["truncated"] != true || got["dropped_messages"].(float64) < 10 ||
+		got["dropped_tokens"].(float64) < 100 {
+		t.Errorf("the answer says %v", got)
+	}
+	long := s.ok("POST", "/api/generate", object{"model": "tiny", "stream": false,
+		"prompt": strings.Repeat("word ", 700), "options": greedy(4)})
+	if long["truncated"] != true || long["dropped_messages"] != nil {
+		t.Errorf("the answer to a long prompt says %v", long)
+	}
+}
+
+func TestAClientThatDoesNotReadIsCutOff(t *testing.T) {
+	s := newSite(t, Config{})
+	s.s.patience = 100 * time.Millisecond
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+	body := `{"model":"tiny","prompt":"a","logprobs":20,"n":16,"ignore_eos":true,"stream":true,` +
+		`"num_ctx":2048}`
+	fmt.Fprintf(conn, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"+
+		"Content-Length: %d\r\n\r\n%s", len(body), body)
+	if _, err := bufio.NewReaderSize(conn, 16).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; s.fake.busy() > 0; i++ {
+		if i > 2000 {
+			t.Fatalf("%d requests still run for a client that does not read", s.fake.busy())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.ok("POST", "/api/generate", object{"model": "tiny", "prompt": "a", "stream": false,
+		"options": greedy(1)})
+}
+
+func TestAUnixSocketNeedsNoHost(t *testing.T) {
+	s := newSite(t, Config{Local: true})
+	path := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: s.s.Handler(), ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+	client := &http.Client{Transport: &http.Transport{DialContext: func(
+		ctx context.Context, _, _ string,
+	) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get("http://whatever/api/tags")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("over a unix socket: %v %v", resp, err)
+	}
+	resp.Body.Close()
+}
+
+func TestAPanicIsAnswered(t *testing.T) {
+	s := newSite(t, Config{})
+	s.fake.panics = true
+	s.refused("POST", "/api/generate", object{"model": "tiny", "prompt": "a"}, 500,
+		"internal error")
+	c := s.socket()
+	c.send(chatMessage("a", 5))
+	if m := c.receive(); m["status"] != 500.0 {
+		t.Errorf("on a socket: %v", m)
+	}
+	s.fake.panics = false
+	s.ok("GET", "/api/tags", nil)
+}
+
+func TestASlowRequestIsRefused(t *testing.T) {
+	s := newSite(t, Config{})
+	s.s.bodyTimeout = 50 * time.Millisecond
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\n{")
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil || !strings.Contains(line, "400") {
+		t.Errorf("a request that never comes is answered %q, %v", line, err)
+	}
+	s.ok("POST", "/api/generate", object{"model": "tiny", "prompt": "a", "stream": false,
+		"options": object{"num_predict": 400, "num_ctx": 0}})
+	s.refused("POST", "/api/generate", object{"model": "tiny", "prompt": "a",
+		"options": object{"num_ctx": -5}}, 400, "context")
+}
