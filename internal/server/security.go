@@ -67,12 +67,21 @@ func (g *guard) check(w http.ResponseWriter, r *http.Request) (done bool, err er
 			return true, nil
 		}
 	}
+	if hidden(r) && !open(r.URL.Path) {
+		return false, refuse(http.StatusForbidden, "a page of another site may not use this server")
+	}
 	if len(g.keys) > 0 && !open(r.URL.Path) && !g.hasKey(r) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		return false, refuse(http.StatusUnauthorized,
 			"the request has no valid API key; send one as Authorization: Bearer")
 	}
 	return false, nil
+}
+
+// hidden reports whether a browser asks for a page of another site without saying for which, as it
+// does for pictures. Such a page sees no answer, but it could have a model loaded.
+func hidden(r *http.Request) bool {
+	return r.Header.Get("Origin") == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site"
 }
 
 // preflight answers when a browser asks what another origin's page may send.

@@ -65,6 +65,11 @@ func TestOriginsOfOtherSitesAreRefused(t *testing.T) {
 			t.Errorf("origin %s may do as %q", origin, echoed)
 		}
 	}
+	for site, want := range map[string]int{"cross-site": 403, "same-origin": 200, "none": 200} {
+		if got, _ := s.status("GET", "/api/tags", header("Sec-Fetch-Site", site)); got != want {
+			t.Errorf("a picture of a %s page: %d, want %d", site, got, want)
+		}
+	}
 	got, h := s.status("OPTIONS", "/api/chat", header("Origin", "http://localhost",
 		"Access-Control-Request-Method", "POST",
 		"Access-Control-Request-Headers", "x-stainless-os, authorization"))
