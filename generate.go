@@ -30,10 +30,25 @@ type GenerateOptions struct {
 	// tokens after the first Keep.
 	Truncate bool
 	Keep     int
+	// Overflow says what happens when the context becomes full while the text is generated.
+	Overflow Overflow
 	// ParseSpecial turns the text of control tokens in the prompt into those tokens. Set it for
 	// prompts that spell out a chat format, never for text from a user. [Model.Chat] ignores it.
 	ParseSpecial bool
 }
+
+// Overflow says what happens when a call's context becomes full.
+type Overflow int
+
+// The ways to deal with a full context.
+const (
+	// OverflowError ends the text with FinishLength.
+	OverflowError Overflow = iota
+	// OverflowShift goes on: the first Keep tokens stay, and half of the others is forgotten, the
+	// oldest first. [Stats] says how many. Such a text ends only by the model, a stop string or
+	// MaxTokens, so set that.
+	OverflowShift
+)
 
 // MaxTopLogprobs is the largest TopLogprobs.
 const MaxTopLogprobs = 1000
@@ -141,6 +156,10 @@ func (m *Model) request(
 		return engine.Request{}, invalid(op, fmt.Sprintf(
 			"top logprobs is %d; it must be from 0 to %d", opts.TopLogprobs, MaxTopLogprobs))
 	}
+	if opts.Overflow != OverflowError && opts.Overflow != OverflowShift {
+		return engine.Request{}, invalid(op, fmt.Sprintf(
+			"overflow is %d; use OverflowError or OverflowShift", opts.Overflow))
+	}
 	grammar, err := m.grammar(op, opts)
 	if err != nil {
 		return engine.Request{}, err
@@ -163,6 +182,8 @@ func (m *Model) request(
 		Logprobs:    opts.Logprobs || opts.TopLogprobs > 0,
 		TopLogprobs: opts.TopLogprobs,
 		Repeatable:  sampling.Seed != nil,
+		Shift:       opts.Overflow == OverflowShift,
+		Keep:        opts.Keep,
 	}, nil
 }
 

@@ -91,7 +91,7 @@ func (r *Runtime) entry(name string) (*store.Store, *store.Entry, error) {
 	if !ok {
 		return nil, nil, notFound(name, store.ErrNotFound)
 	}
-	entry, err := s.Get(n)
+	entry, err := r.catalog.get(s, n)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil, notFound(name, err)
 	}

@@ -25,6 +25,32 @@ type catalog struct {
 
 	mu    sync.Mutex
 	known map[string]described
+	found map[store.Name]*store.Entry // manifests that were read, as long as their files are the same
+}
+
+// get returns the manifest of a name. Every request asks for one, so it is read again only when its
+// file has changed.
+func (c *catalog) get(s *store.Store, n store.Name) (*store.Entry, error) {
+	c.mu.Lock()
+	e := c.found[n]
+	c.mu.Unlock()
+	if e != nil {
+		if file, err := os.Stat(e.File); err == nil && file.ModTime().Equal(e.Modified) {
+			return e, nil
+		}
+	}
+	e, err := s.Get(n)
+	if err != nil {
+		return nil, err
+	}
+	const most = 1000 // names that are spelled in many ways
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.found == nil || len(c.found) >= most {
+		c.found = map[store.Name]*store.Entry{}
+	}
+	c.found[n] = e
+	return e, nil
 }
 
 // described is a model but for its name and time.

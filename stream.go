@@ -56,6 +56,7 @@ type TopLogprob struct {
 type Stats struct {
 	PromptTokens    int
 	CachedTokens    int           // prompt tokens that needed no compute
+	ShiftedTokens   int           // tokens forgotten because the context was full; see Overflow
 	GeneratedTokens int           // with the one that ended the text
 	Queue           time.Duration // until a slot was free
 	Prefill         time.Duration // from the slot to the first token
@@ -257,6 +258,7 @@ func toChunk(e *engine.Event) Chunk {
 		c.Stats = &Stats{
 			PromptTokens:    e.Counters.PromptTokens,
 			CachedTokens:    e.Counters.CachedTokens,
+			ShiftedTokens:   e.Counters.ShiftedTokens,
 			GeneratedTokens: e.Counters.GeneratedTokens,
 			Queue:           e.Counters.Queue,
 			Prefill:         e.Counters.Prefill,

@@ -65,6 +65,8 @@ type Metrics struct {
 	Truncated       bool `json:"truncated,omitempty"`
 	DroppedMessages int  `json:"dropped_messages,omitempty"`
 	DroppedTokens   int  `json:"dropped_tokens,omitempty"`
+	// ShiftedTokens were forgotten while generating, because the context was full.
+	ShiftedTokens int `json:"shifted_tokens,omitempty"`
 }
 
 // DebugInfo shows a prompt as the model would see it.

@@ -171,7 +171,7 @@ func (a *app) serveUntilSignal(
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	api.Drain()
-	ended := runtime.Shutdown(limit)
+	ended := errors.Join(runtime.Shutdown(limit), api.Wait(limit))
 	if err := errors.Join(ended, web.Shutdown(limit)); err != nil {
 		return errors.Join(web.Close(), &failure{code: exitFailed,
 			message: fmt.Sprintf("requests were cut off after %s", drain)})

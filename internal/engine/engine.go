@@ -16,6 +16,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,7 @@ type Engine struct {
 	live       int  // requests in the running step that are not cancelled
 	aborted    bool // model.Abort(true) was called in this step
 	stats      Stats
+	seats      []SlotStats
 }
 
 // Stats describes an Engine at its last border between steps. Counts are since it was made.
@@ -221,6 +223,20 @@ func (e *Engine) Close() {
 	e.notify()
 	<-e.done
 	e.submitting.Wait()
+}
+
+// SlotStats describes one request that has a slot.
+type SlotStats struct {
+	ID                        int // of its sequence in the cache
+	Prompt, Cached, Generated int // tokens
+	Prefilling                bool
+}
+
+// Slots describes the requests that had a slot at the last border between steps.
+func (e *Engine) Slots() []SlotStats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.seats)
 }
 
 // Stats returns the counters as of the last border between steps.

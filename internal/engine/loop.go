@@ -162,7 +162,18 @@ func (e *Engine) accept(s *slot, row *Row, now time.Time) {
 	}
 	if reason := s.req.accept(row, now); reason != "" {
 		e.finish(s, reason)
+		return
 	}
+	if s.req.shift(e.limits.sequence()) {
+		e.shift(s)
+	}
+}
+
+// shift leaves of the cache of s what its tokens still begin with.
+func (e *Engine) shift(s *slot) {
+	e.cache.retire(s.seq)
+	s.seq = e.cache.take(e.cache.find(s.req.tokens), s.req.tokens)
+	s.began = s.seq.n
 }
 
 // plan fills the step: one token for each slot that needs just one, then prompt tokens, short
@@ -381,4 +392,12 @@ func (e *Engine) publishLocked() {
 	c.Active, c.Waiting = len(e.active), len(e.waiting)
 	c.CellsUsed, c.CellsIdle = tree.held, tree.cells-tree.held
 	e.stats = *c
+	e.seats = e.seats[:0]
+	for _, s := range e.active {
+		r := s.req
+		e.seats = append(e.seats, SlotStats{
+			ID: int(s.seq.id), Prompt: r.prompt, Cached: r.cached, Generated: r.sampled,
+			Prefilling: s.pending() > 1,
+		})
+	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,10 @@ type Request struct {
 	// Logprobs asks for the log probability of each token, and of the TopLogprobs likeliest.
 	Logprobs    bool
 	TopLogprobs int
+	// Shift makes a full context go on: the first Keep tokens stay, and half of the rest is dropped,
+	// the oldest tokens first. Without it the request finishes by length.
+	Shift bool
+	Keep  int
 	// Repeatable decodes the last token of the prompt in a step of its own, as it is when the rest
 	// of the prompt is in the cache. Otherwise the same prompt gives logits that differ in their
 	// last bits when it comes again. It costs the time of one token.
@@ -29,6 +34,7 @@ type Request struct {
 type Counters struct {
 	PromptTokens    int
 	CachedTokens    int           // prompt tokens that needed no compute
+	ShiftedTokens   int           // tokens dropped because the context was full
 	GeneratedTokens int           // sampled tokens, with the one that ended generation
 	Queue           time.Duration // from Submit to a slot
 	Prefill         time.Duration // from the slot to the first token
@@ -77,6 +83,8 @@ type request struct {
 	top      int           // as in Model.Sample
 	steps    int           // steps it took part in
 	repeats  bool          // as Request.Repeatable
+	keep     int           // tokens that a shift keeps; -1: it may not shift
+	shifted  int           // tokens that shifts dropped
 	cached   int           // prompt tokens that were in the cache already
 	overhead time.Duration // of those, outside the model
 	sampler  Sampler
@@ -101,6 +109,10 @@ func newRequest(req *Request, sampler Sampler, limits Limits) *request {
 	n := len(req.Prompt)
 	// The last token is sampled and never decoded, so a full context yields one token.
 	most := limits.sequence() - n + 1
+	keep := -1
+	if full := limits.sequence(); req.Shift && full >= shiftLeast {
+		keep, most = min(max(req.Keep, 0), n, full/2), math.MaxInt
+	}
 	if req.MaxTokens > 0 {
 		most = min(most, req.MaxTokens)
 	}
@@ -108,6 +120,7 @@ func newRequest(req *Request, sampler Sampler, limits Limits) *request {
 		tokens:    append(slices.Grow([]Token(nil), n+min(most, 256)), req.Prompt...),
 		prompt:    n,
 		most:      most,
+		keep:      keep,
 		top:       -1,
 		repeats:   req.Repeatable,
 		sampler:   sampler,
@@ -118,6 +131,22 @@ func newRequest(req *Request, sampler Sampler, limits Limits) *request {
 		r.top = req.TopLogprobs
 	}
 	return r
+}
+
+// shiftLeast is the smallest context that is shifted; in a smaller one hardly anything would stay.
+const shiftLeast = 8
+
+// shift drops tokens if there is no room in a context of full tokens for the next one. Those after
+// the gap have seen what was in it and stand at other positions, so they are prefilled again: other
+// requests may share their cells, and the text depends on nothing but the tokens.
+func (r *request) shift(full int) (shifted bool) {
+	if r.keep < 0 || len(r.tokens) <= full {
+		return false
+	}
+	n := (len(r.tokens) - r.keep + 1) / 2
+	r.tokens = slices.Delete(r.tokens, r.keep, r.keep+n)
+	r.shifted += n
+	return true
 }
 
 // accept takes the token sampled for r, sends what text it completes, and returns the reason to
@@ -164,6 +193,7 @@ func (r *request) counters(now time.Time) Counters {
 	c := Counters{
 		PromptTokens:    r.prompt,
 		CachedTokens:    r.cached,
+		ShiftedTokens:   r.shifted,
 		GeneratedTokens: r.sampled,
 		Total:           now.Sub(r.submitted),
 		Steps:           r.steps,

@@ -147,3 +147,22 @@ func reuseRandomly(t *testing.T, cfg scripted.Config, random *rand.Rand) {
 	}
 	all.Wait()
 }
+
+func TestAFullContextGoesOnWhenAsked(t *testing.T) {
+	whole := strings.Repeat("abcdefg", 20)
+	long := func([]engine.Token, engine.Sampling) []scripted.Piece {
+		return scripted.Echo(scripted.Prompt(whole), engine.Sampling{})
+	}
+	e, _ := start(t, scripted.Config{Limits: limits(4, 16, 40), Script: long, Shifts: true})
+	req := ask("0123456789")
+	got := read(t, submit(t, e, req))
+	expect(t, "without: finish", got.last.Finish, engine.FinishLength)
+	expect(t, "without: tokens", len(got.tokens), 31)
+	req.Shift, req.Keep = true, 4
+	got = read(t, submit(t, e, req))
+	expect(t, "finish", got.last.Finish, engine.FinishStop)
+	expect(t, "text", got.text, whole)
+	if n := got.last.Counters.ShiftedTokens; n < 110 || n > 140 {
+		t.Errorf("%d tokens were dropped", n)
+	}
+}

@@ -83,6 +83,7 @@ func appendMetrics(dst []byte, m *api.Metrics) []byte {
 		{`,"cached_tokens":`, int64(m.CachedTokens)},
 		{`,"dropped_messages":`, int64(m.DroppedMessages)},
 		{`,"dropped_tokens":`, int64(m.DroppedTokens)},
+		{`,"shifted_tokens":`, int64(m.ShiftedTokens)},
 	} {
 		if field.value != 0 {
 			dst = append(dst, field.name...)

@@ -15,6 +15,9 @@ import (
 // maxTopLogprobs is Ollama's and OpenAI's limit.
 const maxTopLogprobs = 20
 
+// shiftedContexts bounds an answer that nothing else bounds, in lengths of the context.
+const shiftedContexts = 10
+
 // wishes are the fields that /api/generate and /api/chat share.
 type wishes struct {
 	format          json.RawMessage
@@ -60,6 +63,12 @@ func (u *ollamaRun) configure(w *wishes) error {
 		u.chat.TopLogprobs = w.topLogprobs
 	}
 	u.chat.Truncate = w.truncate == nil || *w.truncate
+	if w.shift == nil || *w.shift {
+		u.chat.Overflow = mullama.OverflowShift
+		if u.chat.MaxTokens == 0 {
+			u.chat.MaxTokens = shiftedContexts * u.job.lease.Model.ContextSize()
+		}
+	}
 	schema, err := formatSchema(w.format)
 	if err != nil {
 		return err
@@ -200,6 +209,7 @@ func (u *ollamaRun) final(c *mullama.Chunk, stream *mullama.Stream) *final {
 		Truncated:          cut != mullama.Truncation{},
 		DroppedMessages:    cut.Messages,
 		DroppedTokens:      cut.Tokens,
+		ShiftedTokens:      c.Stats.ShiftedTokens,
 	}}
 	if u.keepContext {
 		f.context = u.context

@@ -44,6 +44,8 @@ type Config struct {
 	Cells int
 	// Whole makes the model forget only whole sequences, as recurrent ones do.
 	Whole bool
+	// Shifts lets sequences lose tokens in their middle: only their end is compared.
+	Shifts bool
 	// Record keeps every plan for Plans.
 	Record bool
 }

@@ -48,7 +48,9 @@ func (s *Sampler) next(cached []engine.Token, top int) engine.Row {
 		s.model.violate("a sampler is used before its prompt or after its end")
 	}
 	n := len(s.prompt)
-	if len(cached) != n+len(s.sampled) || !slices.Equal(cached[:n], s.prompt) ||
+	if s.model.cfg.Shifts {
+		s.checkEnd(cached)
+	} else if len(cached) != n+len(s.sampled) || !slices.Equal(cached[:n], s.prompt) ||
 		!slices.Equal(cached[n:], s.sampled) {
 		s.model.violate("the cache holds %d tokens %v for the prompt %v and %v", len(cached),
 			cached, s.prompt, s.sampled)
@@ -64,6 +66,15 @@ func (s *Sampler) next(cached []engine.Token, top int) engine.Row {
 		row.Top = p.Top[:min(top, len(p.Top))]
 	}
 	return row
+}
+
+// checkEnd compares the last quarter of what the sequence holds.
+func (s *Sampler) checkEnd(cached []engine.Token) {
+	all := slices.Concat(s.prompt, s.sampled)
+	end := cached[len(cached)-(len(cached)+3)/4:]
+	if len(all) < len(cached) || !slices.Equal(all[len(all)-len(end):], end) {
+		s.model.violate("the cache ends with %v after %v", end, all)
+	}
 }
 
 // Text returns pieces with the given bytes. Their tokens are counted from 1000.
