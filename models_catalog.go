@@ -25,7 +25,7 @@ type catalog struct {
 
 	mu    sync.Mutex
 	known map[string]described
-	found map[store.Name]*store.Entry // manifests that were read, as long as their files are the same
+	found map[store.Name]*store.Entry // manifests that were read
 }
 
 // get returns the manifest of a name. Every request asks for one, so it is read again only when its

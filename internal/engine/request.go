@@ -20,8 +20,8 @@ type Request struct {
 	// Logprobs asks for the log probability of each token, and of the TopLogprobs likeliest.
 	Logprobs    bool
 	TopLogprobs int
-	// Shift makes a full context go on: the first Keep tokens stay, and half of the rest is dropped,
-	// the oldest tokens first. Without it the request finishes by length.
+	// Shift makes a full context go on: the first Keep tokens stay, and half of the rest is
+	// dropped, the oldest tokens first. Without it the request finishes by length.
 	Shift bool
 	Keep  int
 	// Repeatable decodes the last token of the prompt in a step of its own, as it is when the rest
