@@ -1,15 +1,18 @@
 // Package engine runs one loaded model for many requests at once.
 //
-// An Engine owns a model's context and a fixed set of slots, one per sequence. A request waits in a
+// An Engine owns a model's context and a fixed set of slots. A request waits in a
 // queue for a slot; then its prompt is prefilled in batches shared with other slots, and after that
 // one token per step is decoded for it, together with one for every other generating slot. The text
 // of a request is valid UTF-8 at every border between events, and no part of a stop string shows in
 // it. A request that loses its cells of the KV cache to an older one goes back to the queue and
 // later continues where it was.
 //
-// All of this happens on one goroutine, locked to its OS thread, which alone touches slots, queue
-// and model. [Engine.Submit], [Engine.Close], [Engine.Stats] and all methods of a [Stream] may be
-// called from any goroutine. Requests enter through a list guarded by Engine.mu; results leave
+// What the sequence of a finished request holds stays in the cache as an idle prefix, and a new
+// request takes the longest one that its prompt begins with, from a running request too.
+//
+// All of this happens on one goroutine, which alone touches slots, queue, cache and model.
+// [Engine.Submit], [Engine.Close], [Engine.Stats] and all methods of a [Stream] may be called from
+// any goroutine. Requests enter through a list guarded by Engine.mu; results leave
 // through a buffer in each Stream, so a slow reader never delays a step.
 package engine
 
@@ -48,17 +51,18 @@ type Engine struct {
 	pace   pace
 
 	// Owned by the engine goroutine.
-	waiting  []*request // oldest first; all of them newer than the active ones
-	active   []*slot    // in order of arrival
-	free     []*slot
-	planned  []*slot // with tokens in this step
-	prefill  []*slot // with a prompt to read in this step
-	sampled  []*slot // with a sampled row in this step, in the rows' order
-	cache    *cache
-	crowded  bool      // the cache was full; admit nobody until a slot finishes
-	returned time.Time // when the last step ended, or the engine stopped waiting for work
-	unasked  int       // steps that stopped without being asked to, since a token was sampled
-	counting Stats
+	waiting    []*request // oldest first; all of them newer than the active ones
+	active     []*slot    // in order of arrival
+	free       []*slot
+	planned    []*slot // with tokens in this step
+	prefill    []*slot // with a prompt to read in this step
+	sampled    []*slot // with a sampled row in this step, in the rows' order
+	generating int     // slots of planned that need just one token
+	cache      *cache
+	crowded    bool      // the cache was full; admit nobody until a slot finishes
+	returned   time.Time // when the last step ended, or the engine stopped waiting for work
+	unasked    int       // steps that stopped without being asked to, since a token was sampled
+	counting   Stats
 
 	reap atomic.Bool   // some request was cancelled since the last look
 	wake chan struct{} // holds one token when there may be news for an idle engine

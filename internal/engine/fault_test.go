@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/engine/scripted"
@@ -22,10 +23,14 @@ func TestFailedStepEndsOnlyItsRequests(t *testing.T) {
 			}
 			return f
 		}
-		// The third prompt is not in the failing step: the second uses its budget.
+		// The third prompt is not in the failing step: the second uses its budget. Each comes while
+		// a step runs that the next is not in.
 		e, _ := start(t, scripted.Config{Limits: limits(3, 8, 300), Fault: broken})
 		a := submit(t, e, ask("abcdef"))
+		synctest.Wait()
 		b := submit(t, e, ask(strings.Repeat("b", 40)))
+		time.Sleep(tick)
+		synctest.Wait()
 		c := submit(t, e, ask(strings.Repeat("c", 60)))
 		for i, s := range []*engine.Stream{a, b} {
 			r := read(t, s)

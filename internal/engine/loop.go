@@ -188,6 +188,7 @@ func (e *Engine) plan() {
 			e.prefill = append(e.prefill, s)
 		}
 	}
+	e.generating = len(e.planned)
 	if len(e.prefill) > 0 {
 		e.planPrompts(e.pace.budget(e.budget, len(e.planned)))
 	}
@@ -267,7 +268,7 @@ func (e *Engine) count(result *StepResult, now time.Time) {
 	c := &e.counting
 	overhead := now.Sub(e.returned) - result.Decode - result.Sample
 	e.returned = now
-	e.pace.learn(result.Decode, len(e.planned)-len(e.prefill), e.planned)
+	e.pace.learn(result.Decode, e.generating, e.planned)
 	for _, s := range e.planned {
 		e.cache.tree.extend(s.seq, s.req.tokens[s.seq.n:s.seq.n+s.taken])
 		if s.anchor {

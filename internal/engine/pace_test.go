@@ -1,28 +1,63 @@
-package engine
+package engine_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/mullama/mullama/internal/engine"
+	"github.com/mullama/mullama/internal/engine/scripted"
 )
 
-func TestPromptChunksFitTheTimeOfAStep(t *testing.T) {
-	for _, tt := range []struct {
-		name             string
-		decode, perToken time.Duration
-		rows, want       int
-	}{
-		{"nobody generates", 10 * time.Millisecond, time.Millisecond, 0, 512},
-		{"nothing is known yet", 10 * time.Millisecond, 0, 3, 509},
-		{"what is left of the step", 10 * time.Millisecond, time.Millisecond, 1, 40},
-		{"generating takes most of it", 40 * time.Millisecond, time.Millisecond, 8, 40},
-		{"generating takes more than that", 200 * time.Millisecond, time.Millisecond, 8, 200},
-		{"a slow model", 10 * time.Millisecond, 10 * time.Millisecond, 1, leastChunk},
-		{"a fast model", time.Millisecond, time.Microsecond, 1, 511},
-	} {
-		p := pace{limit: 50 * time.Millisecond, decode: float64(tt.decode),
-			perToken: float64(tt.perToken)}
-		if got := p.budget(512, tt.rows); got != tt.want {
-			t.Errorf("%s: %d tokens, want %d", tt.name, got, tt.want)
+// steady makes a step take 5 ms and 1 ms more for each token of a prompt. After the first steps,
+// which teach the engine that, it tells note how long steps take that do both.
+func steady(note func(time.Duration)) func(*scripted.Plan) scripted.Fault {
+	return func(p *scripted.Plan) scripted.Fault {
+		tokens := map[int32]int{}
+		for _, token := range p.Tokens {
+			tokens[token.Seq]++
 		}
+		took, rows := 5*time.Millisecond, 0
+		for _, n := range tokens {
+			if n == 1 {
+				rows++
+			} else {
+				took += time.Duration(n) * time.Millisecond
+			}
+		}
+		if p.Step > 30 && rows > 0 && rows < len(tokens) {
+			note(took)
+		}
+		return scripted.Fault{Delay: took}
+	}
+}
+
+func TestStepsKeepTheirTimeHoweverManyPromptsWait(t *testing.T) {
+	for _, prompts := range []int{1, 4, 16, 30} {
+		t.Run(fmt.Sprint(prompts), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var worst time.Duration
+				e, _ := start(t, scripted.Config{
+					Limits: limits(64, 512, 40000),
+					Fault:  steady(func(took time.Duration) { worst = max(worst, took) }),
+				})
+				reader := submit(t, e, askFor(600, strings.Repeat("generate this ", 45)))
+				time.Sleep(time.Second) // its prompt is read, and it generates
+				var waiting []*engine.Stream
+				for i := range prompts {
+					prompt := strings.Repeat(string(rune('A'+i)), 600)
+					waiting = append(waiting, submit(t, e, askFor(1, prompt)))
+				}
+				for _, s := range waiting {
+					read(t, s)
+				}
+				read(t, reader)
+				if most := engine.DefaultStepTime * 11 / 10; worst == 0 || worst > most {
+					t.Errorf("a step took %v, want at most %v", worst, most)
+				}
+			})
+		})
 	}
 }

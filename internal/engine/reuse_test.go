@@ -166,3 +166,17 @@ func TestAFullContextGoesOnWhenAsked(t *testing.T) {
 		t.Errorf("%d tokens were dropped", n)
 	}
 }
+
+func TestIdlePrefixesHoldAShareOfTheCache(t *testing.T) {
+	e, _ := start(t, scripted.Config{Limits: limits(20, 512, 8000)})
+	for i := range 12 {
+		read(t, submit(t, e, askFor(2, strings.Repeat(string(rune('a'+i)), 400))))
+	}
+	if n := e.Stats().CellsIdle; n < 1600 || n > 2000 {
+		t.Errorf("idle prefixes hold %d cells, want at most a quarter of 8000", n)
+	}
+	long := strings.Repeat("z", 4000)
+	read(t, submit(t, e, askFor(2, long)))
+	again := read(t, submit(t, e, askFor(2, long)))
+	expect(t, "cached of the conversation that goes on", again.last.Counters.CachedTokens, 3999)
+}

@@ -80,11 +80,12 @@ type Sampled struct {
 
 // Model is a scripted model. Use [New] to make one.
 type Model struct {
-	cfg  Config
-	plan Plan
-	seqs [][]*cell // the cache
-	rows []engine.Row
-	held []engine.Token // of one sequence
+	cfg   Config
+	plan  Plan
+	seqs  [][]*cell // the cache
+	first []int     // per sequence, the first position that it has not lost behind the window
+	rows  []engine.Row
+	held  []engine.Token // of one sequence
 
 	mu         sync.Mutex
 	plans      []Plan
@@ -109,6 +110,7 @@ func New(cfg Config) *Model {
 	return &Model{
 		cfg:     cfg,
 		seqs:    make([][]*cell, cfg.Limits.Sequences),
+		first:   make([]int, cfg.Limits.Sequences),
 		aborted: make(chan struct{}),
 		resting: true,
 	}
@@ -165,6 +167,9 @@ func (m *Model) Remove(seq, from int32) bool {
 		return false
 	}
 	m.seqs[seq] = m.seqs[seq][:from]
+	if from == 0 {
+		m.first[seq] = 0
+	}
 	return true
 }
 
@@ -176,6 +181,7 @@ func (m *Model) Copy(src, dst, n int32) {
 		m.violate("copy %d tokens of sequence %d to %d", n, src, dst)
 		return
 	}
+	m.first[dst] = m.first[src]
 	for _, c := range m.seqs[src][:n] {
 		if l := m.cfg.Limits; l.CtxPerSeq*l.Sequences <= l.Ctx {
 			c = &cell{c.token}
@@ -186,10 +192,10 @@ func (m *Model) Copy(src, dst, n int32) {
 
 // First returns the first position of seq.
 func (m *Model) First(seq int32) int32 {
-	if len(m.seqs[seq]) == 0 {
+	if m.first[seq] >= len(m.seqs[seq]) {
 		return -1
 	}
-	return 0
+	return int32(m.first[seq])
 }
 
 // Abort stops the running step and all steps to come, until it is called with false.

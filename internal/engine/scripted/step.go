@@ -90,9 +90,19 @@ func (m *Model) check() {
 			m.violate("step %d puts position %d of sequence %d after %d; %d are allowed",
 				p.Step, t.Pos, t.Seq, next[t.Seq], limits.CtxPerSeq)
 		}
+		m.checkWindow(t, next[t.Seq])
 		next[t.Seq]++
 	}
 	m.checkRows()
+}
+
+// checkWindow looks whether all is there that the first token of a sequence in a step can see.
+func (m *Model) checkWindow(t Planned, pos int) {
+	w := m.cfg.Limits.Window
+	if w > 0 && pos == len(m.seqs[t.Seq]) && m.first[t.Seq] > max(0, pos-w+1) {
+		m.violate("step %d: position %d of sequence %d looks back %d; the model has it from %d on",
+			m.plan.Step, pos, t.Seq, w, m.first[t.Seq])
+	}
 }
 
 func (m *Model) checkRows() {
@@ -122,6 +132,19 @@ func (m *Model) store(tokens []Planned) {
 		if t.Seq >= 0 && int(t.Seq) < len(m.seqs) {
 			m.seqs[t.Seq] = append(m.seqs[t.Seq], &cell{t.Token})
 		}
+	}
+	m.slide()
+}
+
+// slide forgets what lies behind the window, but not in every step: a real model does it when it
+// needs cells.
+func (m *Model) slide() {
+	w := m.cfg.Limits.Window
+	if w == 0 || m.plan.Step%3 == 0 {
+		return
+	}
+	for i, seq := range m.seqs {
+		m.first[i] = max(m.first[i], len(seq)-w+1)
 	}
 }
 
