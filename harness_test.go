@@ -170,7 +170,8 @@ func ourGoroutines() string {
 	var ours []string
 	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 		if strings.Contains(g, "mullama/internal/engine.") ||
-			strings.Contains(g, "mullama.(*Stream)") {
+			strings.Contains(g, "mullama.(*Stream)") ||
+			strings.Contains(g, "mullama.(*acquirer)") || strings.Contains(g, "mullama.effects") {
 			ours = append(ours, g)
 		}
 	}

@@ -7,23 +7,38 @@ func (s *Scheduler) place(now time.Time) {
 	waiting := s.pending
 	s.pending = nil
 	freeing := s.freeing()
+	served := map[string]bool{} // weights that the place of another is meant for
 	for _, r := range waiting {
-		m := s.models[r.key]
+		m, weights := s.models[r.key], r.key.Weights
 		switch {
 		case m != nil && s.join(now, m, r):
 			continue
-		case m != nil: // it is about to go, and comes back then
+		case m != nil || s.leaving(weights): // it is about to go, and comes back then
 		case s.hasRoom(r.key):
 			s.load(now, r)
 			continue
+		case served[weights]:
 		case freeing > 0: // room is on its way
 			freeing--
-		case s.evict(r.key.Weights):
+			served[weights] = true
+		case s.evict(weights):
+			served[weights] = true
 		default:
 			s.drain(now, r)
 		}
 		s.pending = append(s.pending, r)
 	}
+}
+
+// leaving reports whether a context of weights takes no more requests. Another context of them has
+// to wait then: two that take turns would keep the weights for ever.
+func (s *Scheduler) leaving(weights string) bool {
+	for _, m := range s.models {
+		if m.key.Weights == weights && m.leaving && m.state != unloading {
+			return true
+		}
+	}
+	return false
 }
 
 // hasRoom reports whether a key can be loaded without another one going.
@@ -111,7 +126,7 @@ func (s *Scheduler) drain(now time.Time, r *request) {
 		return
 	}
 	for _, m := range s.sorted() {
-		if m.key.Weights == victim.key.Weights && m.state == ready {
+		if m.key.Weights == victim.key.Weights && m.state != unloading {
 			m.leaving = true
 			s.rest(now, m)
 		}
@@ -163,21 +178,41 @@ func (s *Scheduler) retire(key Key) {
 // load is tried again.
 func (s *Scheduler) LoadFailed(now time.Time, key Key, err error, outOfMemory bool) {
 	m := s.models[key]
-	if outOfMemory && !s.closed && len(m.queue) > 0 && (s.freeing() > 0 || s.evict(key.Weights)) {
+	if outOfMemory && !s.closed && len(m.queue) > 0 && s.freeMemory(key) {
 		m.state = starved
 		return
 	}
-	s.refuseQueue(m, err)
+	if m.abandoned && !s.closed { // these came after it was given up
+		s.pending = append(s.pending, m.queue...)
+	} else {
+		s.refuseQueue(m, err)
+	}
 	delete(s.models, key)
 	s.place(now)
+}
+
+// freeMemory lets something idle go for a load: another context of its weights, or else other
+// weights. It reports false when nothing goes.
+func (s *Scheduler) freeMemory(key Key) bool {
+	s.retire(key)
+	for _, m := range s.models {
+		if m.state == unloading {
+			return true
+		}
+	}
+	return s.evict(key.Weights)
 }
 
 // Unloaded says that an unload has ended.
 func (s *Scheduler) Unloaded(now time.Time, key Key) {
 	delete(s.models, key)
 	for _, m := range s.sorted() {
-		if m.state == starved {
-			m.state, m.progress = loading, now
+		switch {
+		case m.state != starved:
+		case len(m.queue) == 0: // all who waited have gone
+			delete(s.models, m.key)
+		default:
+			m.state, m.progress, m.abandoned = loading, now, false
 			s.fx.Load(m.key)
 		}
 	}
@@ -203,16 +238,35 @@ func (s *Scheduler) Next() (time.Time, bool) {
 		switch {
 		case m.idle():
 			consider(m.expires)
-		case m.state == loading && len(m.queue) > 0:
+		case m.watched():
 			consider(m.progress.Add(s.cfg.LoadTimeout))
 		}
 	}
 	for _, r := range s.pending {
-		if s.models[r.key] == nil && !s.hasRoom(r.key) && s.victim(r) != nil {
+		if s.models[r.key] == nil && s.mayDrain(r) {
 			consider(r.since.Add(s.cfg.Patience))
 		}
 	}
 	return next, !next.IsZero()
+}
+
+// mayDrain reports whether only its patience keeps r from draining a model.
+func (s *Scheduler) mayDrain(r *request) bool {
+	return !s.leaving(r.key.Weights) && !s.hasRoom(r.key) && s.freeing() == 0 &&
+		s.victim(r) != nil
+}
+
+// watched reports whether a load can be given up for want of progress: one that was given up only
+// fails those who came later.
+func (m *model) watched() bool {
+	return m.state == loading && (len(m.queue) > 0 || !m.abandoned)
+}
+
+func (s *Scheduler) abandon(m *model) {
+	if !m.abandoned {
+		m.abandoned = true
+		s.fx.Abandon(m.key)
+	}
 }
 
 // Tick does what is due at now.
@@ -221,10 +275,9 @@ func (s *Scheduler) Tick(now time.Time) {
 		switch {
 		case m.idle() && !m.expires.IsZero() && !now.Before(m.expires):
 			s.unload(m)
-		case m.state == loading && len(m.queue) > 0 &&
-			now.Sub(m.progress) >= s.cfg.LoadTimeout:
+		case m.watched() && now.Sub(m.progress) >= s.cfg.LoadTimeout:
 			s.refuseQueue(m, ErrStalled)
-			s.fx.Abandon(m.key)
+			s.abandon(m)
 		}
 	}
 	s.place(now)

@@ -77,6 +77,7 @@ type model struct {
 	expires   time.Time // of an idle one; zero: never
 	used      time.Time
 	progress  time.Time // of the load
+	abandoned bool      // the load was asked to stop
 	leaving   bool      // takes no more requests, and goes when idle
 	gave      time.Time // last release
 	pace      time.Duration
@@ -261,7 +262,7 @@ func (s *Scheduler) Shutdown(now time.Time) {
 		s.refuseQueue(m, ErrClosed)
 		switch m.state {
 		case loading:
-			s.fx.Abandon(m.key)
+			s.abandon(m)
 		case starved:
 			delete(s.models, m.key)
 		default:

@@ -23,7 +23,11 @@ type simulation struct {
 	granted map[Ticket]Key   // not released
 	loads   map[Key]int      // loads that run
 	loaded  map[Key]bool     // ready, and no unload has begun
+	hung    map[Key]bool     // loads that end only when they are given up
 	longest time.Duration    // that a request waited for its grant
+
+	rush   int // users act in one of so many steps
+	biased int // percent of the requests that are for contexts of the same weights
 }
 
 type waits struct {
@@ -63,12 +67,16 @@ func (m *simulation) fail(format string, args ...any) {
 	m.t.Fatalf("at %v: %s", m.now.Sub(start), fmt.Sprintf(format, args...))
 }
 
-// The effects. Loads take up to 2 s; one in twenty fails.
+// The effects. Loads take up to 2 s; one in twenty fails for each reason, one in forty hangs.
 func (m *simulation) Load(k Key) {
 	if m.loads[k] > 0 || m.loaded[k] {
 		m.fail("%v is loaded twice", k)
 	}
 	m.loads[k]++
+	if m.random.IntN(40) == 0 {
+		m.hung[k] = true
+		return
+	}
 	m.after(2*time.Second, func() {
 		m.loads[k]--
 		switch m.random.IntN(20) {
@@ -83,7 +91,18 @@ func (m *simulation) Load(k Key) {
 	})
 }
 
-func (m *simulation) Abandon(Key) {}
+func (m *simulation) Abandon(k Key) {
+	if !m.hung[k] && !m.s.Closed() {
+		m.fail("%v is given up and did not stall", k)
+	}
+	if m.hung[k] {
+		delete(m.hung, k)
+		m.after(time.Second, func() {
+			m.loads[k]--
+			m.s.LoadFailed(m.now, k, errors.New("given up"), false)
+		})
+	}
+}
 
 func (m *simulation) Unload(k Key) {
 	if !m.loaded[k] {
@@ -124,11 +143,15 @@ func (m *simulation) Refuse(t Ticket, err error) {
 // act does one random thing that users do.
 func (m *simulation) act() {
 	key := Key{string(rune('a' + m.random.IntN(5))), string(rune('1' + m.random.IntN(2)))}
+	if m.random.IntN(100) < m.biased {
+		key.Weights = "a"
+	}
 	switch n := m.random.IntN(100); {
 	case n < 85:
 		m.next++
 		m.waiting[m.next] = waits{key, m.now}
 		m.s.Request(m.now, m.next, key, m.keepAlive())
+		m.checkQueue(key)
 	case n < 95:
 		for t := range m.waiting { // any of them
 			delete(m.waiting, t)
@@ -168,13 +191,26 @@ func (m *simulation) step(users bool) bool {
 	default:
 		return false
 	}
-	if users && m.random.IntN(2) == 0 {
+	if users && m.random.IntN(m.rush) == 0 {
 		m.act()
 	}
 	if len(m.loads) > 0 {
 		m.checkLimit()
 	}
 	return true
+}
+
+// checkQueue counts the requests that wait for a key.
+func (m *simulation) checkQueue(key Key) {
+	n := 0
+	for _, w := range m.waiting {
+		if w.key == key {
+			n++
+		}
+	}
+	if n > m.cfg.MaxQueue {
+		m.fail("%d requests wait for %v, at most %d may", n, key, m.cfg.MaxQueue)
+	}
 }
 
 // checkLimit counts the weights that are loaded or loading.
@@ -199,6 +235,7 @@ func simulate(t *testing.T, seed uint64, steps int) *simulation {
 	m := &simulation{
 		t: t, random: random, now: start, waiting: map[Ticket]waits{},
 		granted: map[Ticket]Key{}, loads: map[Key]int{}, loaded: map[Key]bool{},
+		hung: map[Key]bool{}, rush: 1 + random.IntN(3), biased: 45 * random.IntN(3),
 		cfg: Config{MaxModels: 1 + random.IntN(3), MaxQueue: 1 + random.IntN(20),
 			KeepAlive: 5 * time.Second, LoadTimeout: 10 * time.Second, Patience: time.Second},
 	}
