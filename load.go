@@ -202,6 +202,9 @@ func (o *LoadOptions) slots() int {
 func (o *LoadOptions) sequences(info llama.ModelInfo) int {
 	const most = 256 // llama.cpp's limit
 	slots := o.slots()
+	if slots == 1 {
+		return 1 // which keeps the last prefix; others would only slow it down
+	}
 	if info.SlidingWindow > 0 || info.Recurrent || info.Hybrid {
 		return min(most, slots+min(slots, 4))
 	}

@@ -4,7 +4,7 @@ import "slices"
 
 const (
 	// idleLeast is how many cells idle prefixes may hold in a small cache.
-	idleLeast = 1024
+	idleLeast = 512
 	// reuseLeast is the shortest prefix that is kept or taken: a shorter one is computed sooner
 	// than looked after.
 	reuseLeast = 16
@@ -57,7 +57,7 @@ func newCache(model Model, limits Limits, pooled bool) *cache {
 		cuts:   limits.Window == 0 && !limits.Whole,
 		all:    make([]sequence, limits.Sequences),
 
-		idleMost: max(limits.Ctx/4, idleLeast),
+		idleMost: max(limits.Ctx/8, idleLeast),
 	}
 	for id := limits.Sequences - 1; id >= 0; id-- {
 		s := &c.all[id]

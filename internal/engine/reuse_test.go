@@ -168,12 +168,12 @@ func TestAFullContextGoesOnWhenAsked(t *testing.T) {
 }
 
 func TestIdlePrefixesHoldAShareOfTheCache(t *testing.T) {
-	e, _ := start(t, scripted.Config{Limits: limits(20, 512, 8000)})
+	e, _ := start(t, scripted.Config{Limits: limits(20, 512, 16000)})
 	for i := range 12 {
 		read(t, submit(t, e, askFor(2, strings.Repeat(string(rune('a'+i)), 400))))
 	}
 	if n := e.Stats().CellsIdle; n < 1600 || n > 2000 {
-		t.Errorf("idle prefixes hold %d cells, want at most a quarter of 8000", n)
+		t.Errorf("idle prefixes hold %d cells, want at most an eighth of 16000", n)
 	}
 	long := strings.Repeat("z", 4000)
 	read(t, submit(t, e, askFor(2, long)))
