@@ -75,7 +75,7 @@ func (a *acquirer) load(ctx context.Context, j *job) {
 		j.model = model
 		a.sched.Loaded(now, j.key, model.Slots())
 	})
-	use := a.runtime.memoryOf(model.Info(), &j.opts) // nobody waits for it
+	use := a.runtime.memoryOf(model, &j.opts) // nobody waits for it
 	a.event(func(time.Time) { j.plan = use })
 }
 

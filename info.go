@@ -33,6 +33,8 @@ type Info struct {
 	Metadata map[string]any `json:"metadata,omitempty"`
 
 	headLength uint64
+	window     int  // tokens that some layers look back
+	recurrent  bool // some layers keep a state
 }
 
 // Inspect reads what a GGUF file says of its model, without the engine. A model that is split into
@@ -73,6 +75,8 @@ func inspect(path string) (*Info, *gguf.File, error) {
 		License:         license(f),
 		Metadata:        metadata(f),
 		headLength:      uint64(max(0, archInt(f, "attention.key_length"))),
+		window:          archInt(f, "attention.sliding_window"),
+		recurrent:       archInt(f, "ssm.state_size")+archInt(f, "wkv.head_size") > 0,
 	}
 	if i.Name == "" {
 		i.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))

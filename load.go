@@ -28,8 +28,13 @@ type LoadOptions struct {
 	ContextSize int
 	// Slots is how many calls are computed at once; more wait. 0: DefaultSlots.
 	Slots int
-	// CacheTokens is the size of the KV cache that all slots share. 0: ContextSize. Calls that do
-	// not fit together take turns.
+	// KVLayout says how the slots share the KV cache: "unified", all take cells from one pool, or
+	// "split", each has ContextSize cells of its own, which is faster with many calls at once and
+	// keeps more prefixes. "auto" (or ""): split for 8 slots or more where it fits in an eighth of
+	// the free memory, but not for models with a sliding window or a recurrent state.
+	KVLayout string
+	// CacheTokens is the size of the pool of a unified KV cache. 0: ContextSize. Calls that do not
+	// fit together take turns.
 	CacheTokens int
 
 	BatchSize, UBatchSize int // most tokens of a step, and computed at once; 0: 2048 and 512
@@ -119,7 +124,12 @@ func (o *LoadOptions) check(op string) error {
 		return invalid(op, fmt.Sprintf("cache tokens %d are fewer than the context size %d",
 			o.CacheTokens, o.ContextSize))
 	}
-	return nil
+	if o.CacheTokens > 0 && o.KVLayout == layoutSplit {
+		return invalid(op, fmt.Sprintf("cache tokens are %d, but a split cache has the context "+
+			"size for each slot; give one or the other", o.CacheTokens))
+	}
+	_, err := choice(op, "KV layout", o.KVLayout, kvLayouts)
+	return err
 }
 
 // checkNumbers looks at the options that count from elsewhere than 0 or are not whole.
@@ -159,18 +169,15 @@ func (o *LoadOptions) modelParams(op string, lib *llama.Library) (p llama.ModelP
 	return p, nil
 }
 
-// contextParams needs the model's own context length.
+// contextParams are all but those that [LoadOptions.layout] decides.
 func (o *LoadOptions) contextParams(
-	op string, lib *llama.Library, trained int,
+	op string, lib *llama.Library,
 ) (p llama.ContextParams, err error) {
 	p = lib.DefaultContextParams()
 	p.FlashAttention, err = choice(op, "flash attention", o.FlashAttention, flashModes)
 	if err != nil {
 		return p, err
 	}
-	p.Ctx = o.contextSize(trained)
-	p.Ctx = max(p.Ctx, o.CacheTokens)
-	p.Sequences = o.slots()
 	if o.UBatchSize > 0 {
 		p.UBatch = o.UBatchSize
 	}
@@ -195,22 +202,6 @@ func (o *LoadOptions) slots() int {
 	return o.Slots
 }
 
-// sequences is how many sequences a context has: one for each slot, and more for the prefixes of
-// finished requests. These cost nothing where all sequences share one cache, but for layers with a
-// sliding window, which have cells for each sequence, and for recurrent models, which have a state
-// for each.
-func (o *LoadOptions) sequences(info llama.ModelInfo) int {
-	const most = 256 // llama.cpp's limit
-	slots := o.slots()
-	if slots == 1 {
-		return 1 // which keeps the last prefix; others would only slow it down
-	}
-	if info.SlidingWindow > 0 || info.Recurrent || info.Hybrid {
-		return min(most, slots+min(slots, 4))
-	}
-	return min(most, 2*slots+8)
-}
-
 func (o *LoadOptions) contextSize(trained int) int {
 	if o.ContextSize > 0 {
 		return o.ContextSize
@@ -226,6 +217,7 @@ type loaded struct {
 	lib     *llama.Library
 	weights *llama.Model
 	context *llama.Context
+	params  llama.ContextParams
 	engine  *engine.Engine
 	info    *Info
 	size    int // ContextSize
@@ -282,7 +274,7 @@ func (o *LoadOptions) key(path string) (string, error) {
 
 // weightsKey is equal for loads that can share weights: all options but those of the context.
 func (o LoadOptions) weightsKey(path string) (string, error) {
-	o.ContextSize, o.Slots, o.CacheTokens = 0, 0, 0
+	o.ContextSize, o.Slots, o.CacheTokens, o.KVLayout = 0, 0, 0, ""
 	o.BatchSize, o.UBatchSize, o.Threads, o.BatchThreads = 0, 0, 0, 0
 	o.KVTypeK, o.KVTypeV, o.FlashAttention = "", "", ""
 	o.RoPEFreqBase, o.RoPEFreqScale = 0, 0
@@ -295,11 +287,12 @@ func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded
 	if err != nil {
 		return nil, err
 	}
-	cparams, err := o.contextParams(op, r.lib, info.ContextLength)
+	cparams, err := o.contextParams(op, r.lib)
 	if err != nil {
 		return nil, err
 	}
 	if !o.VocabOnly {
+		o.layout(&cparams, info.traits(), info, 0)
 		if err := r.checkMemory(info, mparams, cparams); err != nil {
 			return nil, err
 		}
@@ -314,6 +307,7 @@ func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded
 	if err != nil {
 		return nil, err
 	}
+	o.layout(&cparams, weights.Info(), info, r.cacheMemory(mparams))
 	l, err := r.start(weights, info, o, cparams)
 	if err != nil {
 		free()
@@ -339,12 +333,11 @@ func (r *Runtime) start(
 		return nil, &Error{Kind: ErrUnsupported, Op: "load " + info.Path,
 			Err: errors.New("this model does not generate text")}
 	}
-	p.Sequences = o.sequences(weights.Info())
 	c, err := weights.NewContext(p)
 	if err != nil {
 		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
 	}
-	l.context = c
+	l.context, l.params = c, p
 	l.size = o.contextSize(info.ContextLength)
 	if n := info.ContextLength; n > 0 && l.size > n {
 		l.warn = append(l.warn, fmt.Sprintf("the context of %d tokens is longer than the %d that "+

@@ -69,17 +69,14 @@ type memoryUse struct{ all, gpu int64 }
 
 // memoryOf is what a model that was loaded with these options takes: its weights, its KV cache and
 // its buffers, by llama.cpp's dry run.
-func (r *Runtime) memoryOf(info *Info, o *LoadOptions) memoryUse {
+func (r *Runtime) memoryOf(m *Model, o *LoadOptions) memoryUse {
+	info := m.Info()
 	use := memoryUse{all: info.SizeBytes}
 	mp, err := o.modelParams("measure memory", r.lib)
 	if err != nil {
 		return use
 	}
-	cp, err := o.contextParams("measure memory", r.lib, info.ContextLength)
-	if err != nil {
-		return use
-	}
-	plan, err := r.lib.MemoryPlan(info.Path, mp, cp)
+	plan, err := r.lib.MemoryPlan(info.Path, mp, m.shared.params)
 	if err != nil {
 		return use
 	}

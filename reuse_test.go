@@ -18,11 +18,15 @@ const nearTie = 0.25
 // TestReusedPrefixesGiveTheSameText compares greedy texts of a model that has served many
 // conversations, which branch and are evicted, with those of one that has served nobody.
 func TestReusedPrefixesGiveTheSameText(t *testing.T) {
-	for _, name := range []string{"smollm2", "gemma270", "qwen05"} {
-		t.Run(name, func(t *testing.T) {
+	for _, tt := range []struct{ name, layout string }{
+		{"smollm2", "unified"}, {"gemma270", "unified"}, {"qwen05", "unified"},
+		{"smollm2", "split"},
+	} {
+		t.Run(tt.name+" "+tt.layout, func(t *testing.T) {
 			rt := openRuntime(t)
-			path := testmodels.Path(t, name)
-			warm := load(t, rt, path, mullama.LoadOptions{ContextSize: 1024, Slots: 2})
+			path := testmodels.Path(t, tt.name)
+			warm := load(t, rt, path,
+				mullama.LoadOptions{ContextSize: 1024, Slots: 2, KVLayout: tt.layout})
 			random := rand.New(rand.NewPCG(5, 6))
 			texts := conversationTokens(t, warm)
 			cached, same, ties := 0, 0, 0

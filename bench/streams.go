@@ -60,7 +60,7 @@ prompts' lengths, and take turns in the same run.`,
 	f.IntVar(&o.PromptTokens, "prompt-tokens", 128, "length of the prompts")
 	f.IntVar(&o.GenerateTokens, "generate-tokens", 128, "length of the answers")
 	f.IntVar(&o.Threads, "threads", runtime.NumCPU(), "threads of both sides")
-	f.BoolVar(&o.unified, "unified", true, "the baseline has one KV cache for all sequences")
+	f.BoolVar(&o.unified, "unified", false, "both sides have one KV cache for all sequences")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the prompts and of the order of the sides")
 	f.StringVar(&o.oracle, "oracle", "",
 		"baseline program (default: mullama-oracle beside the library)")
@@ -256,9 +256,16 @@ func startServed(ctx context.Context, o streamOptions) (*served, error) {
 		return nil, err
 	}
 	d.url = "http://" + address
+	layout := "split"
+	if o.unified {
+		layout = "unified"
+	}
 	d.cmd = exec.Command(self, "serve", "--host", address, "--models", store,
 		"--parallel", strconv.Itoa(o.Slots), "--ctx-size", strconv.Itoa(o.Context),
-		"--cache-tokens", strconv.Itoa(o.Slots*o.Context), "--threads", strconv.Itoa(o.Threads))
+		"--kv-layout", layout, "--threads", strconv.Itoa(o.Threads))
+	if o.unified {
+		d.cmd.Args = append(d.cmd.Args, "--cache-tokens", strconv.Itoa(o.Slots*o.Context))
+	}
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.cmd.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(store))

@@ -82,7 +82,8 @@ func remoteLoadOptions(o *mullama.LoadOptions) (map[string]any, error) {
 }
 
 func isZero(o mullama.LoadOptions) bool {
-	return o.UBatchSize == 0 && o.BatchThreads == 0 && o.CacheTokens == 0 && o.SplitMode == "" &&
+	return o.UBatchSize == 0 && o.BatchThreads == 0 && o.CacheTokens == 0 && o.KVLayout == "" &&
+		o.SplitMode == "" &&
 		len(o.TensorSplit) == 0 && len(o.Devices) == 0 && len(o.TensorBuffers) == 0 &&
 		o.LoadMode == "" && !o.CheckTensors && !o.VocabOnly && o.KVTypeK == "" &&
 		o.KVTypeV == "" && o.FlashAttention == "" && o.RoPEFreqBase == 0 &&

@@ -100,7 +100,7 @@ func (a *app) logLevel() slog.Level {
 // runtimeOptions are the flags as package mullama takes them.
 func (f *serveFlags) runtimeOptions(library, models string, log *slog.Logger) mullama.Options {
 	load := f.load.options
-	load.Slots, load.CacheTokens = f.slots, f.pool
+	load.Slots, load.KVLayout, load.CacheTokens = f.slots, f.layout, f.pool
 	if load.Slots == 0 {
 		load.Slots = defaultSlots
 	}
@@ -111,8 +111,8 @@ func (f *serveFlags) runtimeOptions(library, models string, log *slog.Logger) mu
 	}
 }
 
-// defaultSlots is how many requests a model of the daemon computes at once. Slots cost little: they
-// share one KV cache.
+// defaultSlots is how many requests a model of the daemon computes at once. Where there is no
+// memory for a KV cache of each, they share one.
 const defaultSlots = 16
 
 // listen opens the socket, and says in words why it cannot.

@@ -19,6 +19,7 @@ type serveFlags struct {
 	insecure bool
 	load     loadFlags
 	slots    int
+	layout   string
 	pool     int
 	most     int
 	queue    int
@@ -38,6 +39,7 @@ var serveVariables = []struct {
 	{"ORIGINS", []string{"origins"}},
 	{"CONTEXT_LENGTH", []string{"ctx-size"}},
 	{"NUM_PARALLEL", []string{"parallel"}},
+	{"KV_LAYOUT", []string{"kv-layout"}},
 	{"CACHE_TOKENS", []string{"cache-tokens"}},
 	{"MAX_LOADED_MODELS", []string{"max-models"}},
 	{"MAX_QUEUE", []string{"max-queue"}},
@@ -68,8 +70,10 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 		set.Var(indexFlag(&f.queue), "max-queue", "most requests that wait for a model; 0: 512")
 		set.Var(indexFlag(&f.slots), "parallel",
 			"requests that one model computes at once; 0: 16")
+		set.Var(oneOf(&f.layout, "auto", "unified", "split"), "kv-layout",
+			"whether these share one KV cache or have one each: auto, unified or split")
 		set.Var(indexFlag(&f.pool), "cache-tokens",
-			"size of the KV cache that these share; 0: as memory allows")
+			"size of the KV cache that these share; 0: the context size")
 		set.Var(durationFlag(&f.keepAlive), "keep-alive",
 			"how long an unused model stays loaded; less than 0: for ever")
 		set.Var(durationFlag(&f.keepAliveMin), "keep-alive-min",

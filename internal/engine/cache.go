@@ -109,23 +109,34 @@ func (c *cache) windowed(s *sequence, n int) bool {
 	return first >= 0 && first <= max(0, n-c.limits.Window+1)
 }
 
-// take returns a running sequence that holds the prefix p of tokens.
+// take returns a running sequence that holds the prefix p of tokens, or less of it.
 func (c *cache) take(p prefix, tokens []Token) *sequence {
 	c.clock++
-	s := p.seq
-	if s == nil || !p.whole() || !c.cuts && len(c.spare) > 0 && c.pooled {
-		s = c.unused(p)
-	}
+	s := c.choose(p)
 	switch {
 	case s == p.seq:
 		c.wake(s)
 		c.cut(s, p.n)
-	case p.seq != nil:
+	case p.seq != nil && (c.pooled || p.n >= moveLeast):
 		c.copy(p, s, tokens)
 	}
 	c.tree.setRunning(s, true)
 	c.tree.touch(s, c.clock)
+	if !c.pooled && p.seq != nil && p.seq.idle && s.n == p.n && p.seq.n-p.n < moveLeast {
+		c.drop(p.seq) // s has nearly all of it
+	}
 	return s
+}
+
+// choose returns the sequence for a request that begins with p: that of p, or one that is unused.
+func (c *cache) choose(p prefix) *sequence {
+	if c.pooled {
+		if p.seq != nil && p.whole() && (c.cuts || len(c.spare) == 0) {
+			return p.seq
+		}
+		return c.unused(p)
+	}
+	return c.place(p)
 }
 
 func (c *cache) copy(p prefix, to *sequence, tokens []Token) {

@@ -190,10 +190,22 @@ func (e *Engine) plan() {
 	}
 	e.generating = len(e.planned)
 	if len(e.prefill) > 0 {
-		e.planPrompts(e.pace.budget(e.budget, len(e.planned)))
+		e.planPrompts(e.pace.budget(e.budget, len(e.planned), len(e.prefill)))
+	}
+	e.fill()
+}
+
+// fill gives the plan to the model. Where sequences have cells of their own, llama.cpp computes
+// those together whose numbers follow one another in the batch.
+func (e *Engine) fill() {
+	if !e.cache.pooled {
+		slices.SortFunc(e.planned, func(a, b *slot) int { return int(a.seq.id - b.seq.id) })
 	}
 	total := 0
 	for _, s := range e.planned {
+		if s.fill(e.model) {
+			e.sampled = append(e.sampled, s)
+		}
 		total += s.taken
 	}
 	e.cache.reserve(total)
@@ -223,11 +235,10 @@ func (e *Engine) planPrompts(budget int) {
 	}
 }
 
+// take plans the next n tokens of s.
 func (e *Engine) take(s *slot, n int) {
+	s.taken = n
 	e.planned = append(e.planned, s)
-	if s.plan(e.model, n) {
-		e.sampled = append(e.sampled, s)
-	}
 }
 
 // beginStep counts who waits for the planned step. It reports false when nobody does any more.
@@ -268,17 +279,19 @@ func (e *Engine) count(result *StepResult, now time.Time) {
 	c := &e.counting
 	overhead := now.Sub(e.returned) - result.Decode - result.Sample
 	e.returned = now
-	e.pace.learn(result.Decode, e.generating, e.planned)
+	tokens := 0
 	for _, s := range e.planned {
 		e.cache.tree.extend(s.seq, s.req.tokens[s.seq.n:s.seq.n+s.taken])
 		if s.anchor {
 			e.cache.anchor(s.seq)
 			s.anchor = false
 		}
-		c.DecodedTokens += s.taken
+		tokens += s.taken
 		s.req.steps++
 		s.req.overhead += overhead
 	}
+	e.pace.learn(result.Decode, e.generating, tokens-e.generating)
+	c.DecodedTokens += tokens
 	if len(result.Rows) > 0 {
 		e.unasked = 0
 	}

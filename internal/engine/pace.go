@@ -5,50 +5,94 @@ import "time"
 // DefaultStepTime is how long a step should take at most while anybody generates.
 const DefaultStepTime = 50 * time.Millisecond
 
+// mostPatience is how many times longer than StepTime a step may be if more prompts wait than
+// requests generate.
+const mostPatience = 4
+
 // leastChunk is how many prompt tokens a step takes at least, so that prompts get on.
 const leastChunk = 16
 
-// pace learns how long steps take and says how much of a prompt fits in one.
+// pace learns how long steps take and says how much of a prompt fits in one. It takes a step's time
+// as a sum: one part for the step, one for each row that generates, one for having prompt tokens,
+// and one for each of those. A Kalman filter estimates the four, as steps show them only together.
 type pace struct {
-	limit    time.Duration
-	decode   float64 // nanoseconds of a step without prompts, by exponential average
-	perToken float64 // nanoseconds that a prompt token adds
+	limit time.Duration
+	mean  [parts]float64        // milliseconds of each part
+	cov   [parts][parts]float64 // how uncertain they are together
+	known bool                  // a prompt was read
 }
 
-// learn takes in a step. Rows is how many of its slots generate; the others read prompts.
-func (p *pace) learn(took time.Duration, rows int, planned []*slot) {
-	tokens := 0
-	for _, s := range planned {
-		tokens += s.taken
+// The parts of a step's time.
+const (
+	perStep = iota
+	perRow
+	perChunk
+	perToken
+	parts
+)
+
+// weights says how often a step has each part.
+func weights(rows, tokens int) [parts]float64 {
+	w := [parts]float64{perStep: 1, perRow: float64(rows), perToken: float64(tokens)}
+	if tokens > 0 {
+		w[perChunk] = 1
 	}
-	prompt := float64(tokens - rows)
-	switch {
-	case prompt == 0:
-		average(&p.decode, float64(took))
-	case rows == 0:
-		average(&p.perToken, float64(took)/prompt)
-	default:
-		average(&p.perToken, max(0, float64(took)-p.decode)/prompt)
+	return w
+}
+
+// learn takes in a step in which so many rows generated and so many prompt tokens were read.
+func (p *pace) learn(took time.Duration, rows, tokens int) {
+	p.known = p.known || tokens > 0
+	p.update(weights(rows, tokens), milliseconds(took))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// update is a step of the filter. Times are taken to be right to a tenth, and what they are made of
+// to change by a hundredth from step to step.
+func (p *pace) update(w [parts]float64, took float64) {
+	const first, noise, drift = 100, 0.1, 0.01
+	error, variance := took, noise*took*noise*took+1e-6
+	var spread [parts]float64 // cov × w
+	for i := range parts {
+		if p.cov[i][i] == 0 {
+			p.cov[i][i] = first * first
+		}
+		change := drift * p.mean[i]
+		p.cov[i][i] = min(p.cov[i][i]+change*change, first*first)
+	}
+	for i := range parts {
+		error -= p.mean[i] * w[i]
+		for j := range parts {
+			spread[i] += p.cov[i][j] * w[j]
+		}
+		variance += spread[i] * w[i]
+	}
+	for i := range parts {
+		p.mean[i] = max(0, p.mean[i]+spread[i]/variance*error)
+		for j := range parts {
+			p.cov[i][j] -= spread[i] * spread[j] / variance
+		}
 	}
 }
 
-func average(mean *float64, value float64) {
-	const weight = 0.2 // of the new value
-	if *mean == 0 {
-		*mean = value
-		return
-	}
-	*mean += weight * (value - *mean)
-}
-
-// budget is how many prompt tokens a step takes beside rows that generate: all that fit in most
-// tokens when nobody does, else as many as are read within the limit. Where generating alone takes
-// more than half of the limit, prompts get as much time as that, or they would never end.
-func (p *pace) budget(most, rows int) int {
+// budget is how many prompt tokens a step takes beside rows that generate, while so many prompts
+// are being read: all that fit in most tokens when nobody generates, else as many as are read
+// within the limit. Where generating alone takes more than half of the limit, prompts get as much
+// time as that, or they would never end.
+//
+// Where many prompts wait and few rows generate, the step is longer, at most by the factor
+// mostPatience: a step of a few rows is dear, and the many wait for its end too.
+func (p *pace) budget(most, rows, prompts int) int {
 	most -= rows
-	if rows == 0 || p.perToken == 0 {
+	if rows == 0 || !p.known {
 		return most
 	}
-	spare := max(float64(p.limit)-p.decode, p.decode)
-	return min(most, max(leastChunk, int(spare/p.perToken)))
+	patience := min(mostPatience, max(1, 2*float64(prompts)/float64(rows)))
+	decode := p.mean[perStep] + p.mean[perRow]*float64(rows)
+	spare := max(milliseconds(p.limit)*patience-decode, decode) - p.mean[perChunk]
+	if p.mean[perToken]*float64(most) <= spare {
+		return most
+	}
+	return min(most, max(leastChunk, int(spare/p.mean[perToken])))
 }

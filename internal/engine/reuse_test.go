@@ -113,18 +113,20 @@ func TestReusedPrefixesAreRightInRandomSchedules(t *testing.T) {
 		l := limits(1+random.IntN(10), 1+random.IntN(40), 150+random.IntN(400))
 		cfg := scripted.Config{Limits: l, Whole: random.IntN(3) == 0}
 		cfg.Limits.Whole = cfg.Whole
-		if random.IntN(4) == 0 { // cells for each sequence
-			cfg.Limits.Ctx *= cfg.Limits.Sequences
+		size := 1
+		if random.IntN(3) == 0 { // cells for each sequence, and prompts that are worth a move
+			size, cfg.Limits.CtxPerSeq = 4, 700
+			cfg.Limits.Ctx = cfg.Limits.CtxPerSeq * cfg.Limits.Sequences
 		}
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { reuseRandomly(t, cfg, random) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { reuseRandomly(t, cfg, random, size) })
 	}
 }
 
-func reuseRandomly(t *testing.T, cfg scripted.Config, random *rand.Rand) {
+func reuseRandomly(t *testing.T, cfg scripted.Config, random *rand.Rand, size int) {
 	e, _ := start(t, cfg)
 	var bases []string
 	for range 4 {
-		base := strings.Repeat(string(rune('a'+random.IntN(3))), 10+random.IntN(60))
+		base := strings.Repeat(string(rune('a'+random.IntN(3))), size*(10+random.IntN(60)))
 		bases = append(bases, base)
 		bases = append(bases, base+strings.Repeat("z", random.IntN(30)))
 	}

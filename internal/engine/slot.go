@@ -14,14 +14,13 @@ type slot struct {
 // generating, more while prefilling or after a loss of cells.
 func (s *slot) pending() int { return len(s.req.tokens) - s.seq.n }
 
-// plan adds the next n tokens of s to the step, and a sampled row if they are the last.
-func (s *slot) plan(m Model, n int) (sampled bool) {
-	s.taken = n
+// fill adds the planned tokens of s to the step, and a sampled row if they are the last.
+func (s *slot) fill(m Model) (sampled bool) {
 	index := 0
-	for pos := s.seq.n; pos < s.seq.n+n; pos++ {
+	for pos := s.seq.n; pos < s.seq.n+s.taken; pos++ {
 		index = m.Add(s.req.tokens[pos], int32(pos), s.seq.id)
 	}
-	if n < s.pending() {
+	if s.taken < s.pending() {
 		return false
 	}
 	m.Sample(index, s.req.sampler, s.req.top)

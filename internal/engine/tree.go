@@ -193,6 +193,15 @@ func (t *tree) reach(s *sequence) int {
 	return r.depth
 }
 
+// tokens are those of s from its start.
+func (t *tree) tokens(s *sequence) []Token {
+	all := make([]Token, s.n)
+	for r := s.end; r != &t.root; r = r.parent {
+		copy(all[r.start:], r.tokens)
+	}
+	return all
+}
+
 // alone is how many tokens at the end of s no other sequence holds.
 func (t *tree) alone(s *sequence) int {
 	n := 0
