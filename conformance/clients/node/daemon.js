@@ -6,6 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 export const url = process.env.MULLAMA_URL;
 export const model = process.env.MULLAMA_MODEL;
 
+// Questions whose greedy answers are compared leave the model no doubt, here and in the tests: without
+// a seed the last bits move with what is in the cache (docs/determinism.md).
 export const capital = [
   { role: "system", content: "You are a helpful assistant." },
   { role: "user", content: "What is the capital of France?" },
