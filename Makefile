@@ -62,7 +62,7 @@ models: ## fetch the pinned test models, vocabularies and templates (about 850 M
 	@$(GO) run ./tools/fetchmodels $(MODELS)
 
 .PHONY: oracles
-oracles: ## set up the Python environments of the tests: Jinja2, and clients of the daemon
+oracles: ## set up the environments of the tests: Jinja2, and clients of the daemon
 	@if [ -f conformance/setup.sh ]; then sh conformance/setup.sh; fi
 
 .PHONY: check

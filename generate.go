@@ -62,7 +62,10 @@ func (m *Model) Generate(
 	if opts == nil {
 		opts = &GenerateOptions{}
 	}
-	if err := m.checkLength(op, prompt); err != nil {
+	clipped := 0
+	if opts.Truncate {
+		prompt, clipped = m.clip(prompt, opts.Keep)
+	} else if err := m.checkLength(op, prompt); err != nil {
 		return nil, err
 	}
 	special := TokenizeOptions{AddSpecial: true, ParseSpecial: opts.ParseSpecial}
@@ -73,16 +76,23 @@ func (m *Model) Generate(
 	if len(tokens) == 0 {
 		return nil, invalid(op, "the prompt is empty, and this model has no token to begin with")
 	}
-	return m.GenerateTokens(ctx, tokens, opts)
+	stream, err := m.GenerateTokens(ctx, tokens, opts)
+	if err == nil {
+		stream.truncation.Tokens += clipped
+	}
+	return stream, err
 }
+
+// likelyBytes is how many bytes a token has at most, as a rule.
+const likelyBytes = 8
 
 // checkLength refuses a text that is far too long for the context by tokenizing only a part of it.
 // llama.cpp takes minutes for megabytes of characters that a vocabulary does not have, because the
 // time grows with their square, and cannot be stopped.
 func (m *Model) checkLength(op, text string) error {
-	const likely, slack = 8, 1024 // bytes of a token at most; tokens that a cut may add
+	const slack = 1024 // tokens that a cut may add
 	size := m.shared.size
-	if size == 0 || len(text) <= likely*size {
+	if size == 0 || len(text) <= likelyBytes*size {
 		return nil
 	}
 	for n := 2*size + 2*slack; n < len(text); n *= 2 {

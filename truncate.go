@@ -1,11 +1,14 @@
 package mullama
 
-import "fmt"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // Truncation says what was left out of a prompt so that it fits in the context.
 type Truncation struct {
 	Messages int // whole messages, the oldest ones
-	Tokens   int // tokens of the prompt, but for messages too long to be counted
+	Tokens   int // tokens of the prompt: at least so many, if a text was too long to be counted
 }
 
 // answerReserve is how many tokens a cut leaves for an answer of unknown length, or a quarter of a
@@ -35,6 +38,42 @@ func (m *Model) fitTokens(prompt []Token, opts *GenerateOptions) ([]Token, Trunc
 	return kept, Truncation{Tokens: cut}
 }
 
+// clip leaves out the middle of a text that is far too long for the context, because tokenizing it
+// could take minutes: what is left has the first keep tokens and more than enough of the last. It
+// returns how many tokens that were, at least.
+func (m *Model) clip(text string, keep int) (string, int) {
+	if m.checkLength("clip", text) == nil {
+		return text, 0
+	}
+	size := m.shared.size
+	head := likelyBytes * min(max(keep, 0), size)
+	tail := len(text) - likelyBytes*size
+	for head > 0 && !utf8.RuneStart(text[head]) {
+		head--
+	}
+	for tail < len(text) && !utf8.RuneStart(text[tail]) {
+		tail++
+	}
+	if tail <= head {
+		return text, 0
+	}
+	return text[:head] + text[tail:], (tail - head + likelyBytes - 1) / likelyBytes
+}
+
+// clipLast is clip for the last message of a conversation.
+func (m *Model) clipLast(messages []Message) ([]Message, int) {
+	if len(messages) == 0 {
+		return messages, 0
+	}
+	last := messages[len(messages)-1]
+	text, clipped := m.clip(last.Content, 0)
+	if clipped == 0 {
+		return messages, 0
+	}
+	last.Content = text
+	return append(messages[:len(messages)-1:len(messages)-1], last), clipped
+}
+
 // skipEndless leaves out the turns up to the last message that alone is far too long for the
 // context, and returns how many messages that were. The last turn is left as it is.
 func (m *Model) skipEndless(messages []Message) ([]Message, int) {
@@ -57,14 +96,15 @@ func (m *Model) skipEndless(messages []Message) ([]Message, int) {
 func (m *Model) fitChat(
 	messages []Message, opts *ChatOptions,
 ) (*ChatPrompt, Truncation, error) {
-	messages, skipped := messages, 0
+	var before Truncation
 	if opts.Truncate {
-		messages, skipped = m.skipEndless(messages)
+		messages, before.Messages = m.skipEndless(messages)
+		messages, before.Tokens = m.clipLast(messages)
 	}
 	prompt, err := m.FormatChat(messages, opts)
 	size := m.shared.size
 	if err != nil || !opts.Truncate || size == 0 || len(prompt.Tokens) < size {
-		return prompt, Truncation{Messages: skipped}, err
+		return prompt, before, err
 	}
 	whole, room := len(prompt.Tokens), m.room(opts.MaxTokens)
 	starts := turnStarts(messages)
@@ -89,7 +129,8 @@ func (m *Model) fitChat(
 	if found.Messages == 0 {
 		prompt, found, err = m.cutLastTurn(messages, opts, whole, room)
 	}
-	found.Messages += skipped
+	found.Messages += before.Messages
+	found.Tokens += before.Tokens
 	return prompt, found, err
 }
 

@@ -110,6 +110,45 @@ func TestAnEndlessOldMessageIsLeftOut(t *testing.T) {
 	}
 }
 
+func TestAnEndlessLastMessageLosesItsBeginning(t *testing.T) {
+	m := tinyModel(t)
+	messages := append(conversation(1, 5),
+		mullama.Message{Role: "user", Content: strings.Repeat("more ü", 100_000)})
+	s, err := chatStream(t, m, messages, mullama.GenerateOptions{MaxTokens: 12, Truncate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut := s.Truncation(); cut.Messages != 3 || cut.Tokens < 50_000 ||
+		r.Stats.PromptTokens > m.ContextSize()-12 {
+		t.Errorf("cut %+v, the prompt has %d tokens", cut, r.Stats.PromptTokens)
+	}
+}
+
+func TestAnEndlessPromptIsCutWhenAsked(t *testing.T) {
+	m := tinyModel(t)
+	prompt := "first " + strings.Repeat("möre ", 100_000)
+	o := &mullama.GenerateOptions{Sampling: greedy(), MaxTokens: 12}
+	_, err := m.Generate(t.Context(), prompt, o)
+	wantKind(t, err, mullama.ErrContextFull)
+
+	o.Truncate, o.Keep = true, 4
+	s, err := m.Generate(t.Context(), prompt, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cut := s.Truncation(); cut.Tokens < 50_000 || r.Stats.PromptTokens > m.ContextSize()-12 {
+		t.Errorf("cut %+v, the prompt has %d tokens", cut, r.Stats.PromptTokens)
+	}
+}
+
 func TestAPromptThatDoesNotFitKeepsItsBeginningAndEndWhenAsked(t *testing.T) {
 	m := tinyModel(t) // of 512 tokens
 	prompt := make([]mullama.Token, 800)

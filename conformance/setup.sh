@@ -1,7 +1,8 @@
 #!/bin/sh
-# Creates the Python environments of the tests in the cache folder: one with Jinja2, the oracle of
-# the template tests, and one with the official clients that drive the daemon. Does nothing for one
-# that is there and has the pinned versions.
+# Creates the environments of the tests in the cache folder: one with Jinja2, the oracle of the
+# template tests, and those of the official clients that drive the daemon: the Python ones, LangChain
+# with its test suite, and Node.js with the JavaScript ones. Does nothing for one that is there and
+# has the pinned versions.
 #
 # usage: conformance/setup.sh
 set -eu
@@ -32,5 +33,26 @@ environment() {
     cp "$2" "$stamp"
 }
 
+# modules NAME FOLDER
+# The packages of FOLDER's package-lock.json, fetched by the npm of venv-node. The lock names their
+# checksums but not where they come from: that is for npm's settings to say.
+modules() {
+    home=$cache/$1
+    stamp=$home/stamp.json
+    if [ -d "$home/node_modules" ] && cmp -s "$2/package-lock.json" "$stamp"; then
+        return
+    fi
+    echo "conformance: creating $home"
+    rm -rf "$home"
+    mkdir -p "$home"
+    cp "$2/package.json" "$2/package-lock.json" "$home"
+    (cd "$home" && PATH="$cache/venv-node/bin:$PATH" \
+        npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error)
+    cp "$2/package-lock.json" "$stamp"
+}
+
 environment venv-conformance "$here/requirements.txt"
-environment venv-clients "$here/clients/requirements.txt"
+environment venv-clients "$here/clients/python/requirements.txt"
+environment venv-langchain "$here/clients/langchain/requirements.txt"
+environment venv-node "$here/clients/node/requirements.txt"
+modules node-clients "$here/clients/node"

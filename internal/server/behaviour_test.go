@@ -57,10 +57,23 @@ func TestALongConversationIsCutAndSaysSo(t *testing.T) {
 		got["dropped_tokens"].(float64) < 100 {
 		t.Errorf("the answer says %v", got)
 	}
-	long := s.ok("POST", "/api/generate", object{"model": "tiny", "stream": false,
-		"prompt": strings.Repeat("word ", 700), "options": greedy(4)})
-	if long["truncated"] != true || long["dropped_messages"] != nil {
-		t.Errorf("the answer to a long prompt says %v", long)
+}
+
+func TestALongPromptIsCutAndSaysSo(t *testing.T) {
+	s := newSite(t, Config{})
+	for _, words := range []int{700, 50_000} { // of the second only a part becomes tokens
+		for _, raw := range []bool{false, true} {
+			req := object{"model": "tiny", "stream": false, "raw": raw,
+				"prompt": strings.Repeat("word ", words), "options": greedy(4)}
+			got := s.ok("POST", "/api/generate", req)
+			if got["truncated"] != true || got["dropped_messages"] != nil ||
+				got["dropped_tokens"].(float64) < float64(words/5) {
+				delete(got, "context")
+				t.Errorf("the answer to %d words, raw %v, says %v", words, raw, got)
+			}
+			req["truncate"] = false
+			s.refused("POST", "/api/generate", req, 400, "context")
+		}
 	}
 }
 

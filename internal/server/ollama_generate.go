@@ -106,9 +106,7 @@ func (u *ollamaRun) startFormatted(
 	const likely = 8 // bytes of a token at most; more text would take long to tokenize for nothing
 	messages := promptMessages(u.job, req)
 	if len(req.Prompt) > likely*u.job.ContextSize() {
-		chat := u.chat
-		chat.Truncate = false
-		return u.job.Chat(ctx, messages, &chat)
+		return u.job.Chat(ctx, messages, &u.chat)
 	}
 	prompt, err := u.job.FormatChat(messages, &u.chat)
 	if err != nil {

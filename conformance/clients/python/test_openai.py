@@ -1,9 +1,11 @@
 """The official openai client against the daemon."""
 
+import asyncio
 import json
 
 import openai
 import pytest
+from conftest import ENDLESS
 
 CAPITAL = [
     {"role": "system", "content": "You are a helpful assistant."},
@@ -103,7 +105,7 @@ def test_completions(client, model):
     assert text == answer.choices[0].text
 
 
-def test_seed_repeats(client, model):
+def test_seed_repeats(client, model, unloaded):
     def ask():
         return client.chat.completions.create(model=model, messages=CAPITAL, temperature=1, seed=5, max_tokens=16)
 
@@ -118,13 +120,66 @@ def test_models(client, model):
 def test_errors_are_typed(client, model):
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="no-such-model", messages=CAPITAL)
-    with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(model=model, messages=[])
-    with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(model=model, messages=CAPITAL, temperature=-3)
+    with pytest.raises(openai.NotFoundError):
+        client.completions.create(model="no-such-model", prompt="Hi", stream=True)
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("no-such-model")
     with pytest.raises(openai.BadRequestError) as e:
         client.chat.completions.create(model=model, messages=[{"role": "user", "content": "word " * 100_000}])
     assert e.value.code == "context_length_exceeded"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": []},
+        {"messages": [{"role": "nobody", "content": "Hi"}]},
+        {"temperature": -3},
+        {"top_p": 7},
+        {"n": 0},
+        {"top_logprobs": 2},
+        {"logprobs": True, "top_logprobs": 21},
+        {"response_format": {"type": "yaml"}},
+    ],
+    ids=str,
+)
+def test_bad_requests_are_typed(client, model, fields):
+    with pytest.raises(openai.BadRequestError) as e:
+        client.chat.completions.create(**{"model": model, "messages": CAPITAL, **fields})
+    assert e.value.body["message"] and e.value.type == "invalid_request_error"
+
+
+def test_leaving_a_stream_frees_the_slot(client, model, cancelled):
+    with client.completions.create(model=model, prompt=ENDLESS, max_tokens=4000, stream=True) as stream:
+        for _, part in zip(range(5), stream):
+            assert part.choices[0].finish_reason is None
+        cancelled()
+
+
+def test_leaving_an_asynchronous_stream_frees_the_slot(url, model, cancelled):
+    async def leave():
+        client = openai.AsyncOpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
+        async with await client.completions.create(
+            model=model, prompt=ENDLESS, max_tokens=4000, stream=True
+        ) as stream:
+            async for part in stream:
+                assert part.choices[0].finish_reason is None
+                cancelled()
+                break
+
+    asyncio.run(leave())
+
+
+def test_cancelling_a_task_frees_the_slots(url, model, cancelled):
+    async def leave():
+        client = openai.AsyncOpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
+        task = asyncio.create_task(client.completions.create(model=model, prompt=ENDLESS, max_tokens=4000, n=2))
+        await asyncio.to_thread(cancelled)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(leave())
 
 
 def test_a_repeated_prompt_is_cached(client, model):

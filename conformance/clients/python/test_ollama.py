@@ -6,6 +6,7 @@ import time
 
 import ollama
 import pytest
+from conftest import ENDLESS
 
 CAPITAL = [
     {"role": "system", "content": "You are a helpful assistant."},
@@ -47,7 +48,7 @@ def test_generate_with_system_and_stop(client, model):
     assert limited.eval_count == 3 and limited.done_reason == "length"
 
 
-def test_same_seed_gives_the_same_text(client, model):
+def test_same_seed_gives_the_same_text(client, model, unloaded):
     options = {"temperature": 1.0, "seed": 7, "num_predict": 24}
     texts = [client.generate(model=model, prompt="Once", options=options).response for _ in range(2)]
     assert texts[0] == texts[1]
@@ -100,18 +101,71 @@ def test_an_unknown_model_is_404(client):
     assert e.value.status_code == 404 and "no-such-model" in e.value.error
 
 
-def test_bad_options_are_400(client, model):
     with pytest.raises(ollama.ResponseError) as e:
-        client.generate(model=model, prompt="x", options={"top_p": 7})
+        list(client.generate(model="no-such-model", prompt="Hi", stream=True))
+    assert e.value.status_code == 404
+    for call in [client.show, client.delete]:
+        with pytest.raises(ollama.ResponseError) as e:
+            call("no-such-model")
+        assert e.value.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"options": {"top_p": 7}},
+        {"options": {"temperature": -3}},
+        {"format": {"type": "nothing"}},
+        {"logprobs": True, "top_logprobs": 21},
+    ],
+    ids=str,
+)
+def test_bad_requests_are_400(client, model, fields):
+    with pytest.raises(ollama.ResponseError) as e:
+        client.generate(model=model, prompt="x", **fields)
     assert e.value.status_code == 400
 
 
-def test_leaving_a_stream_frees_the_slot(client, model):
-    for _ in client.generate(model=model, prompt="Count to a million.", stream=True, options={"num_predict": 2000}):
-        break
-    start = time.monotonic()
-    client.generate(model=model, prompt="Hi", options={"num_predict": 1})
-    assert time.monotonic() - start < 10
+def test_a_long_prompt_is_cut(client, model):
+    answer = client.generate(model=model, prompt="word " * 20_000, options={"num_predict": 2})
+    assert answer.eval_count <= 2 and answer.prompt_eval_count > 1000
+
+
+def endless(client, model, **fields):
+    return client.generate(
+        model=model, prompt=ENDLESS, raw=True, options={"num_predict": -1, "ignore_eos": True}, **fields
+    )
+
+
+def test_leaving_a_stream_frees_the_slot(client, model, cancelled):
+    stream = endless(client, model, stream=True)
+    for _, part in zip(range(5), stream):
+        assert not part.done
+    cancelled()
+    stream.close()
+
+
+def test_leaving_an_asynchronous_stream_frees_the_slot(url, model, cancelled):
+    async def leave():
+        stream = await endless(ollama.AsyncClient(host=url), model, stream=True)
+        async for part in stream:
+            assert not part.done
+            cancelled()
+            break
+        await stream.aclose()
+
+    asyncio.run(leave())
+
+
+def test_cancelling_a_task_frees_the_slot(url, model, cancelled):
+    async def leave():
+        task = asyncio.create_task(endless(ollama.AsyncClient(host=url), model))
+        await asyncio.to_thread(cancelled)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(leave())
 
 
 def test_many_at_once(url, model):
