@@ -6,14 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
-	"syscall"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +25,7 @@ import (
 type Wave struct {
 	Round   int           `json:"round"`
 	Streams int           `json:"streams"`
-	Side    string        `json:"side"` // "ours" or "baseline"
+	Side    string        `json:"side"` // "ours", "baseline", or a peer's name
 	Seconds float64       `json:"seconds"`
 	Tokens  int           `json:"tokens"` // of all answers
 	Load    *load.Summary `json:"load,omitempty"`
@@ -38,6 +38,14 @@ type streamOptions struct {
 	options
 	widths  []int
 	unified bool
+	peers   map[string]string // programs by the peer's name
+}
+
+// serving is the work of the servers.
+func (o *streamOptions) serving() (serving, error) {
+	model, err := filepath.Abs(o.model)
+	return serving{model: model, slots: o.Slots, context: o.Context, threads: o.Threads,
+		unified: o.unified}, err
 }
 
 func streamsCommand() *cobra.Command {
@@ -47,10 +55,11 @@ func streamsCommand() *cobra.Command {
 		Short: "Measure the daemon with several requests at once",
 		Long: `Measure tokens per second of the daemon over HTTP with one and more requests at once,
 beside a C program that has llama.cpp compute as many sequences in one batch. Both have the same
-prompts' lengths, and take turns in the same run.`,
-		Example: "  mullama bench streams --model smollm2.gguf --streams 1,8,32",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return streams(cmd, o) },
+prompts' lengths, and take turns in the same run. With --peer other servers take turns too.`,
+		Example: `  mullama bench streams --model smollm2.gguf --streams 1,8,32
+  mullama bench streams --model smollm2.gguf --peer llama-server=./llama-server`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return streams(cmd, o) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.model, "model", "", "GGUF file to measure")
@@ -61,6 +70,8 @@ prompts' lengths, and take turns in the same run.`,
 	f.IntVar(&o.GenerateTokens, "generate-tokens", 128, "length of the answers")
 	f.IntVar(&o.Threads, "threads", runtime.NumCPU(), "threads of both sides")
 	f.BoolVar(&o.unified, "unified", false, "both sides have one KV cache for all sequences")
+	f.StringToStringVar(&o.peers, "peer", nil,
+		"measure this server as well: llama-server=PROGRAM or ollama=PROGRAM (repeatable)")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the prompts and of the order of the sides")
 	f.StringVar(&o.oracle, "oracle", "",
 		"baseline program (default: mullama-oracle beside the library)")
@@ -88,11 +99,14 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	d, err := startServed(cmd.Context(), o)
-	if err != nil {
+	m := &waves{o: o, baseline: baseline, random: rand.New(rand.NewPCG(o.Seed, 1)),
+		say: func(format string, args ...any) {
+			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+		}}
+	defer func() { err = errors.Join(err, m.stop()) }()
+	if err := m.start(cmd.Context()); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.stop()) }()
 	result := &Result{
 		Schema: SchemaVersion, Group: "streams", Started: time.Now().UTC(),
 		Command: commandLine(cmd, model.File), Model: model, Config: o.Config,
@@ -100,10 +114,6 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 		Versions: Versions{Mullama: version(), Engine: "llama.cpp", Baseline: "llama.cpp",
 			Go: runtime.Version()},
 	}
-	m := &waves{o: o, served: d, baseline: baseline, random: rand.New(rand.NewPCG(o.Seed, 1)),
-		say: func(format string, args ...any) {
-			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-		}}
 	if result.Waves, err = m.run(cmd.Context()); err != nil {
 		return err
 	}
@@ -112,26 +122,71 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 	return o.write(cmd.OutOrStdout(), result)
 }
 
-// waves measures both sides in turn.
+// waves measures all sides in turn.
 type waves struct {
 	o        streamOptions
-	served   *served
+	servers  []server
 	baseline program
 	random   *rand.Rand
 	say      func(format string, args ...any)
 }
 
+// server is a side that answers over HTTP.
+type server struct {
+	side string
+	*served
+}
+
+// start starts the servers, and has each load the model.
+func (m *waves) start(ctx context.Context) error {
+	work, err := m.o.serving()
+	if err != nil {
+		return err
+	}
+	ours, err := startDaemon(ctx, work, false)
+	if err != nil {
+		return err
+	}
+	m.servers = append(m.servers, server{"ours", ours})
+	for _, name := range slices.Sorted(maps.Keys(m.o.peers)) {
+		begin, ok := map[string]func(context.Context, string, serving) (*served, error){
+			"llama-server": startLlamaServer, "ollama": startOllama,
+		}[name]
+		if !ok {
+			return fmt.Errorf("--peer names %q; use llama-server or ollama", name)
+		}
+		peer, err := begin(ctx, m.o.peers[name], work)
+		if err != nil {
+			return err
+		}
+		m.servers = append(m.servers, server{name, peer})
+	}
+	for _, s := range m.servers {
+		if _, err := m.ours(ctx, s, 0, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *waves) stop() (err error) {
+	for _, s := range m.servers {
+		err = errors.Join(err, s.stop())
+	}
+	return err
+}
+
 func (m *waves) run(ctx context.Context) ([]Wave, error) {
-	if _, err := m.ours(ctx, 0, 1); err != nil { // loads the model
-		return nil, err
+	sides := []func(context.Context, int, int) (Wave, error){m.theirs}
+	for _, s := range m.servers {
+		sides = append(sides, func(ctx context.Context, round, width int) (Wave, error) {
+			return m.ours(ctx, s, round, width)
+		})
 	}
 	var all []Wave
 	for round := 1; round <= m.o.Rounds; round++ {
 		for _, width := range m.o.widths {
-			sides := []func(context.Context, int, int) (Wave, error){m.ours, m.theirs}
-			if m.random.IntN(2) == 1 {
-				slices.Reverse(sides)
-			}
+			m.random.Shuffle(len(sides), func(i, j int) { sides[i], sides[j] = sides[j], sides[i] })
 			for _, side := range sides {
 				w, err := side(ctx, round, width)
 				if err != nil {
@@ -146,22 +201,23 @@ func (m *waves) run(ctx context.Context) ([]Wave, error) {
 	return all, nil
 }
 
-// ours sends a wave of requests to the daemon.
-func (m *waves) ours(ctx context.Context, round, width int) (Wave, error) {
+// ours sends a wave of requests to a server.
+func (m *waves) ours(ctx context.Context, s server, round, width int) (Wave, error) {
 	run, err := load.Send(ctx, load.Work{
-		URL: m.served.url, Model: servedName, Requests: width, Streams: width,
+		URL: s.url, Model: servedName, Requests: width, Streams: width,
 		PromptTokens: m.o.PromptTokens, Tokens: m.o.GenerateTokens,
 		Seed: m.o.Seed + uint64(round)*1000 + uint64(width),
 	})
 	if err != nil {
 		return Wave{}, err
 	}
-	s := run.Summary()
-	if s.Failed > 0 {
-		return Wave{}, fmt.Errorf("%d of %d requests failed: %s", s.Failed, width, s.FirstError)
+	sum := run.Summary()
+	if sum.Failed > 0 {
+		return Wave{}, fmt.Errorf("%s: %d of %d requests failed: %s", s.side, sum.Failed, width,
+			sum.FirstError)
 	}
-	return Wave{Round: round, Streams: width, Side: "ours", Seconds: run.Seconds, Tokens: s.Tokens,
-		Load: &s}, nil
+	return Wave{Round: round, Streams: width, Side: s.side, Seconds: run.Seconds,
+		Tokens: sum.Tokens, Load: &sum}, nil
 }
 
 // theirs has the C program compute a wave.
@@ -188,108 +244,67 @@ func (m *waves) theirs(ctx context.Context, round, width int) (Wave, error) {
 		Seconds: rep.Prompt + rep.Generate}, nil
 }
 
-// waveRows computes a row per width for the speed, and for what a client feels.
+// waveRows computes per width a row for the speed, and rows for what a client feels; then the same
+// of the peers.
 func waveRows(widths []int, all []Wave) []Row {
 	var rows []Row
 	for _, width := range widths {
-		name := fmt.Sprintf("streams_%d", width)
-		speed := Row{Name: name, Unit: "tokens/s", Goal: &Goal{RatioAtLeast, 0.90}}
-		if width == 1 {
-			speed.Goal.Limit = 0.97
+		for _, side := range sidesOf(all) {
+			rows = append(rows, sideRows(width, side, all)...)
 		}
-		first := Row{Name: name + "_ttft_p50", Unit: "ms"}
-		gap := Row{Name: name + "_gap_p99", Unit: "ms"}
-		for _, w := range all {
-			switch {
-			case w.Streams != width:
-			case w.Side == "baseline":
-				speed.BaselineSamples = append(speed.BaselineSamples, w.tokensPerSecond())
-			default:
-				speed.Samples = append(speed.Samples, w.tokensPerSecond())
-				first.Samples = append(first.Samples, w.Load.FirstToken.P50)
-				gap.Samples = append(gap.Samples, w.Load.Gap.P99)
-			}
-		}
-		speed.Value, first.Value, gap.Value = median(speed.Samples), median(first.Samples),
-			median(gap.Samples)
-		speed.Baseline = new(median(speed.BaselineSamples))
-		speed.Ratio = new(speed.Value / *speed.Baseline)
-		speed.Met = new(speed.Goal.met(speed))
-		rows = append(rows, speed, first, gap)
 	}
 	return rows
 }
 
-// servedName is the model's name in the store of the daemon under test.
-const servedName = "bench"
-
-// served is a daemon of this very program with a store of its own.
-type served struct {
-	url   string
-	store string
-	cmd   *exec.Cmd
-	log   bytes.Buffer
-}
-
-func startServed(ctx context.Context, o streamOptions) (*served, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	store, err := os.MkdirTemp("", "mullama-bench-")
-	if err != nil {
-		return nil, err
-	}
-	d := &served{store: store}
-	out, err := exec.CommandContext(ctx, self, "import", o.model, servedName,
-		"--models", store).CombinedOutput()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("import the model: %w: %s", err, out),
-			os.RemoveAll(store))
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		return nil, err
-	}
-	d.url = "http://" + address
-	layout := "split"
-	if o.unified {
-		layout = "unified"
-	}
-	d.cmd = exec.Command(self, "serve", "--host", address, "--models", store,
-		"--parallel", strconv.Itoa(o.Slots), "--ctx-size", strconv.Itoa(o.Context),
-		"--kv-layout", layout, "--threads", strconv.Itoa(o.Threads))
-	if o.unified {
-		d.cmd.Args = append(d.cmd.Args, "--cache-tokens", strconv.Itoa(o.Slots*o.Context))
-	}
-	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
-	if err := d.cmd.Start(); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(store))
-	}
-	if err := d.wait(ctx, address); err != nil {
-		return nil, errors.Join(err, d.stop())
-	}
-	return d, nil
-}
-
-// wait returns when the daemon listens.
-func (d *served) wait(ctx context.Context, address string) error {
-	const limit = 20 * time.Second
-	for end := time.Now().Add(limit); time.Now().Before(end) && ctx.Err() == nil; {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			return conn.Close()
+// sidesOf returns the servers of the waves, ours first.
+func sidesOf(all []Wave) []string {
+	sides := []string{"ours"}
+	for _, w := range all {
+		if w.Side != "baseline" && !slices.Contains(sides, w.Side) {
+			sides = append(sides, w.Side)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
-	return fmt.Errorf("the daemon does not listen on %s: %s", address, d.log.String())
+	slices.Sort(sides[1:])
+	return sides
 }
 
-// stop ends the daemon and removes its store.
-func (d *served) stop() error {
-	_ = d.cmd.Process.Signal(syscall.SIGTERM)
-	return errors.Join(d.cmd.Wait(), os.RemoveAll(d.store))
+func sideRows(width int, side string, all []Wave) []Row {
+	name := fmt.Sprintf("streams_%d", width)
+	speed := Row{Name: name, Unit: "tokens/s"}
+	if side == "ours" {
+		speed.Goal = &Goal{RatioAtLeast, 0.90}
+		if width == 1 {
+			speed.Goal.Limit = 0.97
+		}
+	} else {
+		name += "_" + strings.ReplaceAll(side, "-", "_")
+		speed.Name = name
+	}
+	first, gap := Row{Name: name + "_ttft_p50", Unit: "ms"}, Row{Name: name + "_gap_p99", Unit: "ms"}
+	for _, w := range all {
+		switch {
+		case w.Streams != width:
+		case w.Side == "baseline":
+			speed.BaselineSamples = append(speed.BaselineSamples, w.tokensPerSecond())
+		case w.Side == side:
+			speed.Samples = append(speed.Samples, w.tokensPerSecond())
+			first.Samples = append(first.Samples, w.Load.FirstToken.P50)
+			gap.Samples = append(gap.Samples, w.Load.Gap.P99)
+		}
+	}
+	speed.compare()
+	first.Value, gap.Value = median(first.Samples), median(gap.Samples)
+	return []Row{speed, first, gap}
+}
+
+// compare computes the row's value and what it is beside the baseline.
+func (r *Row) compare() {
+	r.Value = median(r.Samples)
+	if len(r.BaselineSamples) > 0 {
+		r.Baseline = new(median(r.BaselineSamples))
+		r.Ratio = new(r.Value / *r.Baseline)
+	}
+	if r.Goal != nil {
+		r.Met = new(r.Goal.met(*r))
+	}
 }

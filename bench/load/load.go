@@ -44,8 +44,9 @@ type Answer struct {
 
 // Run is a whole run.
 type Run struct {
-	Seconds float64  `json:"seconds"` // from the first request to the last answer
-	Answers []Answer `json:"answers"`
+	Started time.Time `json:"started"`
+	Seconds float64   `json:"seconds"` // from the first request to the last answer
+	Answers []Answer  `json:"answers"`
 }
 
 // Send does the work. An answer that fails is part of the result, not an error.
@@ -58,7 +59,7 @@ func Send(ctx context.Context, w Work) (*Run, error) {
 	}}
 	defer client.CloseIdleConnections()
 	s := &sender{work: w, client: client, start: time.Now()}
-	run := &Run{Answers: make([]Answer, w.Requests)}
+	run := &Run{Started: s.start, Answers: make([]Answer, w.Requests)}
 	if w.Rate > 0 {
 		s.open(ctx, run)
 	} else {

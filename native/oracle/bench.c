@@ -6,6 +6,7 @@
 //   bench cold       MODEL TEXT [threads=2] [ctx=4096] [slots=1]
 //   bench batched    MODEL TEXT [streams=8] [prompt=128] [generate=128] [reps=3]
 //                    [threads=2] [ctx=4096] [slots=8]
+//   bench hot        MODEL TEXT [prompt=2000] [new=32] [reps=3] [threads=2] [ctx=4096]
 //   bench rss        MODEL TEXT [generate=32] [threads=2] [ctx=4096] [slots=1]
 #include "oracle.h"
 
@@ -345,6 +346,36 @@ static bool batched(struct bench *b, int argc, char **argv) {
     return true;
 }
 
+// Times new tokens after a prompt that is in the cache, up to the token that follows them.
+static bool hot(struct bench *b, int argc, char **argv) {
+    int32_t n_prompt = (int32_t)option(argc, argv, "prompt", 2000);
+    int32_t n_new = (int32_t)option(argc, argv, "new", 32);
+    int reps = (int)option(argc, argv, "reps", 3);
+    int32_t n_vocab = llama_vocab_n_tokens(b->engine.vocab);
+    if (n_prompt < 1 || n_new < 1) {
+        fprintf(stderr, "mullama-oracle: prompt and new must be at least 1\n");
+        return false;
+    }
+    llama_token *tokens = must_alloc((size_t)n_prompt + (size_t)n_new, sizeof(*tokens));
+    pseudo_tokens(tokens, n_prompt, n_vocab, 1);
+    clear(b);
+    print_header(b);
+    bool ok = feed(b, tokens, n_prompt) != LLAMA_TOKEN_NULL;
+    for (int rep = 0; ok && rep <= reps; rep++) { // repetition 0 warms up and is not printed
+        pseudo_tokens(tokens + n_prompt, n_new, n_vocab, 2 + (uint64_t)rep);
+        llama_memory_seq_rm(llama_get_memory(b->engine.ctx), 0, n_prompt, -1);
+        double start = seconds();
+        ok = feed(b, tokens + n_prompt, n_new) != LLAMA_TOKEN_NULL;
+        if (ok && rep > 0) {
+            printf("{\"rep\":%d,\"new_tokens\":%d,\"seconds\":%.9f}\n", rep, n_new,
+                   seconds() - start);
+            fflush(stdout);
+        }
+    }
+    free(tokens);
+    return ok;
+}
+
 // Prints the first token. The caller times the way from starting the process to the first byte.
 static bool cold(struct bench *b, int argc, char **argv) {
     (void)argc;
@@ -390,7 +421,9 @@ static bool rss(struct bench *b, int argc, char **argv) {
 static const struct mode {
     const char *name;
     bool (*run)(struct bench *b, int argc, char **argv);
-} modes[] = {{"throughput", throughput}, {"batched", batched}, {"cold", cold}, {"rss", rss}};
+} modes[] = {
+    {"throughput", throughput}, {"batched", batched}, {"hot", hot}, {"cold", cold}, {"rss", rss},
+};
 
 int cmd_bench(int argc, char **argv) {
     for (size_t i = 0; argc >= 4 && i < sizeof(modes) / sizeof(modes[0]); i++) {
@@ -401,7 +434,8 @@ int cmd_bench(int argc, char **argv) {
             return ok ? 0 : 1;
         }
     }
-    fprintf(stderr,
-            "usage: mullama-oracle bench throughput|batched|cold|rss MODEL TEXT [name=number …]\n");
+    fprintf(
+        stderr,
+        "usage: mullama-oracle bench throughput|batched|hot|cold|rss MODEL TEXT [name=number …]\n");
     return 2;
 }
