@@ -1,7 +1,7 @@
 #!/bin/sh
 # Creates the Python environments of the tests in the cache folder: one with Jinja2, the oracle of
-# the template tests, and one with the official clients that drive the daemon. Does nothing for one
-# that is there and has the pinned versions.
+# the template tests, one with the official clients that drive the daemon, and one for llama.cpp's
+# tests of its server. Does nothing for one that is there and has the pinned versions.
 #
 # usage: conformance/setup.sh
 set -eu
@@ -34,3 +34,4 @@ environment() {
 
 environment venv-conformance "$here/requirements.txt"
 environment venv-clients "$here/clients/requirements.txt"
+environment venv-peers "$here/peers/requirements.txt"
