@@ -95,6 +95,11 @@ peers-ollama: native build ## run Ollama's own integration tests against the dae
 	@$(GO) run ./tools/fetchmodels qwen05
 	$(GO) run ./tools/peers ollama
 
+.PHONY: peers-llama
+peers-llama: native build oracles ## run llama.cpp's tests of llama-server against the daemon
+	@$(GO) run ./tools/fetchmodels smollm2
+	$(GO) run ./tools/peers llama
+
 .PHONY: bench-report
 bench-report: ## write the tables of docs/benchmarks.md from bench/results
 	$(GO) run ./bench/report

@@ -280,7 +280,8 @@ func sideRows(width int, side string, all []Wave) []Row {
 		name += "_" + strings.ReplaceAll(side, "-", "_")
 		speed.Name = name
 	}
-	first, gap := Row{Name: name + "_ttft_p50", Unit: "ms"}, Row{Name: name + "_gap_p99", Unit: "ms"}
+	first := Row{Name: name + "_ttft_p50", Unit: "ms"}
+	gap := Row{Name: name + "_gap_p99", Unit: "ms"}
 	for _, w := range all {
 		switch {
 		case w.Streams != width:

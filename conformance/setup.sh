@@ -1,8 +1,8 @@
 #!/bin/sh
 # Creates the environments of the tests in the cache folder: one with Jinja2, the oracle of the
 # template tests, and those of the official clients that drive the daemon: the Python ones, LangChain
-# with its test suite, and Node.js with the JavaScript ones. Does nothing for one that is there and
-# has the pinned versions.
+# with its test suite, and Node.js with the JavaScript ones; and one for llama.cpp's tests of its
+# server. Does nothing for one that is there and has the pinned versions.
 #
 # usage: conformance/setup.sh
 set -eu
@@ -56,3 +56,4 @@ environment venv-clients "$here/clients/python/requirements.txt"
 environment venv-langchain "$here/clients/langchain/requirements.txt"
 environment venv-node "$here/clients/node/requirements.txt"
 modules node-clients "$here/clients/node"
+environment venv-peers "$here/peers/requirements.txt"

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -124,6 +125,30 @@ func layersFlag(at **int) *value {
 				layers = n
 			}
 			*at = &layers
+			return nil
+		},
+	}
+}
+
+// optionsFlag is a repeatable flag for an option of requests, as NAME=VALUE. The value is JSON, or
+// else a text.
+func optionsFlag(at *map[string]any) *value {
+	return &value{
+		kind: "option",
+		get:  func() string { return "" },
+		set: func(text string) error {
+			name, raw, ok := strings.Cut(text, "=")
+			if !ok || name == "" {
+				return fmt.Errorf("%q is not NAME=VALUE", text)
+			}
+			var option any
+			if json.Unmarshal([]byte(raw), &option) != nil {
+				option = raw
+			}
+			if *at == nil {
+				*at = map[string]any{}
+			}
+			(*at)[name] = option
 			return nil
 		},
 	}

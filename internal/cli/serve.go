@@ -65,6 +65,10 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	if err := f.load.resolve(); err != nil {
 		return err
 	}
+	template, err := f.chatTemplate()
+	if err != nil {
+		return err
+	}
 	models, err := storeFolder(f.models)
 	if err != nil {
 		return err
@@ -83,7 +87,8 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	defer runtime.Close()
 	api := server.New(runtime, server.Config{
 		Version: mullama.Version(), Keys: keys, Origins: f.origins, Local: h.isLocal(),
-		Defaults: options.Defaults, Log: log,
+		Defaults: options.Defaults, Model: f.model, Template: template, Options: f.options,
+		Log: log,
 	})
 	log.Info("listening", "address", h.String(), "models", models,
 		"version", mullama.Version(), "engine", runtime.Engine().Version)
@@ -104,9 +109,13 @@ func (f *serveFlags) runtimeOptions(library, models string, log *slog.Logger) mu
 	if load.Slots == 0 {
 		load.Slots = defaultSlots
 	}
+	keepAlive := f.keepAlive
+	if f.model != "" && keepAlive == 0 {
+		keepAlive = -1 // the model is there for this daemon
+	}
 	return mullama.Options{
 		LibraryDir: library, Logger: log, ModelsDir: models, Defaults: load,
-		MaxModels: f.most, MaxQueue: f.queue, KeepAlive: f.keepAlive,
+		MaxModels: f.most, MaxQueue: f.queue, KeepAlive: keepAlive,
 		MinKeepAlive: f.keepAliveMin, MaxKeepAlive: f.keepAliveMax, LoadTimeout: f.loadTimeout,
 	}
 }
@@ -161,11 +170,17 @@ func (a *app) serveUntilSignal(
 	defer stop()
 	web := &http.Server{Handler: api.Handler(), ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout: 5 * time.Minute}
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- web.Serve(listener) }()
+	go func() { // ends with ctx
+		if err := api.Preload(ctx); err != nil && ctx.Err() == nil {
+			failed <- err
+		}
+	}()
 	select {
 	case err := <-failed:
-		return &failure{code: exitFailed, message: "serve: " + err.Error()}
+		return errors.Join(web.Close(),
+			&failure{code: exitFailed, message: "serve: " + err.Error()})
 	case <-ctx.Done():
 	}
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)

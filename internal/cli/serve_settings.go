@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/mullama/mullama/internal/server"
 )
 
 // serveFlags is what the user chose about the daemon.
@@ -23,6 +25,9 @@ type serveFlags struct {
 	pool     int
 	most     int
 	queue    int
+	model    string
+	template string
+	options  map[string]any
 
 	keepAlive, keepAliveMin, keepAliveMax time.Duration
 	loadTimeout, drain                    time.Duration
@@ -66,6 +71,13 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 			"how long running requests may go on when the daemon is told to end")
 	})
 	addGroup(cmd, "Models", func(set *pflag.FlagSet) {
+		set.StringVar(&f.model, "model", "",
+			"`NAME` of the model to load at the start and to keep; requests of OpenAI's and "+
+				"llama-server's routes that name none, or an unknown one, are for it")
+		set.StringVar(&f.template, "chat-template-file", "",
+			"`FILE` with a chat template in Jinja for it")
+		set.Var(optionsFlag(&f.options), "option",
+			"option of requests that do not set it, as NAME=VALUE (repeatable)")
 		set.Var(indexFlag(&f.most), "max-models", "most models loaded at once; 0: 3")
 		set.Var(indexFlag(&f.queue), "max-queue", "most requests that wait for a model; 0: 512")
 		set.Var(indexFlag(&f.slots), "parallel",
@@ -172,6 +184,14 @@ func (f *serveFlags) keys() ([]string, error) {
 	return keys, nil
 }
 
+// chatTemplate reads the template for the daemon's model.
+func (f *serveFlags) chatTemplate() (string, error) {
+	if f.template == "" {
+		return "", nil
+	}
+	return readText("--chat-template-file", f.template)
+}
+
 // check refuses what contradicts itself.
 func (f *serveFlags) check(h host, keys []string) error {
 	if f.keepAliveMin > 0 && f.keepAliveMax > 0 && f.keepAliveMin > f.keepAliveMax {
@@ -184,6 +204,12 @@ func (f *serveFlags) check(h host, keys []string) error {
 	if !h.isLocal() && len(keys) == 0 && !f.insecure {
 		return usage("%s can be reached from other machines, and there are no API keys", h).
 			withHint("give keys with --api-key-file, or --insecure if everybody may use it")
+	}
+	if f.template != "" && f.model == "" {
+		return usage("--chat-template-file is for the model that --model names, and there is none")
+	}
+	if err := server.CheckOptions(f.options); err != nil {
+		return usage("--option: %s", err)
 	}
 	if f.pool > math.MaxInt32 {
 		return usage("--cache-tokens is %d; it must be at most %d", f.pool, math.MaxInt32)

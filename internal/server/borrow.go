@@ -37,12 +37,12 @@ func (s *Server) borrow(
 		note(ctx, func(n *notes) { n.model = lease.Stored.Name })
 		return lease, func() { s.borrowed.leave(name) }, nil
 	}
-	stored, err := s.find(name)
+	stored, _, err := s.findAny(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	settings := newSettings(s.config.Defaults, mullama.DefaultSampling())
-	if err := settings.apply(stored.Parameters, s.log); err != nil {
+	settings, err := s.settings(stored, mullama.DefaultSampling(), nil)
+	if err != nil {
 		return nil, nil, err
 	}
 	lease, err = s.acquire(ctx, stored, settings, nil)

@@ -18,6 +18,7 @@ type order struct {
 	keepAlive *api.Duration
 	base      mullama.Sampling // below the model's parameters
 	options   []map[string]any // above them, the last counts most
+	any       bool             // the name of the model may be missing or another server's
 }
 
 // job is a request that has its model.
@@ -27,23 +28,22 @@ type job struct {
 	stored   *mullama.StoredModel
 	lease    *mullama.Lease
 	generate mullama.GenerateOptions
+	template string // in place of the model's own, or ""
 }
 
 // open finds the model of a request, reads its options, and waits until the model is ready. The
 // caller releases the lease.
 func (s *Server) open(ctx context.Context, o order) (*job, error) {
-	stored, err := s.find(o.model)
+	stored, name, err := s.findFor(o)
 	if err != nil {
 		return nil, err
 	}
 	if !can(stored, "completion") {
 		return nil, badField("model", "%q does not support generate", stored.Name)
 	}
-	settings := newSettings(s.config.Defaults, o.base)
-	for _, options := range append([]map[string]any{stored.Parameters}, o.options...) {
-		if err := settings.apply(options, s.log); err != nil {
-			return nil, err
-		}
+	settings, err := s.settings(stored, o.base, o.options)
+	if err != nil {
+		return nil, err
 	}
 	generate := settings.finish()
 	if err := generate.Sampling.Validate(); err != nil {
@@ -53,9 +53,35 @@ func (s *Server) open(ctx context.Context, o order) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if generate.Overflow == mullama.OverflowShift && generate.MaxTokens == 0 {
+		generate.MaxTokens = shiftedContexts * lease.Model.ContextSize()
+	}
 	return &job{
-		Model: lease.Model, name: o.model, stored: stored, lease: lease, generate: generate,
+		Model: lease.Model, name: name, stored: stored, lease: lease, generate: generate,
+		template: s.templateOf(stored),
 	}, nil
+}
+
+// findFor finds the model of an order, and the name that the answer has for it.
+func (s *Server) findFor(o order) (*mullama.StoredModel, string, error) {
+	if o.any {
+		return s.findAny(o.model)
+	}
+	stored, err := s.find(o.model)
+	return stored, o.model, err
+}
+
+// settings puts the options of the server, of a model and of a request on each other.
+func (s *Server) settings(
+	stored *mullama.StoredModel, base mullama.Sampling, options []map[string]any,
+) (*settings, error) {
+	all := newSettings(s.config.Defaults, base)
+	for _, o := range append([]map[string]any{s.config.Options, stored.Parameters}, options...) {
+		if err := all.apply(o, s.log); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 func (s *Server) acquire(

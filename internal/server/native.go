@@ -34,31 +34,15 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 	if s.draining.Load() {
 		return errDraining()
 	}
+	if s.loading.Load() {
+		return refuse(http.StatusServiceUnavailable, "the model is being loaded")
+	}
 	return writeJSON(w, []byte(`{"status":"ok"}`))
 }
 
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
 	s.metrics.handler().ServeHTTP(w, r)
 	return nil
-}
-
-// theModel is the name of a request, or that of the only model there is: llama-server has but one,
-// and its clients do not name it.
-func (s *Server) theModel(name string) (string, error) {
-	if name != "" {
-		return name, nil
-	}
-	if running := s.runtime.Running(); len(running) == 1 {
-		return running[0].Stored.Name, nil
-	}
-	models, err := s.runtime.List()
-	if err != nil {
-		return "", err
-	}
-	if len(models) == 1 {
-		return models[0].Name, nil
-	}
-	return "", badField("model", "model is required, because there are %d models", len(models))
 }
 
 // maxTokenize is the longest text to tokenize: the time for some texts grows with the square of
@@ -216,7 +200,7 @@ func (s *Server) applyTemplate(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer release()
 	prompt, err := lease.Model.FormatChat(messages, &mullama.ChatOptions{
-		Tools: req.Tools, TemplateValues: req.TemplateValues,
+		Template: s.templateOf(lease.Stored), Tools: req.Tools, TemplateValues: req.TemplateValues,
 	})
 	if err != nil {
 		return err

@@ -24,11 +24,6 @@ func (s *Server) nativeCompletion(w http.ResponseWriter, r *http.Request) error 
 	if err := decodeOpenAI(r, &req, &req.openAIRequest); err != nil {
 		return err
 	}
-	name, err := s.theModel(req.Model)
-	if err != nil {
-		return err
-	}
-	req.Model = name
 	return s.reply(w, r, req.Stream, func(ctx context.Context, a *answer) error {
 		return s.nativeComplete(ctx, &req, a, w)
 	})

@@ -130,3 +130,50 @@ func TestLlamaServersCompletion(t *testing.T) {
 	s.refused("POST", "/completion", object{"n_predict": 1}, 400, "prompt is required")
 	s.refused("POST", "/completion", object{"prompt": "a", "grammar": "root ::= ("}, 400)
 }
+
+func TestAModelForRequestsThatNameAnotherOrNone(t *testing.T) {
+	s := newSite(t, Config{Model: "tiny", Template: "{{ messages[0].content }}!",
+		Options: object{"temperature": 0.0, "num_predict": 3.0}})
+	if err := s.s.Preload(t.Context()); err != nil || len(s.fake.Running()) != 1 {
+		t.Fatalf("after Preload: %v, %v", err, s.fake.Running())
+	}
+	for _, name := range []string{"", "gpt-9", "a/b:c", "./x.gguf"} {
+		got := s.ok("POST", "/v1/chat/completions", object{"model": name, "messages": hello()})
+		if got["model"] != "tiny" || got["usage"].(object)["completion_tokens"] != 3.0 {
+			t.Errorf("model %q: %v", name, got)
+		}
+		s.ok("POST", "/tokenize", object{"model": name, "content": "a"})
+		s.ok("POST", "/completion", object{"model": name, "prompt": "a"})
+	}
+	got := s.ok("POST", "/apply-template", object{"messages": hello()})
+	if got["prompt"] != "hello!" {
+		t.Errorf("with a template of the server: %v", got)
+	}
+	s.refused("POST", "/api/generate", object{"model": "gpt-9", "prompt": "a"}, 404, "not found")
+}
+
+func TestHealthWaitsForThePreloadedModel(t *testing.T) {
+	s := newSite(t, Config{Model: "tiny"})
+	s.fake.delay = 100 * time.Millisecond
+	done := make(chan error)
+	go func() { done <- s.s.Preload(t.Context()) }()
+	for !s.s.loading.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	s.refused("GET", "/health", nil, 503, "being loaded")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	s.ok("GET", "/health", nil)
+}
+
+func TestDefaultOptionsAreChecked(t *testing.T) {
+	if err := CheckOptions(object{"temperature": 1.0, "shift": true}); err != nil {
+		t.Error(err)
+	}
+	for _, wrong := range []object{{"tempature": 1.0}, {"top_k": "x"}, {"top_p": 3.0}} {
+		if CheckOptions(wrong) == nil {
+			t.Errorf("%v is accepted", wrong)
+		}
+	}
+}

@@ -48,7 +48,8 @@ func (s *Server) newOllamaRun(ctx context.Context, o order, chat bool) (*ollamaR
 		return nil, err
 	}
 	return &ollamaRun{
-		s: s, job: job, begun: begun, chat: mullama.ChatOptions{GenerateOptions: job.generate},
+		s: s, job: job, begun: begun,
+		chat:    mullama.ChatOptions{GenerateOptions: job.generate, Template: job.template},
 		encoder: newOllamaEncoder(job.name, chat),
 	}, nil
 }
@@ -63,6 +64,7 @@ func (u *ollamaRun) configure(w *wishes) error {
 		u.chat.TopLogprobs = w.topLogprobs
 	}
 	u.chat.Truncate = w.truncate == nil || *w.truncate
+	u.chat.Overflow = mullama.OverflowError
 	if w.shift == nil || *w.shift {
 		u.chat.Overflow = mullama.OverflowShift
 		if u.chat.MaxTokens == 0 {

@@ -94,7 +94,8 @@ func (s *Server) chatCompletion(
 // chatOptions turns the fields of a request into options.
 func (q *chatCompletionRequest) chatOptions(j *job) (*mullama.ChatOptions, error) {
 	options := &mullama.ChatOptions{
-		GenerateOptions: j.generate, Tools: q.Tools, TemplateValues: q.TemplateValues,
+		GenerateOptions: j.generate, Template: j.template, Tools: q.Tools,
+		TemplateValues: q.TemplateValues,
 	}
 	if q.TopLogprobs < 0 || q.TopLogprobs > maxTopLogprobs {
 		return nil, badField("top_logprobs", "top_logprobs must be between 0 and %d",

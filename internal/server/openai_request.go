@@ -109,7 +109,7 @@ func (q *openAIRequest) order() order {
 		}
 	}
 	return order{
-		model: q.Model, keepAlive: q.KeepAlive, base: base,
+		model: q.Model, keepAlive: q.KeepAlive, base: base, any: true,
 		options: []map[string]any{q.Options, q.fields, limit},
 	}
 }

@@ -59,6 +59,7 @@ var optionSetters = map[string]setter{
 	"num_keep":    integer(func(s *settings) *int { return &s.generate.Keep }),
 	"n_keep":      integer(func(s *settings) *int { return &s.generate.Keep }),
 	"grammar":     setGrammar,
+	"shift":       flag(setShift),
 
 	"num_ctx":    loading(func(l *mullama.LoadOptions, n int) { l.ContextSize = n }),
 	"num_batch":  loading(func(l *mullama.LoadOptions, n int) { l.BatchSize = n }),
@@ -79,6 +80,14 @@ func setMmap(s *settings, use bool) {
 	s.load.LoadMode, s.reload = "read", true
 	if use {
 		s.load.LoadMode = "mmap"
+	}
+}
+
+// setShift says whether a full context ends an answer or forgets what is oldest.
+func setShift(s *settings, shift bool) {
+	s.generate.Overflow = mullama.OverflowError
+	if shift {
+		s.generate.Overflow = mullama.OverflowShift
 	}
 }
 

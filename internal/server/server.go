@@ -37,6 +37,14 @@ type Config struct {
 	Local bool
 	// Defaults are the options of a load; requests change some of them.
 	Defaults mullama.LoadOptions
+	// Model is the server's own model: for requests of OpenAI's and llama-server's routes that name
+	// none, or one that is not there. Empty: there is none.
+	Model string
+	// Template is a chat template in Jinja for Model, in place of the one in its file.
+	Template string
+	// Options are those of requests where neither they nor the model say otherwise. CheckOptions
+	// finds what is wrong with them.
+	Options map[string]any
 	// Log gets a line per request. Nil: silence.
 	Log *slog.Logger
 }
@@ -58,6 +66,7 @@ type Server struct {
 
 	mu       sync.Mutex // held to set draining, and while sockets grow
 	draining atomic.Bool
+	loading  atomic.Bool    // Preload runs
 	drained  chan struct{}  // closed by Drain
 	sockets  sync.WaitGroup // WebSockets, for which net/http does not wait
 }

@@ -1,10 +1,14 @@
 // Command peers runs test suites that others wrote for their servers against ours.
 //
-//	go run ./tools/peers ollama
+//	go run ./tools/peers ollama|llama
 //
 // ollama: the integration tests of Ollama, from its Go module at a pinned version, with a small
 // real model under a name of the store. They are built in the cache folder and run against
 // bin/mullama, which must be built and have its native library.
+//
+// llama: llama.cpp's tests of llama-server, from a Python package with the whole tree at the
+// revision of our engine. The tests start servers; what they start is this program under the name
+// llama-server, which starts the daemon with flags that mean the same.
 //
 // The exit status is 0 when every test passed, was skipped by itself, or is in
 // conformance/peers/SUITE.txt with the reason why it does not pass.
@@ -16,22 +20,28 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if filepath.Base(os.Args[0]) == wrapperName {
+		fmt.Fprintln(os.Stderr, "peers:", runWrapper(os.Args[1:]))
+		os.Exit(1)
+	}
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // suites are the foreign test suites by name.
 var suites = map[string]func(ctx context.Context, log io.Writer) ([]outcome, error){
 	"ollama": runOllama,
+	"llama":  runLlama,
 }
 
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	if len(args) != 1 || suites[args[0]] == nil {
-		fmt.Fprintln(errOut, "usage: go run ./tools/peers ollama")
+		fmt.Fprintln(errOut, "usage: go run ./tools/peers ollama|llama")
 		return 2
 	}
 	name := args[0]

@@ -13,8 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-
-	"github.com/mullama/mullama/internal/testmodels"
 )
 
 // ollamaModule pins whose tests run. The module proxy's newest version is older than this.
@@ -53,13 +51,18 @@ func runOllama(ctx context.Context, log io.Writer) ([]outcome, error) {
 	return parseGoTests(&output), errors.Join(err, d.stop())
 }
 
+// ollamaDir is the folder of the cache for Ollama at the pinned version.
+func ollamaDir() (string, error) {
+	dir, err := peersDir()
+	return filepath.Join(dir, "ollama-"+ollamaVersion), err
+}
+
 // buildOllamaTests builds the test binary once per version, and returns it and the module's source.
 func buildOllamaTests(ctx context.Context, log io.Writer) (binary, source string, err error) {
-	models, err := testmodels.Dir()
+	dir, err := ollamaDir()
 	if err != nil {
 		return "", "", err
 	}
-	dir := filepath.Join(filepath.Dir(models), "peers", "ollama-"+ollamaVersion)
 	binary, source = filepath.Join(dir, "integration.test"), filepath.Join(dir, "source")
 	if _, err := os.Stat(binary); err == nil {
 		return binary, source, nil

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/mullama/mullama"
+)
+
+// theModel is the name of a request that has one. Otherwise it is the server's own model, or the
+// only one there is: llama-server has but one, and its clients do not name it.
+func (s *Server) theModel(name string) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	if s.config.Model != "" {
+		return s.config.Model, nil
+	}
+	if running := s.runtime.Running(); len(running) == 1 {
+		return running[0].Stored.Name, nil
+	}
+	models, err := s.runtime.List()
+	if err != nil {
+		return "", err
+	}
+	if len(models) == 1 {
+		return models[0].Name, nil
+	}
+	return "", badField("model", "model is required, because there are %d models", len(models))
+}
+
+// findAny is find for the routes of OpenAI and llama-server, whose clients may name no model, or
+// one of another server: then it is the server's own model. It also returns the name to answer
+// with.
+func (s *Server) findAny(name string) (*mullama.StoredModel, string, error) {
+	name, err := s.theModel(name)
+	if err != nil {
+		return nil, "", err
+	}
+	stored, err := s.find(name)
+	if err == nil || s.config.Model == "" || name == s.config.Model {
+		return stored, name, err
+	}
+	stored, err = s.find(s.config.Model)
+	return stored, s.config.Model, err
+}
+
+// Preload loads the server's own model, if it has one. Until then GET /health says that it is not
+// ready; requests are answered, as soon as the model is there.
+func (s *Server) Preload(ctx context.Context) error {
+	if s.config.Model == "" {
+		return nil
+	}
+	s.loading.Store(true)
+	defer s.loading.Store(false)
+	_, release, err := s.borrow(ctx, s.config.Model)
+	if err == nil {
+		release()
+	}
+	return err
+}
+
+// templateOf is the chat template that the server has for a model in place of its own, or "".
+func (s *Server) templateOf(stored *mullama.StoredModel) string {
+	if s.config.Template == "" {
+		return ""
+	}
+	own, err := s.runtime.Find(s.config.Model)
+	if err != nil || own.Name != stored.Name {
+		return ""
+	}
+	return s.config.Template
+}
+
+// CheckOptions reports the first of a server's default options that is unknown or wrong.
+func CheckOptions(options map[string]any) error {
+	settings := newSettings(mullama.LoadOptions{}, mullama.DefaultSampling())
+	for name := range options {
+		if optionSetters[name] == nil {
+			return errors.New("there is no option " + name)
+		}
+	}
+	if err := settings.apply(options, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	return settings.sampling.Validate()
+}
