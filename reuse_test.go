@@ -132,3 +132,32 @@ func isNearTie(picked mullama.TokenLogprob, token mullama.Token) bool {
 		return top.Token == token && picked.Logprob-top.Logprob < nearTie
 	})
 }
+
+// TestASeedRepeatsItsTextInASplitCache asks the same again and again while the cache fills with
+// other conversations, which in a pool would move its cells.
+func TestASeedRepeatsItsTextInASplitCache(t *testing.T) {
+	rt := openRuntime(t)
+	m := load(t, rt, testmodels.Path(t, "smollm2"),
+		mullama.LoadOptions{ContextSize: 512, Slots: 4, KVLayout: "split"})
+	texts := conversationTokens(t, m)
+	ask := func(prompt []mullama.Token, seed uint32) []mullama.Token {
+		sampling := mullama.Sampling{Temperature: 1, Seed: &seed}
+		s, err := m.GenerateTokens(t.Context(), prompt,
+			&mullama.GenerateOptions{Sampling: sampling, MaxTokens: 24})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Collect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Tokens
+	}
+	want := ask(texts[2], 7)
+	for i := range 8 {
+		ask(texts[3+i%2], uint32(i))
+		if got := ask(texts[2], 7); !slices.Equal(got, want) {
+			t.Errorf("after %d other conversations: %v, want %v", i+1, got, want)
+		}
+	}
+}
