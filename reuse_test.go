@@ -143,7 +143,7 @@ func TestASeedRepeatsItsTextInASplitCache(t *testing.T) {
 	ask := func(prompt []mullama.Token, seed uint32) []mullama.Token {
 		sampling := mullama.Sampling{Temperature: 1, Seed: &seed}
 		s, err := m.GenerateTokens(t.Context(), prompt,
-			&mullama.GenerateOptions{Sampling: sampling, MaxTokens: 24})
+			&mullama.GenerateOptions{Sampling: &sampling, MaxTokens: 24})
 		if err != nil {
 			t.Fatal(err)
 		}
