@@ -100,6 +100,11 @@ peers-llama: native build oracles ## run llama.cpp's tests of llama-server again
 	@$(GO) run ./tools/fetchmodels smollm2
 	$(GO) run ./tools/peers llama
 
+.PHONY: peers-build
+peers-build: ## build llama-server and Ollama in the cache, to measure beside ours
+	@$(GO) run ./tools/fetchmodels smollm2
+	@$(GO) run ./tools/peers build
+
 .PHONY: bench-report
 bench-report: ## write the tables of docs/benchmarks.md from bench/results
 	$(GO) run ./bench/report

@@ -51,7 +51,7 @@ func startDaemon(
 	if err := d.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w; run 'make build' first", program, err)
 	}
-	if err := d.wait(ctx); err != nil {
+	if err := waitFor(ctx, "http://"+d.address+"/"); err != nil {
 		return nil, errors.Join(err, d.stop())
 	}
 	return d, nil
@@ -81,36 +81,49 @@ func freeAddress() (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// wait returns when the daemon answers.
-func (d *daemon) wait(ctx context.Context) error {
+func splitAddress(address string) (host, port string) {
+	host, port, _ = net.SplitHostPort(address)
+	return host, port
+}
+
+// waitFor returns when a server answers with success.
+func waitFor(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.address+"/", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
-			return resp.Body.Close()
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the daemon does not answer at %s", d.address)
+			return fmt.Errorf("%s does not answer", url)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
 // stop ends the daemon and removes its store.
-func (d *daemon) stop() error {
+func (d *daemon) stop() error { return errors.Join(end(d.cmd), os.RemoveAll(d.store)) }
+
+// end ends a server that was started.
+func end(cmd *exec.Cmd) error {
 	ended := make(chan error, 1)
-	_ = d.cmd.Process.Signal(syscall.SIGTERM)
-	go func() { ended <- d.cmd.Wait() }()
-	var err error
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	go func() { ended <- cmd.Wait() }()
 	select {
-	case err = <-ended:
+	case err := <-ended:
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && !exit.Exited() {
+			return nil // by the signal
+		}
+		return err
 	case <-time.After(stopLimit):
-		err = errors.Join(errors.New("the daemon did not end when told to"), d.cmd.Process.Kill())
+		return errors.Join(errors.New("it did not end when told to"), cmd.Process.Kill())
 	}
-	return errors.Join(err, os.RemoveAll(d.store))
 }

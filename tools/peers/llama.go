@@ -81,7 +81,7 @@ func llamaCommand(ctx context.Context, source, work string) (*exec.Cmd, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, port, _ := strings.Cut(address, ":")
+	_, port := splitAddress(address)
 	tests := filepath.Join(source, "tools", "server", "tests")
 	args := []string{"-m", "pytest", "-q", "-p", "mullama_peers", "-p", "no:cacheprovider",
 		"--tb=line", "--timeout=300", "--junit-xml", filepath.Join(work, "results.xml")}

@@ -57,29 +57,49 @@ func ollamaDir() (string, error) {
 	return filepath.Join(dir, "ollama-"+ollamaVersion), err
 }
 
+// fetchOllama copies the pinned module out of Go's cache, once, and returns the folder.
+func fetchOllama(ctx context.Context, log io.Writer) (string, error) {
+	dir, err := ollamaDir()
+	if err != nil {
+		return "", err
+	}
+	source := filepath.Join(dir, "source")
+	if _, err := os.Stat(source); err == nil {
+		return source, nil
+	}
+	fmt.Fprintf(log, "peers: fetching %s %s\n", ollamaModule, ollamaVersion)
+	module, err := downloadModule(ctx, ollamaModule+"@"+ollamaVersion)
+	if err != nil {
+		return "", err
+	}
+	partial := source + ".partial"
+	if err := copyWritable(partial, module); err != nil {
+		return "", err
+	}
+	return source, os.Rename(partial, source)
+}
+
 // buildOllamaTests builds the test binary once per version, and returns it and the module's source.
 func buildOllamaTests(ctx context.Context, log io.Writer) (binary, source string, err error) {
-	dir, err := ollamaDir()
+	source, err = fetchOllama(ctx, log)
 	if err != nil {
 		return "", "", err
 	}
-	binary, source = filepath.Join(dir, "integration.test"), filepath.Join(dir, "source")
+	binary = filepath.Join(filepath.Dir(source), "integration.test")
 	if _, err := os.Stat(binary); err == nil {
 		return binary, source, nil
 	}
 	fmt.Fprintf(log, "peers: building the tests of %s %s\n", ollamaModule, ollamaVersion)
-	module, err := downloadModule(ctx, ollamaModule+"@"+ollamaVersion)
-	if err != nil {
-		return "", "", err
-	}
-	if err := copyWritable(source, module); err != nil {
-		return "", "", err
-	}
-	cmd := exec.CommandContext(ctx, "go", "test", "-tags=integration,fast", "-c", "-o", binary,
-		"./integration/")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = source, log, log
+	return binary, source, goCommand(ctx, source, log, "test", "-tags=integration,fast", "-c", "-o",
+		binary, "./integration/").Run()
+}
+
+// goCommand is a call of Go in a module that is not ours.
+func goCommand(ctx context.Context, dir string, log io.Writer, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
-	return binary, source, cmd.Run()
+	return cmd
 }
 
 // downloadModule brings a module into Go's cache and returns its folder there.
