@@ -22,7 +22,8 @@ func Command() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure speed and memory against llama.cpp alone",
 	}
-	cmd.AddCommand(throughputCommand(), streamsCommand(), loadCommand(), oursCommand())
+	cmd.AddCommand(throughputCommand(), streamsCommand(), loadCommand(), soakCommand(),
+		oursCommand())
 	return cmd
 }
 
