@@ -23,7 +23,7 @@ func Command() *cobra.Command {
 		Short: "Measure speed and memory against llama.cpp alone",
 	}
 	cmd.AddCommand(throughputCommand(), streamsCommand(), latencyCommand(), loadCommand(),
-		oursCommand())
+		soakCommand(), oursCommand())
 	return cmd
 }
 

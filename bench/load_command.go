@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -79,7 +78,7 @@ func writeLoad(w io.Writer, path string, r loadReport) error {
 }
 
 func printLoad(out io.Writer, s load.Summary) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	w := newTable(out)
 	fmt.Fprintf(w, "requests\t%d\t, %d failed\t\t\n", s.Requests, s.Failed)
 	fmt.Fprintf(w, "tokens/s\t%s\t\t\t\n", number(s.TokensPerSecond))
 	fmt.Fprintf(w, "ms\tp50\tp95\tp99\tmost\n")

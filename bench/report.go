@@ -54,6 +54,10 @@ func Report(results []*Result) string {
 }
 
 func section(b *strings.Builder, r *Result) {
+	if r.Soak != nil {
+		soakSection(b, r)
+		return
+	}
 	fmt.Fprintf(b, "## %s: %s\n\n", r.Group, r.Model.File)
 	fmt.Fprint(b, "| quantity | unit | ours | llama.cpp alone | ratio | 95 % | goal | |\n")
 	fmt.Fprint(b, "|---|---|--:|--:|--:|---|---|---|\n")

@@ -1,6 +1,10 @@
 package bench
 
-import "time"
+import (
+	"time"
+
+	"github.com/mullama/mullama/bench/soak"
+)
 
 // SchemaVersion is the number in a result's schema field. It grows when a field changes its
 // meaning.
@@ -23,6 +27,8 @@ type Result struct {
 	SameText bool      `json:"same_text"` // both sides generated the same tokens every time
 	Rounds   []Round   `json:"rounds"`
 	Waves    []Wave    `json:"waves,omitempty"` // of the group streams
+
+	Soak *soak.Report `json:"soak,omitempty"` // of the group soak
 }
 
 // Row is one measured quantity.

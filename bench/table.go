@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 )
@@ -9,7 +10,10 @@ import (
 // table prints a result for people.
 func table(r *Result) string {
 	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if r.Soak != nil {
+		_ = soakTable(&b, r.Soak) // to memory, which takes everything
+	}
+	w := newTable(&b)
 	fmt.Fprintln(w, "\tours\tllama.cpp alone\tratio\t95 %\tgoal\t\t")
 	for _, row := range r.Rows {
 		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", row.Name, unitOf(row),
@@ -20,9 +24,14 @@ func table(r *Result) string {
 	return b.String()
 }
 
+// newTable aligns columns to the right.
+func newTable(out io.Writer) *tabwriter.Writer {
+	return tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+}
+
 // unitOf returns the unit in brackets, unless the name ends with it.
 func unitOf(r Row) string {
-	if strings.HasSuffix(r.Name, "_"+strings.ToLower(r.Unit)) {
+	if r.Unit == "" || strings.HasSuffix(r.Name, "_"+strings.ToLower(r.Unit)) {
 		return ""
 	}
 	return "(" + r.Unit + ")"

@@ -29,7 +29,7 @@ static inline mn_status shim_model_load(const mn_table *t, const char *path,
                                         const mn_model_params *p, mn_model **out, mn_error *err) {
     return t->model_load(path, p, out, err);
 }
-static inline void shim_model_free(const mn_table *t, mn_model *m) { t->model_free(m); }
+void shim_model_free(const mn_table *t, mn_model *m);
 static inline void shim_model_info(const mn_table *t, const mn_model *m, mn_model_info *out) {
     t->model_get_info(m, out);
 }
@@ -71,7 +71,7 @@ static inline mn_status shim_context_new(const mn_table *t, mn_model *m,
                                          mn_error *err) {
     return t->context_new(m, p, out, err);
 }
-static inline void shim_context_free(const mn_table *t, mn_context *c) { t->context_free(c); }
+void shim_context_free(const mn_table *t, mn_context *c);
 static inline void shim_context_get(const mn_table *t, const mn_context *c, uint32_t *n_ctx,
                                     uint32_t *n_ctx_seq, uint32_t *n_batch, uint32_t *n_ubatch,
                                     uint32_t *n_seq_max) {
