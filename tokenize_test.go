@@ -1,6 +1,7 @@
 package mullama_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -131,5 +132,27 @@ func TestLongPromptOfFewTokensIsTaken(t *testing.T) {
 	got := generate(t, m, text, mullama.GenerateOptions{MaxTokens: 1})
 	if got.Stats.PromptTokens != len(tokens) {
 		t.Errorf("the prompt has %d tokens; want %d", got.Stats.PromptTokens, len(tokens))
+	}
+}
+
+// The tokens of Qwen's format, spelt out, are the reference.
+func TestFillInMiddleIsTheFormatOfTheModel(t *testing.T) {
+	m := vocabulary(t, testmodels.Path(t, "qwen05"))
+	got, err := m.FillInMiddle("def add(a, b):\n    return ", "\n\nprint(add(1, 2))\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := m.Tokenize("<|fim_prefix|>def add(a, b):\n    return <|fim_suffix|>"+
+		"\n\nprint(add(1, 2))\n<|fim_middle|>", mullama.TokenizeOptions{ParseSpecial: true})
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, want %v: %v", got, want, err)
+	}
+	text, err := m.FillInMiddle("<|fim_suffix|>", "")
+	if err != nil || len(text) < 6 {
+		t.Errorf("a special token in the prefix was not taken for text: %v, %v", text, err)
+	}
+	_, err = vocabulary(t, testmodels.Path(t, "smollm2")).FillInMiddle("a", "b")
+	if !errors.Is(err, mullama.ErrUnsupported) {
+		t.Errorf("a model without the tokens: %v", err)
 	}
 }

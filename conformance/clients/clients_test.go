@@ -13,9 +13,9 @@ import (
 // litellm.
 func TestPythonClients(t *testing.T) {
 	python := tool(t, "venv-clients", "bin", "python")
-	url := serving(t, model)
+	url := serving(t, model, keenerModel)
 	run(t, pytest(python, "python"), "MULLAMA_URL="+url, "MULLAMA_MODEL="+model,
-		"LITELLM_LOCAL_MODEL_COST_MAP=True")
+		"MULLAMA_KEENER_MODEL="+keenerModel, "LITELLM_LOCAL_MODEL_COST_MAP=True")
 }
 
 // TestNodeClients runs the tests in the folder node, which use the packages ollama and openai of

@@ -76,8 +76,6 @@ func (u *ollamaRun) startPrompt(
 	switch {
 	case len(req.Images) > 0:
 		return nil, badField("images", "%q does not support images", j.stored.Name)
-	case req.Suffix != "":
-		return nil, badField("suffix", "%q does not support insert", j.stored.Name)
 	case req.Raw && (req.Template != "" || req.System != "" || len(req.Context) > 0):
 		return nil, badRequest("raw mode does not support template, system, or context")
 	}
@@ -85,6 +83,13 @@ func (u *ollamaRun) startPrompt(
 		return nil, err
 	}
 	options := u.chat.GenerateOptions
+	if req.Suffix != "" {
+		tokens, err := j.infill(req.Prompt, req.Suffix)
+		if err != nil {
+			return nil, err
+		}
+		return j.GenerateTokens(ctx, tokens, &options)
+	}
 	if req.Raw {
 		options.ParseSpecial = true
 		return j.Generate(ctx, req.Prompt, &options)
@@ -123,6 +128,15 @@ func (u *ollamaRun) startFormatted(
 	options.Stop = append(append([]string(nil), options.Stop...), prompt.Stops...)
 	u.keepContext = true
 	return u.job.GenerateTokens(ctx, u.context, options)
+}
+
+// infill is the prompt for what stands between prompt and suffix.
+func (j *job) infill(prompt, suffix string) ([]mullama.Token, error) {
+	tokens, err := j.FillInMiddle(prompt, suffix)
+	if errors.Is(err, mullama.ErrUnsupported) {
+		return nil, badField("suffix", "%q does not support insert", j.stored.Name)
+	}
+	return tokens, err
 }
 
 // setTemplate takes the template of a request.

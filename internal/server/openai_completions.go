@@ -42,6 +42,9 @@ func (s *Server) completion(
 	if err != nil {
 		return err
 	}
+	if err := prompts.infill(job, req.Suffix); err != nil {
+		return err
+	}
 	run := s.newOpenAIRun(newOpenAIEncoder(job.name, false, req.includeUsage()),
 		n*prompts.len(), n)
 	if err := run.setEcho(req, job, prompts); err != nil {
@@ -66,9 +69,6 @@ func (s *Server) completion(
 // generateOptions turns the fields of a request into options. The prompt may spell out a chat
 // format: who wants none of that uses the chat route.
 func (q *completionRequest) generateOptions(j *job) (*mullama.GenerateOptions, error) {
-	if q.Suffix != "" {
-		return nil, badField("suffix", "%q does not support insert", j.stored.Name)
-	}
 	options := j.generate
 	options.ParseSpecial = true
 	if q.Logprobs != nil {

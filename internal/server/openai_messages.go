@@ -89,6 +89,25 @@ type prompts struct {
 
 func (p *prompts) len() int { return len(p.texts) + len(p.tokens) }
 
+// infill turns texts into prompts for what stands between them and the suffix, if there is one.
+func (p *prompts) infill(j *job, suffix string) error {
+	if suffix == "" {
+		return nil
+	}
+	if len(p.tokens) > 0 {
+		return badField("suffix", "a suffix needs prompts that are text, not token ids")
+	}
+	for _, text := range p.texts {
+		tokens, err := j.infill(text, suffix)
+		if err != nil {
+			return err
+		}
+		p.tokens = append(p.tokens, tokens)
+	}
+	p.texts = nil
+	return nil
+}
+
 func parsePrompts(data json.RawMessage) (*prompts, error) {
 	const what = "the prompt must be a string, a list of strings, or a list of token ids"
 	data = bytes.TrimSpace(data)

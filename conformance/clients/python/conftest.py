@@ -9,6 +9,7 @@ import pytest
 
 URL = os.environ["MULLAMA_URL"]
 MODEL = os.environ["MULLAMA_MODEL"]
+KEENER_MODEL = os.environ["MULLAMA_KEENER_MODEL"]
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,12 @@ def url():
 @pytest.fixture(scope="session")
 def model():
     return MODEL
+
+
+@pytest.fixture(scope="session")
+def keener_model():
+    """A model that can fill in the middle of a text."""
+    return KEENER_MODEL
 
 
 # What a model that nothing stops writes for minutes: no test waits for its end.

@@ -204,3 +204,16 @@ def test_threads_share_one_client(client, model):
     for t in threads:
         t.join()
     assert failures == []
+
+
+def test_fill_in_the_middle(client, model, keener_model):
+    answer = client.generate(
+        model=keener_model,
+        prompt="def add(a, b):\n    return ",
+        suffix="\n\nprint(add(1, 2))\n",
+        options={"temperature": 0, "num_predict": 16},
+    )
+    assert answer.response.strip().startswith("a + b")
+    with pytest.raises(ollama.ResponseError, match="does not support insert") as refused:
+        client.generate(model=model, prompt="a", suffix="b")
+    assert refused.value.status_code == 400

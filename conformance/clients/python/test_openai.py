@@ -191,3 +191,16 @@ def test_a_repeated_prompt_is_cached(client, model):
     second = client.chat.completions.create(model=model, messages=messages, max_tokens=2)
     assert first.usage.prompt_tokens == second.usage.prompt_tokens
     assert second.usage.prompt_tokens_details.cached_tokens > second.usage.prompt_tokens // 2
+
+
+def test_fill_in_the_middle(client, model, keener_model):
+    answer = client.completions.create(
+        model=keener_model,
+        prompt="def add(a, b):\n    return ",
+        suffix="\n\nprint(add(1, 2))\n",
+        temperature=0,
+        max_tokens=16,
+    )
+    assert answer.choices[0].text.strip().startswith("a + b")
+    with pytest.raises(openai.BadRequestError, match="does not support insert"):
+        client.completions.create(model=model, prompt="a", suffix="b")
