@@ -81,7 +81,7 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 		set.Var(indexFlag(&f.most), "max-models", "most models loaded at once; 0: 3")
 		set.Var(indexFlag(&f.queue), "max-queue", "most requests that wait for a model; 0: 512")
 		set.Var(indexFlag(&f.slots), "parallel",
-			"requests that one model computes at once; 0: 16")
+			"requests that one model computes at once; 0: 8")
 		set.Var(oneOf(&f.layout, "auto", "unified", "split"), "kv-layout",
 			"whether these share one KV cache or have one each: auto, unified or split")
 		set.Var(indexFlag(&f.pool), "cache-tokens",
