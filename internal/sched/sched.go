@@ -126,17 +126,28 @@ func (s *Scheduler) Request(now time.Time, t Ticket, key Key, keepAlive *time.Du
 	s.place(now)
 }
 
-// full reports how many wait for a key, and whether that is all there may be.
+// full reports how many wait for a key, those that have the model but no slot of it among them, and
+// whether that is all there may be.
 func (s *Scheduler) full(key Key, m *model) (waiting int, full bool) {
+	waiting = s.without(key, m)
+	if m != nil {
+		waiting += max(0, len(m.users)-m.slots)
+	}
+	return waiting, waiting >= s.cfg.MaxQueue
+}
+
+// without counts those that wait for a model.
+func (s *Scheduler) without(key Key, m *model) int {
+	n := 0
 	for _, r := range s.pending {
 		if r.key == key {
-			waiting++
+			n++
 		}
 	}
 	if m != nil {
-		waiting += len(m.queue) + max(0, len(m.users)-m.slots)
+		n += len(m.queue)
 	}
-	return waiting, waiting >= s.cfg.MaxQueue
+	return n
 }
 
 // retryAfter estimates when one of waiting requests has been served.
@@ -309,7 +320,7 @@ func (s *Scheduler) Empty() bool {
 type Status struct {
 	Key            Key
 	Loading        bool
-	Users, Waiting int
+	Users, Waiting int       // Waiting: for the model; users may wait for a slot of it
 	Expires        time.Time // zero: never, or in use
 	KeepAlive      time.Duration
 }
@@ -321,10 +332,9 @@ func (s *Scheduler) Models() []Status {
 		if m.state == unloading {
 			continue
 		}
-		waiting, _ := s.full(m.key, m)
 		all = append(all, Status{
-			Key: m.key, Loading: m.state != ready, Users: len(m.users), Waiting: waiting,
-			Expires: m.expires, KeepAlive: m.keepAlive,
+			Key: m.key, Loading: m.state != ready, Users: len(m.users),
+			Waiting: s.without(m.key, m), Expires: m.expires, KeepAlive: m.keepAlive,
 		})
 	}
 	slices.Reverse(all)

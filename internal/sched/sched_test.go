@@ -180,6 +180,10 @@ func TestAFullQueueIsRefused(t *testing.T) {
 	s.Request(start, 5, a, nil)
 	s.Request(start, 6, a, nil)
 	r.want(t, "grant 4", "grant 5", "refuse 6")
+	// Who has the model waits for a slot in the engine, which counts that itself.
+	if got := s.Models(); len(got) != 1 || got[0].Users != 5 || got[0].Waiting != 0 {
+		t.Errorf("the models are %+v", got)
+	}
 }
 
 func TestALoadThatStallsIsGivenUp(t *testing.T) {

@@ -6,10 +6,6 @@ import (
 	"time"
 )
 
-// writeTimeout is how long a client may take to accept a part of an answer. One that takes longer
-// is gone, or wants to hold a slot for ever.
-const writeTimeout = time.Minute
-
 // answer writes an answer that comes in parts: lines of JSON, or an event stream.
 type answer struct {
 	s       *Server
@@ -41,7 +37,6 @@ func (a *answer) send(part []byte) error {
 	}
 	a.begin()
 	a.last = time.Now()
-	_ = a.control.SetWriteDeadline(a.last.Add(a.s.patience))
 	if _, err := a.w.Write(part); err != nil {
 		return refuse(statusCancelled, "the client went away: %v", err)
 	}
@@ -71,10 +66,7 @@ func (a *answer) begin() {
 func (a *answer) end(err error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	defer func() {
-		a.ended = true
-		_ = a.control.SetWriteDeadline(time.Time{})
-	}()
+	defer func() { a.ended = true }()
 	if err == nil || !a.started {
 		return err
 	}

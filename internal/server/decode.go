@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"strings"
 	"time"
@@ -55,6 +56,10 @@ func decode(r *http.Request, into any) error {
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return refuse(http.StatusRequestEntityTooLarge,
 			"the request is larger than %d MB; send less", tooLarge.Limit>>20)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return refuse(http.StatusRequestTimeout,
+			"the request took too long to arrive; send it faster")
 	}
 	if err != nil {
 		return badRequest("the request broke off: %v", err)

@@ -80,7 +80,17 @@ var testLoad = mullama.LoadOptions{Threads: 1, ContextSize: 512}
 // newFake loads nothing yet. It skips the test where the native library was not built.
 func newFake(t testing.TB, o synth.Options) *fake {
 	t.Helper()
-	rt, err := mullama.Open(mullama.Options{ModelsDir: t.TempDir(), Defaults: testLoad})
+	return newFakeOf(t, mullama.Options{}, o)
+}
+
+// newFakeOf is a fake whose Runtime has other options.
+func newFakeOf(t testing.TB, options mullama.Options, o synth.Options) *fake {
+	t.Helper()
+	options.Defaults = testLoad
+	if options.ModelsDir == "" {
+		options.ModelsDir = t.TempDir()
+	}
+	rt, err := mullama.Open(options)
 	if errors.Is(err, mullama.ErrLibraryMissing) && os.Getenv(testmodels.RequireEnv) != "1" {
 		t.Skipf("needs the native library: %v", err)
 	}

@@ -116,7 +116,8 @@ func (s *Server) find(name string) (*mullama.StoredModel, error) {
 		return nil, err
 	}
 	if stored.Path == "" {
-		return nil, badField("model", "model %q is not a GGUF file; it cannot be run here", name)
+		return nil, badField("model", "model %s is not a GGUF file; it cannot be run here",
+			show(name))
 	}
 	return stored, nil
 }
@@ -127,7 +128,7 @@ func checkName(name string) error {
 		return badField("model", "model is required")
 	}
 	if isPath(name) {
-		return badField("model", "model %q is a path; give the name of a model", name)
+		return badField("model", "model %s is a path; give the name of a model", show(name))
 	}
 	return nil
 }

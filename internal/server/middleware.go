@@ -8,12 +8,24 @@ import (
 	"time"
 )
 
-// statusWriter remembers what was answered.
+// writeTimeout is how long a client may take to accept a part of an answer. One that takes longer
+// is gone, or wants to hold a slot for ever.
+const writeTimeout = time.Minute
+
+// writePart is the most that a client must accept within that time.
+const writePart = 64 << 10
+
+// statusWriter remembers what was answered, and gives up on a client that does not take it.
 type statusWriter struct {
 	http.ResponseWriter
-	status int
-	bytes  int64
+	control  *http.ResponseController
+	patience time.Duration
+	status   int
+	bytes    int64
 }
+
+// allow gives the client the time for one more part.
+func (w *statusWriter) allow() { _ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) }
 
 func (w *statusWriter) WriteHeader(status int) {
 	if w.status == 0 {
@@ -26,22 +38,36 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	n, err := w.ResponseWriter.Write(b)
-	w.bytes += int64(n)
-	return n, err
+	all := 0
+	for {
+		part := b[all:min(len(b), all+writePart)]
+		w.allow()
+		n, err := w.ResponseWriter.Write(part)
+		w.bytes += int64(n)
+		if all += n; err != nil || all >= len(b) {
+			return all, err
+		}
+	}
 }
 
 // Unwrap lets [http.ResponseController] flush.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// middleware does for all requests what is the same for all: it guards, refuses while the server
-// drains, survives a panic, and logs.
+// middleware does for all requests what is the same for all: it bounds their size and the time for
+// them and their answers, guards, refuses while the server drains, survives a panic, and logs.
+//
+// The time is bounded for refused requests too: net/http reads what is left of a body before it
+// sends an answer, and sends the end of one after the handler.
 func (s *Server) middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
-		writer := &statusWriter{ResponseWriter: w}
+		writer := &statusWriter{ResponseWriter: w, control: http.NewResponseController(w),
+			patience: s.patience}
+		_ = writer.control.SetWriteDeadline(time.Time{}) // of the last answer on this connection
+		defer writer.allow()
 		ctx, notes := withNotes(r.Context())
 		r = r.WithContext(ctx)
+		r.Body = s.limitBody(w, r)
 		defer func() { s.report(writer, r, notes, begun, recover()) }()
 		done, err := s.guard.check(writer, r)
 		if done {

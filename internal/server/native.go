@@ -95,7 +95,7 @@ func mixedTokens(
 ) ([]mullama.Token, error) {
 	data = bytes.TrimSpace(data)
 	var text string
-	if len(data) == 0 {
+	if len(data) == 0 || string(data) == "null" {
 		return nil, badField("content", "content is required")
 	}
 	if json.Unmarshal(data, &text) == nil {
@@ -123,7 +123,19 @@ func mixedTokens(
 		}
 		all = append(all, token)
 	}
-	return all, nil
+	return all, checkTokens(m, "content", all)
+}
+
+// checkTokens refuses what is no token of a model's vocabulary.
+func checkTokens(m *mullama.Model, field string, tokens []mullama.Token) error {
+	vocab := m.Info().Vocab
+	for _, token := range tokens {
+		if token < 0 || int(token) >= vocab {
+			return badField(field, "%s has the token %d; the model has those from 0 to %d", field,
+				token, vocab-1)
+		}
+	}
+	return nil
 }
 
 // appendPieces appends tokens with their texts. One that is no text alone is shown as bytes. The
@@ -175,6 +187,9 @@ func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer release()
+	if err := checkTokens(lease.Model, "tokens", req.Tokens); err != nil {
+		return err
+	}
 	text, err := lease.Model.Detokenize(req.Tokens)
 	if err != nil {
 		return err

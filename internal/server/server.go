@@ -150,7 +150,6 @@ func (s *Server) routes() []route {
 // serve turns a handler into one of net/http that sends errors in the form of its face.
 func (s *Server) serve(f face, handle handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = s.limitBody(w, r)
 		if err := handle(w, r); err != nil {
 			s.fail(w, r, f, err)
 		}

@@ -42,9 +42,18 @@ func ParseName(text string) (Name, error) {
 	}
 	if reason := n.problem(); reason != "" {
 		return Name{}, &storeError{kind: ErrName,
-			message: fmt.Sprintf("name %q is invalid: %s", text, reason)}
+			message: fmt.Sprintf("name %q is invalid: %s", shortened(text), reason)}
 	}
 	return n, nil
+}
+
+// shortened is a text that anybody may have sent, for a message.
+func shortened(text string) string {
+	const enough = 100
+	if runes := []rune(text[:min(len(text), 4*enough)]); len(runes) > enough {
+		return string(runes[:enough]) + "…"
+	}
+	return text
 }
 
 // parts lists what makes up the place in the store.
