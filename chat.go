@@ -41,6 +41,8 @@ type ChatOptions struct {
 	Template string
 	// Thinking switches a template's thinking on or off; nil leaves it to the template.
 	Thinking *bool
+	// Open leaves out what begins the answer, so that the prompt can go on with another message.
+	Open bool
 	// TemplateValues are further variables for the template.
 	TemplateValues map[string]any
 }
@@ -110,7 +112,7 @@ func (m *Model) FormatChat(messages []Message, opts *ChatOptions) (*ChatPrompt, 
 		Messages:       messages,
 		Tools:          opts.Tools,
 		EnableThinking: opts.Thinking == nil || *opts.Thinking,
-		AddPrompt:      true,
+		AddPrompt:      !opts.Open,
 		Values:         opts.TemplateValues,
 		Now:            time.Now().Unix(),
 	})

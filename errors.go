@@ -45,6 +45,9 @@ var (
 	ErrInternal = errors.New("internal error")
 )
 
+// ContextFullError is the cause of an ErrContextFull, where the number of tokens is known.
+type ContextFullError = engine.ContextFullError
+
 // Error is an error of this package.
 type Error struct {
 	Kind error  // one of the Err variables

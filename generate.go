@@ -101,9 +101,9 @@ func (m *Model) checkLength(op, text string) error {
 			return nil // it may be the cut; the whole text will tell
 		}
 		if len(tokens) > size+slack {
-			return &Error{Kind: ErrContextFull, Op: op, Err: fmt.Errorf("the first %d of %d bytes "+
-				"have %d tokens and the context takes %d; shorten the prompt or load the model "+
-				"with a larger context", n, len(text), len(tokens), size)}
+			return &Error{Kind: ErrContextFull, Op: op, Err: &ContextFullError{
+				Prompt: len(tokens), Context: size,
+				Part: fmt.Sprintf("the first %d of %d bytes", n, len(text))}}
 		}
 	}
 	return nil

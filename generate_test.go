@@ -351,7 +351,7 @@ func TestContextThatIsFull(t *testing.T) {
 		return slices.Repeat([]mullama.Token{synth.TokenByte0 + 'a'}, n)
 	}
 	_, err := m.GenerateTokens(t.Context(), prompt(33), nil)
-	wantKind(t, err, mullama.ErrContextFull, "33 tokens", "takes 32", "shorten the prompt")
+	wantKind(t, err, mullama.ErrContextFull, "33 tokens", "size of 32", "shorten the prompt")
 	for n, want := range map[int]int{32: 1, 31: 2, 20: 13} {
 		stream, err := m.GenerateTokens(t.Context(), prompt(n), &mullama.GenerateOptions{
 			Sampling: greedy()})

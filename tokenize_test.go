@@ -107,9 +107,9 @@ func TestPromptOfFiveMegabytes(t *testing.T) {
 			m := tinyModel(t)
 			start := time.Now()
 			_, err := m.Generate(t.Context(), text, nil)
-			wantKind(t, err, mullama.ErrContextFull, "the context takes 512", "shorten the prompt")
+			wantKind(t, err, mullama.ErrContextFull, "context size of 512", "shorten the prompt")
 			_, err = m.Chat(t.Context(), []mullama.Message{{Role: "user", Content: text}}, nil)
-			wantKind(t, err, mullama.ErrContextFull, "the context takes 512", "shorten the prompt")
+			wantKind(t, err, mullama.ErrContextFull, "context size of 512", "shorten the prompt")
 			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("it took %v; want seconds at most", took)
 			}

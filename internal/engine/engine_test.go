@@ -151,7 +151,7 @@ func TestRequestsThatCannotSucceedAreRefusedAtOnce(t *testing.T) {
 	}{
 		{"empty prompt", engine.Request{}, engine.ErrInvalid, "no tokens"},
 		{"long prompt", prompt(make([]engine.Token, 21)...), engine.ErrContextFull,
-			"21 tokens and the context takes 20"},
+			"21 tokens, which exceeds the available context size of 20"},
 		{"unknown token", prompt(5, 200), engine.ErrInvalid, "token 1 is 200"},
 		{"negative token", prompt(-1), engine.ErrInvalid, "token 0 is -1"},
 		{"negative logprobs", logprobs, engine.ErrInvalid, "top logprobs is -1"},

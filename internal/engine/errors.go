@@ -1,6 +1,9 @@
 package engine
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // ErrContextFull means the prompt does not fit in the context. The request can succeed with a
 // shorter prompt or a model loaded with a larger context.
@@ -19,3 +22,22 @@ var ErrCancelled = errors.New("cancelled")
 
 // ErrInvalid means a request contradicts itself or the model. The message says where.
 var ErrInvalid = errors.New("invalid request")
+
+// ContextFullError is an [ErrContextFull] with the numbers.
+type ContextFullError struct {
+	Prompt  int    // tokens of the prompt, or of the part of it that was looked at
+	Context int    // tokens that the context takes
+	Part    string // what was looked at; empty: the whole prompt
+}
+
+func (e *ContextFullError) Error() string {
+	part, has := "the prompt", "has"
+	if e.Part != "" {
+		part, has = e.Part, "have"
+	}
+	return fmt.Sprintf("%s %s %d tokens, which exceeds the available context size of %d; shorten "+
+		"the prompt or load the model with a larger context", part, has, e.Prompt, e.Context)
+}
+
+// Is makes it an ErrContextFull.
+func (e *ContextFullError) Is(target error) bool { return target == ErrContextFull }

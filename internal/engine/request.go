@@ -51,9 +51,7 @@ func (r *Request) check(limits Limits) error {
 		return fmt.Errorf("%w: the prompt has no tokens; give at least one", ErrInvalid)
 	}
 	if most := limits.sequence(); len(r.Prompt) > most {
-		return fmt.Errorf("%w: the prompt has %d tokens and the context takes %d; "+
-			"shorten the prompt or load the model with a larger context",
-			ErrContextFull, len(r.Prompt), most)
+		return &ContextFullError{Prompt: len(r.Prompt), Context: most}
 	}
 	if r.Logprobs && r.TopLogprobs < 0 {
 		return fmt.Errorf("%w: top logprobs is %d; it must be 0 or more", ErrInvalid, r.TopLogprobs)

@@ -53,7 +53,7 @@ func (a *answer) begin() {
 	a.started = true
 	header := a.w.Header()
 	header.Set("Content-Type", "application/x-ndjson")
-	if a.form == openAI {
+	if a.form != ollama {
 		header.Set("Content-Type", "text/event-stream")
 	}
 	header.Set("Cache-Control", "no-cache")
@@ -77,11 +77,11 @@ func (a *answer) end(err error) error {
 	}
 	buf := getBuffer()
 	defer buf.put()
-	if a.form == openAI {
+	if a.form != ollama {
 		buf.b = append(buf.b, "data: "...)
 	}
 	buf.b = append(appendFailure(buf.b, a.form, f), '\n')
-	if a.form == openAI {
+	if a.form != ollama {
 		buf.b = append(buf.b, '\n')
 	}
 	_ = a.send(buf.b)

@@ -117,27 +117,42 @@ func appendByteValues(dst, bytes []byte) []byte {
 // appendLogprobs appends the array that both Ollama and OpenAI use. The bytes are those of the
 // token itself, which the text of it cannot show when it ends within a character.
 func appendLogprobs(dst []byte, list []mullama.TokenLogprob) []byte {
+	return appendLogprobsOf(dst, list, false)
+}
+
+// appendLogprobsOf is appendLogprobs, with the ids of tokens if they are wanted.
+func appendLogprobsOf(dst []byte, list []mullama.TokenLogprob, ids bool) []byte {
 	dst = append(dst, '[')
 	for i, l := range list {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendTokenLogprob(dst, l.Bytes, l.Logprob)
+		dst = appendTokenLogprob(appendID(dst, l.Token, ids), l.Bytes, l.Logprob)
 		dst = append(dst, `,"top_logprobs":[`...)
 		for j, top := range l.Top {
 			if j > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(appendTokenLogprob(dst, top.Bytes, top.Logprob), '}')
+			dst = appendTokenLogprob(appendID(dst, top.Token, ids), top.Bytes, top.Logprob)
+			dst = append(dst, '}')
 		}
 		dst = append(dst, ']', '}')
 	}
 	return append(dst, ']')
 }
 
-// appendTokenLogprob leaves the object open.
+// appendID opens an object, with the id of a token if it is wanted.
+func appendID(dst []byte, token mullama.Token, wanted bool) []byte {
+	dst = append(dst, '{')
+	if wanted {
+		dst = append(appendInt(append(dst, `"id":`...), int(token)), ',')
+	}
+	return dst
+}
+
+// appendTokenLogprob goes on with an object, and leaves it open.
 func appendTokenLogprob(dst, bytes []byte, logprob float32) []byte {
-	dst = append(dst, `{"token":`...)
+	dst = append(dst, `"token":`...)
 	dst = appendString(dst, bytes)
 	dst = append(dst, `,"logprob":`...)
 	dst = appendFloat(dst, logprob)

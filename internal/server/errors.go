@@ -18,6 +18,7 @@ type face int
 const (
 	ollama face = iota
 	openAI
+	native // llama-server's, which is OpenAI's but for some names
 )
 
 // faceOf is the face of a path, also of one that has no route.
@@ -25,7 +26,10 @@ func faceOf(r *http.Request) face {
 	if strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/" {
 		return ollama
 	}
-	return openAI
+	if strings.HasPrefix(r.URL.Path, "/v1/") {
+		return openAI
+	}
+	return native
 }
 
 // statusCancelled is what nginx and Ollama call a request whose client went away. Nobody sees it
@@ -42,6 +46,7 @@ type failure struct {
 	param   string // the field that is wrong, if one is
 	code    string // OpenAI's name for the error, if it has one
 
+	full       *mullama.ContextFullError
 	retryAfter time.Duration // when it may work; 0: not known
 }
 
@@ -96,6 +101,7 @@ func toFailure(err error) *failure {
 			break
 		}
 	}
+	_ = errors.As(err, &f.full)
 	if busy := (*mullama.BusyError)(nil); errors.As(err, &busy) {
 		f.retryAfter = busy.RetryAfter
 	}
@@ -132,11 +138,15 @@ func appendFailure(dst []byte, form face, f *failure) []byte {
 	dst = append(dst, `{"message":`...)
 	dst = appendString(dst, f.message)
 	dst = append(dst, `,"type":`...)
-	dst = appendString(dst, failureType(f.status))
+	dst = appendString(dst, failureType(form, f))
 	dst = append(dst, `,"param":`...)
 	dst = appendOptional(dst, f.param)
 	dst = append(dst, `,"code":`...)
 	dst = appendOptional(dst, f.code)
+	if f.full != nil {
+		dst = appendInt(append(dst, `,"n_prompt_tokens":`...), f.full.Prompt)
+		dst = appendInt(append(dst, `,"n_ctx":`...), f.full.Context)
+	}
 	return append(dst, '}', '}')
 }
 
@@ -148,9 +158,12 @@ func appendOptional(dst []byte, s string) []byte {
 	return appendString(dst, s)
 }
 
-// failureType is OpenAI's word for what a status says.
-func failureType(status int) string {
+// failureType is OpenAI's word for what a status says, or llama-server's where it has its own.
+func failureType(form face, f *failure) string {
+	status := f.status
 	switch {
+	case form == native && f.full != nil:
+		return "exceed_context_size_error"
 	case status == http.StatusUnauthorized:
 		return "authentication_error"
 	case status == http.StatusForbidden:

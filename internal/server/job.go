@@ -29,6 +29,7 @@ type job struct {
 	lease    *mullama.Lease
 	generate mullama.GenerateOptions
 	template string // in place of the model's own, or ""
+	think    *bool  // whether the model thinks, if an option says so
 }
 
 // open finds the model of a request, reads its options, and waits until the model is ready. The
@@ -53,12 +54,16 @@ func (s *Server) open(ctx context.Context, o order) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := settings.biasTexts(lease.Model); err != nil {
+		lease.Release()
+		return nil, err
+	}
 	if generate.Overflow == mullama.OverflowShift && generate.MaxTokens == 0 {
 		generate.MaxTokens = shiftedContexts * lease.Model.ContextSize()
 	}
 	return &job{
 		Model: lease.Model, name: name, stored: stored, lease: lease, generate: generate,
-		template: s.templateOf(stored),
+		template: s.templateOf(stored), think: settings.think,
 	}, nil
 }
 

@@ -24,6 +24,7 @@ type metrics struct {
 	prompt     *prometheus.CounterVec
 	cached     *prometheus.CounterVec
 	generated  *prometheus.CounterVec
+	native     *nativeTotals
 }
 
 func newMetrics(runtime Runtime) *metrics {
@@ -40,6 +41,7 @@ func newMetrics(runtime Runtime) *metrics {
 	}
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
+		native:   &nativeTotals{runtime: runtime},
 		requests: counter("requests_total", "Requests answered.", "route", "code"),
 		took: histogram("request_seconds", "Time of a request from its header to its end.",
 			seconds(0.0001, 22), "route"),
@@ -57,7 +59,7 @@ func newMetrics(runtime Runtime) *metrics {
 	m.registry.MustRegister(m.requests, m.took, m.firstToken, m.gap, m.queue, m.prompt, m.cached,
 		m.generated, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		&loadedModels{runtime: runtime})
+		&loadedModels{runtime: runtime}, m.native)
 	return m
 }
 
@@ -92,6 +94,7 @@ func (m *metrics) tokens(n *notes) {
 	m.prompt.WithLabelValues(n.model).Add(float64(n.stats.PromptTokens))
 	m.cached.WithLabelValues(n.model).Add(float64(n.stats.CachedTokens))
 	m.generated.WithLabelValues(n.model).Add(float64(n.stats.GeneratedTokens))
+	m.native.add(&n.stats)
 	m.queue.WithLabelValues(n.model).Observe(n.stats.Queue.Seconds())
 	m.firstToken.WithLabelValues(n.model).Observe(n.stats.FirstToken.Seconds())
 }

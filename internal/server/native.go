@@ -12,21 +12,23 @@ import (
 // nativeRoutes are those of llama-server, and metrics.
 func (s *Server) nativeRoutes() []route {
 	return []route{
-		{"GET /health", openAI, s.health},
+		{"GET /health", native, s.health},
 		{"GET /v1/health", openAI, s.health},
-		{"GET " + metricsPath, openAI, s.serveMetrics},
-		{"GET /openapi.json", openAI, s.serveOpenAPI},
-		{"GET /ws", openAI, s.serveSocket},
-		{"GET " + tryPath, openAI, s.serveTry},
-		{"POST /tokenize", openAI, s.tokenize},
-		{"POST /detokenize", openAI, s.detokenize},
-		{"POST /apply-template", openAI, s.applyTemplate},
-		{"GET /props", openAI, s.props},
-		{"GET /slots", openAI, s.slots},
-		{"GET /models", openAI, s.openAIModels},
-		{"POST /chat/completions", openAI, s.chatCompletions},
-		{"POST /completion", openAI, s.nativeCompletion},
-		{"POST /completions", openAI, s.nativeCompletion},
+		{"GET " + metricsPath, native, s.serveMetrics},
+		{"GET /openapi.json", native, s.serveOpenAPI},
+		{"GET /ws", native, s.serveSocket},
+		{"GET " + tryPath, native, s.serveTry},
+		{"POST /tokenize", native, s.tokenize},
+		{"POST /detokenize", native, s.detokenize},
+		{"POST /apply-template", native, s.applyTemplate},
+		{"GET /props", native, s.props},
+		{"GET /slots", native, s.slots},
+		{"GET /models", native, s.openAIModels},
+		{"POST /chat/completions", native, s.chatCompletions},
+		{"POST /chat/completions/input_tokens", native, s.inputTokens},
+		{"POST /v1/chat/completions/input_tokens", openAI, s.inputTokens},
+		{"POST /completion", native, s.nativeCompletion},
+		{"POST /completions", native, s.nativeCompletion},
 	}
 }
 
@@ -41,6 +43,7 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Process-Start-Time-Unix", processStart)
 	s.metrics.handler().ServeHTTP(w, r)
 	return nil
 }
@@ -200,25 +203,52 @@ func (s *Server) detokenize(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, buf.b)
 }
 
+// templateRequest is the body of POST /apply-template.
+type templateRequest struct {
+	chatCompletionRequest
+	AddPrompt *bool `json:"add_generation_prompt"` // nil: true
+}
+
 func (s *Server) applyTemplate(w http.ResponseWriter, r *http.Request) error {
-	var req chatCompletionRequest
-	if err := decode(r, &req); err != nil {
-		return err
-	}
-	messages, err := fromOpenAI(req.Messages)
-	if err != nil {
-		return err
-	}
-	lease, release, err := s.borrow(r.Context(), req.Model)
-	if err != nil {
-		return err
-	}
-	defer release()
-	prompt, err := lease.Model.FormatChat(messages, &mullama.ChatOptions{
-		Template: s.templateOf(lease.Stored), Tools: req.Tools, TemplateValues: req.TemplateValues,
-	})
+	prompt, err := s.formatChat(r)
 	if err != nil {
 		return err
 	}
 	return encode(w, map[string]string{"prompt": prompt.Text})
+}
+
+// inputTokens tells how many tokens a conversation has.
+func (s *Server) inputTokens(w http.ResponseWriter, r *http.Request) error {
+	prompt, err := s.formatChat(r)
+	if err != nil {
+		return err
+	}
+	return encode(w, map[string]any{
+		"object": "response.input_tokens", "input_tokens": len(prompt.Tokens),
+	})
+}
+
+// formatChat makes the prompt of a conversation that is not to be answered.
+func (s *Server) formatChat(r *http.Request) (*mullama.ChatPrompt, error) {
+	var req templateRequest
+	if err := decode(r, &req); err != nil {
+		return nil, err
+	}
+	messages, err := fromOpenAI(req.Messages)
+	if err != nil {
+		return nil, err
+	}
+	lease, release, err := s.borrow(r.Context(), req.Model)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	settings, err := s.settings(lease.Stored, mullama.DefaultSampling(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return lease.Model.FormatChat(messages, &mullama.ChatOptions{
+		Template: s.templateOf(lease.Stored), Tools: req.Tools, TemplateValues: req.TemplateValues,
+		Thinking: req.thinks(settings.think), Open: req.AddPrompt != nil && !*req.AddPrompt,
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/mullama/mullama"
@@ -16,6 +17,7 @@ type nativeRequest struct {
 	Probs        int             `json:"n_probs"`
 	Schema       json.RawMessage `json:"json_schema"`
 	ReturnTokens bool            `json:"return_tokens"`
+	Fields       []string        `json:"response_fields"`
 }
 
 // nativeCompletion answers POST /completion of llama-server.
@@ -32,11 +34,11 @@ func (s *Server) nativeCompletion(w http.ResponseWriter, r *http.Request) error 
 func (s *Server) nativeComplete(
 	ctx context.Context, req *nativeRequest, a *answer, w http.ResponseWriter,
 ) error {
-	prompts, err := parsePrompts(req.Prompt)
+	prompts, err := parseNativePrompts(req.Prompt)
 	if err != nil {
 		return err
 	}
-	if a != nil && prompts.len() > 1 {
+	if a != nil && len(prompts) > 1 {
 		return badField("prompt", "several prompts cannot be streamed here; send them one by one")
 	}
 	order := req.order()
@@ -49,17 +51,15 @@ func (s *Server) nativeComplete(
 	options := job.generate
 	options.ParseSpecial = true
 	options.Logprobs, options.TopLogprobs = req.Probs > 0, req.Probs
-	if len(req.Schema) > 0 {
-		options.JSONSchema = string(req.Schema)
+	options.JSONSchema = plainSchema(req.Schema)
+	run := &nativeRun{
+		s: s, job: job, req: req, options: &options, results: make([]nativeResult, len(prompts)),
 	}
-	run := &nativeRun{s: s, job: job, req: req, results: make([]nativeResult, prompts.len())}
-	streams, err := s.newOpenAIRun(&openAIEncoder{}, prompts.len(), 1).start(ctx, job, &options,
+	streams, err := s.newOpenAIRun(&openAIEncoder{}, len(prompts), 1).start(ctx, job, &options,
 		func(ctx context.Context, i int, o *mullama.GenerateOptions) (*mullama.Stream, error) {
-			if i < len(prompts.texts) {
-				run.results[i].prompt = prompts.texts[i]
-				return job.Generate(ctx, prompts.texts[i], o)
-			}
-			return job.GenerateTokens(ctx, prompts.tokens[i-len(prompts.texts)], o)
+			stream, text, err := prompts[i].start(ctx, job, o)
+			run.results[i].prompt = text
+			return stream, err
 		})
 	if err != nil {
 		return err
@@ -75,6 +75,7 @@ type nativeRun struct {
 	s       *Server
 	job     *job
 	req     *nativeRequest
+	options *mullama.GenerateOptions
 	results []nativeResult
 }
 
@@ -84,6 +85,7 @@ type nativeResult struct {
 	tokens   []mullama.Token
 	logprobs []mullama.TokenLogprob
 	last     mullama.Chunk
+	newLine  bool // the text has a line end
 }
 
 func (u *nativeRun) whole(
@@ -96,7 +98,7 @@ func (u *nativeRun) whole(
 		if u.req.ReturnTokens {
 			result.tokens = append(result.tokens, c.Tokens...)
 		}
-		result.last = *c
+		result.see(c)
 		return nil
 	})
 	if err != nil {
@@ -108,12 +110,30 @@ func (u *nativeRun) whole(
 		if i > 0 {
 			buf.b = append(buf.b, ',')
 		}
-		buf.b = u.appendResult(buf.b, i, u.results[i].text.String())
+		if buf.b, err = u.appendWhole(buf.b, i); err != nil {
+			return err
+		}
 	}
 	if len(u.results) > 1 {
 		buf.b = append(append([]byte{'['}, buf.b...), ']')
 	}
 	return writeJSON(w, buf.b)
+}
+
+// see notes what a chunk tells of the whole.
+func (r *nativeResult) see(c *mullama.Chunk) {
+	r.last = *c
+	r.newLine = r.newLine || strings.Contains(c.Text, "\n")
+}
+
+// appendWhole appends an answer that does not stream, or the fields of it that are wanted.
+func (u *nativeRun) appendWhole(dst []byte, i int) ([]byte, error) {
+	text := u.results[i].text.String()
+	if len(u.req.Fields) == 0 {
+		return u.appendResult(dst, i, text), nil
+	}
+	picked, err := pickFields(u.appendResult(nil, i, text), u.req.Fields)
+	return append(dst, picked...), err
 }
 
 func (u *nativeRun) stream(ctx context.Context, a *answer, streams []*mullama.Stream) error {
@@ -122,7 +142,8 @@ func (u *nativeRun) stream(ctx context.Context, a *answer, streams []*mullama.St
 	return u.s.deliverAll(ctx, streams, func(_ int, c *mullama.Chunk) error {
 		buf.b = append(buf.b[:0], "data: "...)
 		result := &u.results[0]
-		result.tokens, result.logprobs, result.last = c.Tokens, c.Logprobs, *c
+		result.tokens, result.logprobs = c.Tokens, c.Logprobs
+		result.see(c)
 		if c.Done {
 			if !u.req.ReturnTokens {
 				result.tokens = nil
@@ -147,7 +168,8 @@ func (u *nativeRun) appendHead(dst []byte, i int, text string) []byte {
 		dst = append(dst, `,"stop":false`...)
 	}
 	if len(result.logprobs) > 0 {
-		dst = appendLogprobs(append(dst, `,"completion_probabilities":`...), result.logprobs)
+		dst = append(dst, `,"completion_probabilities":`...)
+		dst = appendLogprobsOf(dst, result.logprobs, true)
 	}
 	return dst
 }
@@ -162,9 +184,29 @@ func (u *nativeRun) appendResult(dst []byte, i int, text string) []byte {
 	dst = appendInt(append(dst, `,"tokens_predicted":`...), stats.GeneratedTokens)
 	dst = appendInt(append(dst, `,"tokens_evaluated":`...), stats.PromptTokens)
 	dst = appendInt(append(dst, `,"tokens_cached":`...), stats.CachedTokens)
-	dst = appendString(append(dst, `,"truncated":false,"stop_type":`...), stopType(&result.last))
+	dst = strconv.AppendBool(append(dst, `,"truncated":`...), u.truncated(result))
+	dst = strconv.AppendBool(append(dst, `,"has_new_line":`...), result.newLine)
+	dst = append(append(dst, `,"generation_settings":`...), u.settings()...)
+	dst = appendString(append(dst, `,"stop_type":`...), stopType(&result.last))
 	dst = appendString(append(dst, `,"stopping_word":`...), result.last.StopString)
 	return append(appendTimings(dst, stats), '}')
+}
+
+// truncated reports whether the context became full.
+func (u *nativeRun) truncated(r *nativeResult) bool {
+	stats := r.last.Stats
+	full := stats.PromptTokens+stats.GeneratedTokens >= u.job.ContextSize()
+	return stats.ShiftedTokens > 0 || (full && r.last.FinishReason == mullama.FinishLength &&
+		stats.GeneratedTokens != u.options.MaxTokens)
+}
+
+// settings is what the answer tells of its options.
+func (u *nativeRun) settings() []byte {
+	text, err := json.Marshal(generationSettings(u.options))
+	if err != nil { // a number that JSON does not have
+		return []byte("null")
+	}
+	return text
 }
 
 // stopType is llama-server's word for what ended a text.

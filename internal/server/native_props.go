@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/mullama/mullama"
@@ -13,24 +14,24 @@ func (s *Server) props(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer release()
-	m, sampling := lease.Model, mullama.DefaultSampling()
+	settings, err := s.settings(lease.Stored, mullama.DefaultSampling(), nil)
+	if err != nil {
+		return err
+	}
+	m, generate := lease.Model, settings.finish()
 	return encode(w, map[string]any{
 		"default_generation_settings": map[string]any{
-			"n_ctx": m.ContextSize(),
-			"params": map[string]any{
-				"temperature": sampling.Temperature, "top_k": sampling.TopK,
-				"top_p": sampling.TopP, "min_p": sampling.MinP, "typical_p": sampling.TypicalP,
-				"repeat_last_n": sampling.RepeatLastN, "repeat_penalty": sampling.RepeatPenalty,
-				"n_predict": -1,
-			},
+			"n_ctx":  m.ContextSize(),
+			"params": generationSettings(&generate),
 		},
-		"total_slots":   m.Slots(),
-		"model_alias":   lease.Stored.Name,
-		"model_path":    lease.Stored.Name, // where files are is not for every client to know
-		"chat_template": firstOf(lease.Stored.Template, m.Info().Template),
-		"modalities":    map[string]bool{"vision": false, "audio": false},
-		"build_info":    "mullama " + s.config.Version,
-		"is_sleeping":   false,
+		"total_slots": m.Slots(),
+		"model_alias": lease.Stored.Name,
+		"model_path":  lease.Stored.Name, // where files are is not for every client to know
+		"chat_template": cmp.Or(s.templateOf(lease.Stored), lease.Stored.Template,
+			m.Info().Template),
+		"modalities":  map[string]bool{"vision": false, "audio": false},
+		"build_info":  "mullama " + s.config.Version,
+		"is_sleeping": false,
 	})
 }
 

@@ -88,7 +88,12 @@ func (u *ollamaRun) configureThinking(think *api.Think, constrained bool) error 
 		}
 		return nil
 	}
-	on := think == nil || think.Enabled
+	on := true
+	if think != nil {
+		on = think.Enabled
+	} else if u.job.think != nil {
+		on = *u.job.think
+	}
 	if constrained {
 		on = false
 	}

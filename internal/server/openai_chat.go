@@ -41,7 +41,7 @@ func (s *Server) reply(
 	if !stream {
 		return run(ctx, nil)
 	}
-	a := s.answer(w, r, openAI)
+	a := s.answer(w, r, faceOf(r))
 	err := func() error {
 		defer a.keepAlive(s.ping)()
 		return run(ctx, a)
@@ -70,7 +70,7 @@ func (s *Server) chatCompletion(
 		return err
 	}
 	messages = job.withOwn(messages)
-	run := s.newOpenAIRun(newOpenAIEncoder(job.name, true, req.includeUsage()), n, n)
+	run := s.newOpenAIRun(s.newOpenAIEncoder(job.name, true, req.includeUsage()), n, n)
 	if options.Thinking != nil && *options.Thinking {
 		for i := range run.states {
 			run.states[i].splitter = job.newSplitter(options)
@@ -109,6 +109,9 @@ func (q *chatCompletionRequest) chatOptions(j *job) (*mullama.ChatOptions, error
 	if err != nil {
 		return nil, err
 	}
+	if schema == "" {
+		schema = plainSchema(q.JSONSchema)
+	}
 	options.JSONSchema = schema
 	if string(q.ToolChoice) == `"none"` {
 		options.Tools = nil
@@ -116,12 +119,25 @@ func (q *chatCompletionRequest) chatOptions(j *job) (*mullama.ChatOptions, error
 	if len(options.Tools) > 0 && !can(j.stored, "tools") {
 		return nil, badField("tools", "%q does not support tools", j.stored.Name)
 	}
-	if can(j.stored, "thinking") {
-		on := q.ReasoningEffort != "none" && schema == "" && options.Grammar == ""
+	if wish := q.thinks(j.think); can(j.stored, "thinking") {
+		on := (wish == nil || *wish) && schema == "" && options.Grammar == ""
 		options.Thinking = &on
 		if on && q.ReasoningEffort != "" && options.TemplateValues == nil {
 			options.TemplateValues = map[string]any{"reasoning_effort": q.ReasoningEffort}
 		}
 	}
 	return options, nil
+}
+
+// thinks is whether the model is to think, and nil where nobody says. A request says it as OpenAI
+// does, or as a variable of the template; otherwise is what the options say.
+func (q *chatCompletionRequest) thinks(otherwise *bool) *bool {
+	if on, ok := q.TemplateValues["enable_thinking"].(bool); ok {
+		return &on
+	}
+	if q.ReasoningEffort != "" {
+		on := q.ReasoningEffort != "none"
+		return &on
+	}
+	return otherwise
 }

@@ -45,7 +45,7 @@ func (s *Server) completion(
 	if err := prompts.infill(job, req.Suffix); err != nil {
 		return err
 	}
-	run := s.newOpenAIRun(newOpenAIEncoder(job.name, false, req.includeUsage()),
+	run := s.newOpenAIRun(s.newOpenAIEncoder(job.name, false, req.includeUsage()),
 		n*prompts.len(), n)
 	if err := run.setEcho(req, job, prompts); err != nil {
 		return err

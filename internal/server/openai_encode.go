@@ -16,7 +16,7 @@ type openAIEncoder struct {
 	usage bool // each part says that its usage is null
 }
 
-func newOpenAIEncoder(model string, chat, usage bool) *openAIEncoder {
+func (s *Server) newOpenAIEncoder(model string, chat, usage bool) *openAIEncoder {
 	prefix := "cmpl-"
 	if chat {
 		prefix = "chatcmpl-"
@@ -26,7 +26,8 @@ func newOpenAIEncoder(model string, chat, usage bool) *openAIEncoder {
 	head = strconv.AppendInt(head, time.Now().Unix(), 10)
 	head = append(head, `,"model":`...)
 	head = appendString(head, model)
-	head = append(head, `,"system_fingerprint":"mullama","object":`...)
+	head = append(head, `,"system_fingerprint":`...)
+	head = append(appendString(head, "build-"+s.config.Version), `,"object":`...)
 	return &openAIEncoder{head: head, chat: chat, usage: usage}
 }
 
@@ -180,7 +181,8 @@ func appendUsage(dst []byte, t *tally) []byte {
 func (e *openAIEncoder) appendUsageEvent(dst []byte, t *tally) []byte {
 	dst = e.begin(dst, true)
 	dst = append(dst, `,"choices":[]`...)
-	return append(appendUsage(dst, t), "}\n\n"...)
+	dst = appendUsage(dst, t)
+	return append(appendTimings(dst, &t.stats), "}\n\n"...)
 }
 
 // appendWhole appends an answer that does not stream.
@@ -203,17 +205,19 @@ func appendTimings(dst []byte, s *mullama.Stats) []byte {
 	computed := s.PromptTokens - s.CachedTokens
 	dst = append(dst, `,"timings":{"cache_n":`...)
 	dst = strconv.AppendInt(dst, int64(s.CachedTokens), 10)
-	dst = appendPace(dst, `,"prompt_`, computed, s.Prefill)
-	dst = appendPace(dst, `,"predicted_`, s.GeneratedTokens, s.Decode)
+	dst = appendPace(dst, `,"prompt_`, computed, computed, s.Prefill)
+	// The first token comes with the prompt, and costs no step of its own.
+	dst = appendPace(dst, `,"predicted_`, s.GeneratedTokens, s.GeneratedTokens-1, s.Decode)
 	return append(dst, '}')
 }
 
-func appendPace(dst []byte, prefix string, n int, took time.Duration) []byte {
-	ms, perSecond := float64(took)/float64(time.Millisecond), 0.0
-	if took > 0 {
-		perSecond = float64(n) / took.Seconds()
+// appendPace appends how many tokens took how long, and the pace of those that needed steps.
+func appendPace(dst []byte, prefix string, n, steps int, took time.Duration) []byte {
+	ms := float64(took) / float64(time.Millisecond)
+	perToken, perSecond := 0.0, 0.0
+	if took > 0 && steps > 0 {
+		perToken, perSecond = ms/float64(steps), 1e3/ms*float64(steps)
 	}
-	perToken := ms / float64(max(1, n))
 	dst = append(append(dst, prefix...), `n":`...)
 	dst = strconv.AppendInt(dst, int64(n), 10)
 	for _, field := range []struct {
@@ -221,7 +225,7 @@ func appendPace(dst []byte, prefix string, n int, took time.Duration) []byte {
 		value float64
 	}{{`ms":`, ms}, {`per_token_ms":`, perToken}, {`per_second":`, perSecond}} {
 		dst = append(append(dst, prefix...), field.name...)
-		dst = strconv.AppendFloat(dst, field.value, 'f', 3, 64)
+		dst = strconv.AppendFloat(dst, field.value, 'f', -1, 64)
 	}
 	return dst
 }

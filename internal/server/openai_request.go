@@ -40,6 +40,7 @@ type chatCompletionRequest struct {
 	TopLogprobs     int               `json:"top_logprobs"`
 	ReasoningEffort string            `json:"reasoning_effort"`
 	TemplateValues  map[string]any    `json:"chat_template_kwargs"`
+	JSONSchema      json.RawMessage   `json:"json_schema"` // as llama-server has it
 }
 
 // completionRequest is the body of POST /v1/completions.
@@ -131,6 +132,14 @@ func (q *openAIRequest) includeUsage() bool {
 	return q.StreamOptions != nil && q.StreamOptions.IncludeUsage
 }
 
+// plainSchema is a schema that may be missing or null.
+func plainSchema(schema json.RawMessage) string {
+	if text := string(bytes.TrimSpace(schema)); text != "null" {
+		return text
+	}
+	return ""
+}
+
 // schema is the JSON schema that the answer must have, or "".
 func (f *responseFormat) schema() (string, error) {
 	const field = "response_format"
@@ -138,8 +147,8 @@ func (f *responseFormat) schema() (string, error) {
 	case f == nil || f.Type == "" || f.Type == "text":
 		return "", nil
 	case f.Type == "json_object":
-		if schema := bytes.TrimSpace(f.Schema); len(schema) > 0 && string(schema) != "null" {
-			return string(schema), nil
+		if schema := plainSchema(f.Schema); schema != "" {
+			return schema, nil
 		}
 		return anyObject, nil
 	case f.Type != "json_schema":

@@ -172,10 +172,10 @@ func TestOpenAIErrorsHaveTheirForm(t *testing.T) {
 		{object{"model": "tiny", "messages": hello(), "temperature": "x"}, 400,
 			[]string{`"param":"temperature"`}},
 		{object{"model": "tiny", "messages": []object{{"role": "user", "content": long}}}, 400,
-			[]string{"context_length_exceeded"}},
+			[]string{"context_length_exceeded", "invalid_request_error", `"n_ctx":512`}},
 		{object{"model": "tiny", "messages": []object{{"role": "user", "content": []object{
 			{"type": "image_url"}}}}}, 400, []string{"only text"}},
-		{object{"model": "tiny", "messages": hello(), "logit_bias": object{"x": 1}}, 400,
+		{object{"model": "tiny", "messages": hello(), "logit_bias": object{"x": "y"}}, 400,
 			[]string{"logit_bias"}},
 		{object{"model": "tiny", "messages": hello(), "response_format": object{"type": "x"}}, 400,
 			[]string{"response_format"}},

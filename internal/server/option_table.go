@@ -60,6 +60,7 @@ var optionSetters = map[string]setter{
 	"n_keep":      integer(func(s *settings) *int { return &s.generate.Keep }),
 	"grammar":     setGrammar,
 	"shift":       flag(setShift),
+	"think":       setThink,
 
 	"num_ctx":    loading(func(l *mullama.LoadOptions, n int) { l.ContextSize = n }),
 	"num_batch":  loading(func(l *mullama.LoadOptions, n int) { l.BatchSize = n }),
@@ -89,6 +90,17 @@ func setShift(s *settings, shift bool) {
 	if shift {
 		s.generate.Overflow = mullama.OverflowShift
 	}
+}
+
+// setThink says whether a model that can think does. A level of effort means yes.
+func setThink(s *settings, name string, value any) error {
+	on, ok := value.(bool)
+	if _, level := value.(string); !ok && !level {
+		return wrongType(name, value, "true, false or a level")
+	}
+	on = on || !ok
+	s.think = &on
+	return nil
 }
 
 // setTopK takes less than zero for all tokens, as llama-server does.
@@ -144,17 +156,22 @@ func setGrammar(s *settings, name string, value any) error {
 }
 
 // setLogitBias takes an object of biases by token id, as OpenAI has it, or a list of pairs, as
-// llama-server has it. False in place of a number forbids the token.
+// llama-server has it. A text in place of an id stands for its tokens, false in place of a number
+// forbids the token.
 func setLogitBias(s *settings, name string, value any) error {
 	const want = "an object of numbers by token id"
-	biases := map[mullama.Token]float32{}
+	biases, texts := map[mullama.Token]float32{}, map[string]float32{}
 	add := func(id, bias any) bool {
-		token, ok := toToken(id)
 		f, number := bias.(float64)
 		if b, is := bias.(bool); is && !b {
 			f, number = math.Inf(-1), true
 		}
-		biases[token] = float32(f)
+		if token, ok := toToken(id); ok {
+			biases[token] = float32(f)
+			return number
+		}
+		text, ok := id.(string)
+		texts[text] = float32(f)
 		return ok && number
 	}
 	switch v := value.(type) {
@@ -174,7 +191,7 @@ func setLogitBias(s *settings, name string, value any) error {
 	default:
 		return wrongType(name, value, want)
 	}
-	s.sampling.LogitBias = biases
+	s.sampling.LogitBias, s.biases = biases, texts
 	return nil
 }
 

@@ -14,6 +14,8 @@ import (
 type settings struct {
 	load     mullama.LoadOptions
 	reload   bool // load differs from the server's defaults
+	think    *bool
+	biases   map[string]float32 // of all tokens of a text
 	generate mullama.GenerateOptions
 	sampling mullama.Sampling
 }
@@ -46,6 +48,20 @@ func (s *settings) apply(options map[string]any, log *slog.Logger) error {
 func (s *settings) finish() mullama.GenerateOptions {
 	s.generate.Sampling = &s.sampling
 	return s.generate
+}
+
+// biasTexts gives the tokens of texts their biases.
+func (s *settings) biasTexts(m *mullama.Model) error {
+	for text, bias := range s.biases {
+		tokens, err := m.Tokenize(text, mullama.TokenizeOptions{})
+		if err != nil {
+			return err
+		}
+		for _, token := range tokens {
+			s.sampling.LogitBias[token] = bias
+		}
+	}
+	return nil
 }
 
 type setter func(s *settings, name string, value any) error

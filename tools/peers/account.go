@@ -17,7 +17,8 @@ type outcome struct {
 }
 
 // readReasons reads the list of tests that are known not to pass: per line the name of a test, a
-// colon and the reason. Lines that begin with # are remarks.
+// colon and the reason. A name that ends in * stands for all that begin so. Lines that begin with #
+// are remarks.
 func readReasons(path string) (map[string]string, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -48,35 +49,56 @@ type report struct {
 	reasons                    map[string]string
 }
 
+// listed finds the line for a test: its own, or else the longest that stands for it.
+func listed(name string, reasons map[string]string) (line string, ok bool) {
+	if _, ok := reasons[name]; ok {
+		return name, true
+	}
+	for l := range reasons {
+		if stem, many := strings.CutSuffix(l, "*"); many && strings.HasPrefix(name, stem) &&
+			len(l) > len(line) {
+			line = l
+		}
+	}
+	return line, line != ""
+}
+
 // account compares the outcomes with the list. A group whose subtests are listed needs no line of
-// its own.
+// its own. A line is stale when a test passes and none fails for which it stands.
 func account(outcomes []outcome, reasons map[string]string) report {
 	r := report{reasons: map[string]string{}}
+	passing := map[string]bool{} // lines
 	for _, o := range outcomes {
-		reason, listed := reasons[o.name]
+		line, known := listed(o.name, reasons)
 		switch {
 		case o.result == "SKIP":
 			r.skipped++
 		case o.result == "PASS":
 			r.passed++
-			if listed {
-				r.stale = append(r.stale, o.name)
+			if known {
+				passing[line] = true
 			}
-		case listed:
+		case known:
 			r.explained++
-			r.reasons[o.name] = reason
+			r.reasons[line] = reasons[line]
 		case hasListedChild(o.name, reasons):
 			r.explained++
 		default:
 			r.unexplained = append(r.unexplained, o.name)
 		}
 	}
+	for line := range passing {
+		if _, fails := r.reasons[line]; !fails {
+			r.stale = append(r.stale, line)
+		}
+	}
+	slices.Sort(r.stale)
 	return r
 }
 
 func hasListedChild(name string, reasons map[string]string) bool {
-	for listed := range maps.Keys(reasons) {
-		if strings.HasPrefix(listed, name+"/") {
+	for line := range reasons {
+		if strings.HasPrefix(line, name+"/") {
 			return true
 		}
 	}

@@ -33,6 +33,17 @@ func TestEveryFailureNeedsAReason(t *testing.T) {
 	}
 }
 
+func TestALineStandsForManyTests(t *testing.T) {
+	reasons := map[string]string{"A*": "no A", "Ab": "no Ab", "B*": "old"}
+	r := account([]outcome{
+		{"Aa", "FAIL"}, {"Ab", "FAIL"}, {"Ac", "PASS"}, {"Ba", "PASS"},
+	}, reasons)
+	if r.explained != 2 || len(r.unexplained) != 0 || !reflect.DeepEqual(r.stale, []string{"B*"}) ||
+		!reflect.DeepEqual(r.reasons, map[string]string{"A*": "no A", "Ab": "no Ab"}) {
+		t.Errorf("report %+v", r)
+	}
+}
+
 func TestAListWithoutReasonsIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "list.txt")
 	if err := os.WriteFile(path, []byte("# remark\nTestA: why\nTestB\n"), 0o600); err != nil {

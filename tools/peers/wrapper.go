@@ -16,9 +16,10 @@ const wrapperName = "llama-server"
 
 // What the wrapper is told by the tests that run it, beside its flags.
 const (
-	daemonEnv = "MULLAMA_PEERS_DAEMON" // the program
-	modelEnv  = "MULLAMA_PEERS_MODEL"  // the file of the model, whichever one the flags name
-	storesEnv = "MULLAMA_PEERS_STORES" // a folder for a store per server
+	daemonEnv  = "MULLAMA_PEERS_DAEMON" // the program
+	modelEnv   = "MULLAMA_PEERS_MODEL"  // the file of the model, whichever one the flags name
+	optionsEnv = "MULLAMA_PEERS_OPTION" // a default of requests for this test, as NAME=VALUE
+	storesEnv  = "MULLAMA_PEERS_STORES" // a folder for a store per server
 )
 
 // runWrapper becomes the daemon that the flags of llama-server ask for. It returns an error only.
@@ -123,6 +124,12 @@ func (f serverFlags) serveArgs(store, model string) ([]string, error) {
 			args = append(args, "--option", same[1]+"="+f[same[0]])
 		}
 	}
+	if options := os.Getenv(optionsEnv); options != "" {
+		args = append(args, "--option", options)
+	}
+	if f.value("reasoning", "auto") != "auto" {
+		args = append(args, "--option", fmt.Sprintf("think=%t", f["reasoning"] == "on"))
+	}
 	if f.has("context-shift") {
 		args = append(args, "--option", "shift=true")
 	}
@@ -134,10 +141,21 @@ func (f serverFlags) serveArgs(store, model string) ([]string, error) {
 		}
 		args = append(args, "--api-key-file", file)
 	}
-	if f.has("chat-template") {
+	template, err := f.templateArgs(store)
+	return append(args, template...), err
+}
+
+// templateArgs is for a template that is given as a text.
+func (f serverFlags) templateArgs(store string) ([]string, error) {
+	text, given := f["chat-template"]
+	switch {
+	case !given:
+		return nil, nil
+	case !strings.Contains(text, " "):
 		return nil, errors.New("templates that llama.cpp has by name are not there")
 	}
-	return args, nil
+	file := filepath.Join(store, "template")
+	return []string{"--chat-template-file", file}, os.WriteFile(file, []byte(text), 0o600)
 }
 
 // contextArgs turns the size of the whole cache, which llama-server shares out among its slots
