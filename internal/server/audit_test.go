@@ -175,7 +175,7 @@ var absurd = []struct{ name, value string }{
 	{"min_p", "2"}, {"typical_p", "-3"}, {"repeat_penalty", "1e308"}, {"repeat_last_n", "-7"},
 	{"repeat_last_n", "4000000000"}, {"presence_penalty", "-1e308"}, {"mirostat", "9"},
 	{"seed", "0.5"}, {"seed", "1e308"}, {"stop", "5"}, {"stop", "[5]"}, {"logit_bias", "5"},
-	{"logit_bias", `{"a":1}`}, {"logit_bias", `[[999999,1]]`}, {"samplers", "5"},
+	{"logit_bias", `{"a":"b"}`}, {"logit_bias", `[[999999,1]]`}, {"samplers", "5"},
 	{"samplers", `["luck"]`}, {"grammar", "5"}, {"grammar", `"root ::= ("`},
 	{"num_predict", "1e308"}, {"num_predict", "0.5"}, {"num_keep", "1e30"},
 	{"num_ctx", "-5"}, {"num_ctx", "1e30"}, {"num_ctx", "0.5"}, {"num_batch", "-1"},
