@@ -103,6 +103,9 @@ func (b *books) lose(t *trial, err error) {
 // take adds the losses of other books, but not their times.
 func (b *books) take(other *books) {
 	for name, p := range other.kinds {
+		if p.lost == 0 {
+			continue
+		}
 		own := b.page(name)
 		own.count += p.lost
 		own.lost += p.lost

@@ -161,6 +161,13 @@ func removeDeadSocket(path string) error {
 	return os.Remove(path)
 }
 
+// newWebServer bounds what handlers do not see: how long a client may take for the header of a
+// request, and keep a connection that it does not use.
+func newWebServer(handler http.Handler) *http.Server {
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout: 5 * time.Minute}
+}
+
 // serveUntilSignal answers requests until ctx ends or a signal comes, and then lets the running
 // ones end within drain.
 func (a *app) serveUntilSignal(
@@ -169,8 +176,7 @@ func (a *app) serveUntilSignal(
 ) error {
 	ctx, stop := a.interruptible(ctx)
 	defer stop()
-	web := &http.Server{Handler: api.Handler(), ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout: 5 * time.Minute}
+	web := newWebServer(api.Handler())
 	failed := make(chan error, 2)
 	go func() { failed <- web.Serve(listener) }()
 	go func() { // ends with ctx
