@@ -41,6 +41,9 @@ type ChatOptions struct {
 	Template string
 	// Thinking switches a template's thinking on or off; nil leaves it to the template.
 	Thinking *bool
+	// Continue goes on with the last message, which is of the assistant, as if it had just written
+	// it. The answer is what follows.
+	Continue bool
 	// Open leaves out what begins the answer, so that the prompt can go on with another message.
 	Open bool
 	// TemplateValues are further variables for the template.
@@ -100,6 +103,10 @@ func (m *Model) FormatChat(messages []Message, opts *ChatOptions) (*ChatPrompt, 
 	if len(messages) == 0 {
 		return nil, invalid(op, "there are no messages; give at least one")
 	}
+	messages, begun, err := splitBegun(messages, opts)
+	if err != nil {
+		return nil, err
+	}
 	if err := m.enter(op); err != nil {
 		return nil, err
 	}
@@ -123,7 +130,26 @@ func (m *Model) FormatChat(messages []Message, opts *ChatOptions) (*ChatPrompt, 
 	if err != nil {
 		return nil, wrap(op, err)
 	}
-	return &ChatPrompt{Text: p.Prompt, Tokens: p.Tokens, Stops: p.Stops}, nil
+	tokens, err := m.Tokenize(begun, TokenizeOptions{}) // control tokens in it stay text
+	if err != nil {
+		return nil, err
+	}
+	return &ChatPrompt{
+		Text: p.Prompt + begun, Tokens: append(p.Tokens, tokens...), Stops: p.Stops,
+	}, nil
+}
+
+// splitBegun takes the answer that is to be continued, if one is, off the conversation.
+func splitBegun(messages []Message, opts *ChatOptions) (rest []Message, begun string, err error) {
+	if !opts.Continue {
+		return messages, "", nil
+	}
+	n := len(messages) - 1
+	if last := &messages[n]; n > 0 && last.Role == "assistant" && len(last.ToolCalls) == 0 {
+		return messages[:n], last.Content, nil
+	}
+	return nil, "", invalid("chat", "only a text of the assistant that follows another message "+
+		"can be continued")
 }
 
 // chat returns the parsed template of this source, the model's own if it is empty.

@@ -281,3 +281,24 @@ func TestRealModelAnswers(t *testing.T) {
 		t.Errorf("got %q, %v; want JSON with a city", got.Text, err)
 	}
 }
+
+func TestAnAnswerIsContinued(t *testing.T) {
+	m := tinyModel(t)
+	begun := append(user("Hi"), mullama.Message{Role: "assistant", Content: "a <|im_end|>"})
+	open, err := m.FormatChat(begun[:1], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.FormatChat(begun, &mullama.ChatOptions{Continue: true})
+	if err != nil || got.Text != open.Text+"a <|im_end|>" {
+		t.Fatalf("prompt %+v, %v", got, err)
+	}
+	plain, err := m.Tokenize("a <|im_end|>", mullama.TokenizeOptions{})
+	if err != nil || !slices.Equal(got.Tokens, append(open.Tokens, plain...)) {
+		t.Errorf("tokens %v, %v", got.Tokens, err)
+	}
+	for _, wrong := range [][]mullama.Message{begun[:1], begun[1:]} {
+		_, err := m.FormatChat(wrong, &mullama.ChatOptions{Continue: true})
+		wantKind(t, err, mullama.ErrInvalidOption, "continued")
+	}
+}

@@ -29,6 +29,7 @@ type job struct {
 	lease    *mullama.Lease
 	generate mullama.GenerateOptions
 	template string // in place of the model's own, or ""
+	verbose  bool   // show the prompt beside the answer
 	think    *bool  // whether the model thinks, if an option says so
 }
 
@@ -64,6 +65,7 @@ func (s *Server) open(ctx context.Context, o order) (*job, error) {
 	return &job{
 		Model: lease.Model, name: name, stored: stored, lease: lease, generate: generate,
 		template: s.templateOf(stored), think: settings.think,
+		verbose: settings.verbose,
 	}, nil
 }
 

@@ -247,8 +247,12 @@ func (s *Server) formatChat(r *http.Request) (*mullama.ChatPrompt, error) {
 	if err != nil {
 		return nil, err
 	}
+	if req.continues(messages) {
+		req.AddPrompt = nil // it is there already
+	}
 	return lease.Model.FormatChat(messages, &mullama.ChatOptions{
 		Template: s.templateOf(lease.Stored), Tools: req.Tools, TemplateValues: req.TemplateValues,
 		Thinking: req.thinks(settings.think), Open: req.AddPrompt != nil && !*req.AddPrompt,
+		Continue: req.continues(messages),
 	})
 }

@@ -97,6 +97,32 @@ func TestConversationsThatAreNotAnswered(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatHasBegunGoesOn(t *testing.T) {
+	s := newSite(t, Config{})
+	begun := append(hello(), object{"role": "assistant", "content": "well <|im_end|>"})
+	const want = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\nwell <|im_end|>"
+	if got := s.ok("POST", "/apply-template", object{"messages": begun}); got["prompt"] != want {
+		t.Errorf("prompt %q", got["prompt"])
+	}
+	req := object{"model": "tiny", "messages": begun, "temperature": 0, "max_tokens": 4,
+		"verbose": true}
+	whole := s.ok("POST", "/v1/chat/completions", req)
+	if got := whole["__verbose"].(object)["prompt"]; got != want {
+		t.Errorf("prompt %q", got)
+	}
+	chat := s.ok("POST", "/api/chat", object{"model": "tiny", "messages": begun, "stream": false,
+		"options": greedy(4)})
+	said := firstChoice(t, whole)["message"].(object)["content"]
+	if got := chat["message"].(object)["content"]; got != said {
+		t.Errorf("the routes go on with %q and %q", said, got)
+	}
+	req["continue_final_message"] = false
+	apart := s.ok("POST", "/v1/chat/completions", req)["__verbose"].(object)["prompt"].(string)
+	if !strings.HasSuffix(apart, "<|im_end|>\n<|im_start|>assistant\n") {
+		t.Errorf("as a turn of its own: %q", apart)
+	}
+}
+
 func TestThinkingIsChosenByWhoSaysIt(t *testing.T) {
 	on, off := true, false
 	for _, tt := range []struct {

@@ -63,7 +63,12 @@ func (u *ollamaRun) configureChat(req *api.ChatRequest) ([]mullama.Message, erro
 	if err != nil {
 		return nil, err
 	}
-	return u.job.withOwn(messages), nil
+	messages = u.job.withOwn(messages)
+	if endsBegun(messages) {
+		continueLast(&u.chat)
+		u.splitter = nil
+	}
+	return messages, nil
 }
 
 // withOwn puts the model's own messages and system text before those of a request, which may

@@ -70,6 +70,9 @@ func (s *Server) chatCompletion(
 		return err
 	}
 	messages = job.withOwn(messages)
+	if req.continues(messages) {
+		continueLast(options)
+	}
 	run := s.newOpenAIRun(s.newOpenAIEncoder(job.name, true, req.includeUsage()), n, n)
 	if options.Thinking != nil && *options.Thinking {
 		for i := range run.states {
@@ -85,10 +88,38 @@ func (s *Server) chatCompletion(
 	if err != nil {
 		return err
 	}
-	if a == nil {
-		return run.whole(ctx, w, streams)
+	if a != nil {
+		return run.stream(ctx, a, streams)
 	}
-	return run.stream(ctx, a, streams)
+	if job.verbose {
+		prompt, err := job.FormatChat(messages, options)
+		if err != nil {
+			closeAll(streams)
+			return err
+		}
+		run.prompt = prompt.Text
+	}
+	return run.whole(ctx, w, streams)
+}
+
+// continues reports whether the last message of a request is the beginning of the answer.
+func (q *chatCompletionRequest) continues(messages []mullama.Message) bool {
+	return (q.Continue == nil || *q.Continue) && endsBegun(messages)
+}
+
+// endsBegun reports whether a conversation ends with an answer: then the model goes on with it.
+func endsBegun(messages []mullama.Message) bool {
+	n := len(messages) - 1
+	return n > 0 && messages[n].Role == "assistant" && len(messages[n].ToolCalls) == 0
+}
+
+// continueLast has the model go on with the last message. Its thoughts are over by then.
+func continueLast(options *mullama.ChatOptions) {
+	options.Continue = true
+	if options.Thinking != nil {
+		off := false
+		options.Thinking = &off
+	}
 }
 
 // chatOptions turns the fields of a request into options.

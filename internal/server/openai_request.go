@@ -40,7 +40,8 @@ type chatCompletionRequest struct {
 	TopLogprobs     int               `json:"top_logprobs"`
 	ReasoningEffort string            `json:"reasoning_effort"`
 	TemplateValues  map[string]any    `json:"chat_template_kwargs"`
-	JSONSchema      json.RawMessage   `json:"json_schema"` // as llama-server has it
+	JSONSchema      json.RawMessage   `json:"json_schema"`            // as llama-server has it
+	Continue        *bool             `json:"continue_final_message"` // nil: true
 }
 
 // completionRequest is the body of POST /v1/completions.

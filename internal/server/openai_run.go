@@ -18,6 +18,7 @@ type openAIRun struct {
 	pieces  []piece
 	states  []choiceState
 	tally   tally
+	prompt  string // to show beside the answer, if it is wanted
 }
 
 // choiceState is how far a choice is.
@@ -123,6 +124,10 @@ func (u *openAIRun) whole(
 	buf := getBuffer()
 	defer buf.put()
 	buf.b = u.encoder.appendWhole(buf.b, u.pieces, &u.tally)
+	if u.prompt != "" {
+		buf.b = append(buf.b[:len(buf.b)-1], `,"__verbose":{"prompt":`...)
+		buf.b = append(appendString(buf.b, u.prompt), '}', '}')
+	}
 	return writeJSON(w, buf.b)
 }
 

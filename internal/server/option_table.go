@@ -61,6 +61,7 @@ var optionSetters = map[string]setter{
 	"grammar":     setGrammar,
 	"shift":       flag(setShift),
 	"think":       setThink,
+	"verbose":     flag(func(s *settings, b bool) { s.verbose = b }),
 
 	"num_ctx":    loading(func(l *mullama.LoadOptions, n int) { l.ContextSize = n }),
 	"num_batch":  loading(func(l *mullama.LoadOptions, n int) { l.BatchSize = n }),

@@ -15,6 +15,7 @@ type settings struct {
 	load     mullama.LoadOptions
 	reload   bool // load differs from the server's defaults
 	think    *bool
+	verbose  bool               // show the prompt beside the answer
 	biases   map[string]float32 // of all tokens of a text
 	generate mullama.GenerateOptions
 	sampling mullama.Sampling

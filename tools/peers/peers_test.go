@@ -34,9 +34,9 @@ func TestEveryFailureNeedsAReason(t *testing.T) {
 }
 
 func TestALineStandsForManyTests(t *testing.T) {
-	reasons := map[string]string{"A*": "no A", "Ab": "no Ab", "B*": "old"}
+	reasons := map[string]string{"A*": "no A", "Ab": "no Ab", "B*": "old", "? C": "races"}
 	r := account([]outcome{
-		{"Aa", "FAIL"}, {"Ab", "FAIL"}, {"Ac", "PASS"}, {"Ba", "PASS"},
+		{"Aa", "FAIL"}, {"Ab", "FAIL"}, {"Ac", "PASS"}, {"Ba", "PASS"}, {"C", "PASS"},
 	}, reasons)
 	if r.explained != 2 || len(r.unexplained) != 0 || !reflect.DeepEqual(r.stale, []string{"B*"}) ||
 		!reflect.DeepEqual(r.reasons, map[string]string{"A*": "no A", "Ab": "no Ab"}) {

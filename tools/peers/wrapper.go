@@ -130,6 +130,9 @@ func (f serverFlags) serveArgs(store, model string) ([]string, error) {
 	if f.value("reasoning", "auto") != "auto" {
 		args = append(args, "--option", fmt.Sprintf("think=%t", f["reasoning"] == "on"))
 	}
+	if f.has("verbose") {
+		args = append(args, "--option", "verbose=true")
+	}
 	if f.has("context-shift") {
 		args = append(args, "--option", "shift=true")
 	}
