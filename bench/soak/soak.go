@@ -200,19 +200,22 @@ func (r *runner) rest(ctx context.Context, before *State) (State, error) {
 		}
 	}
 	r.http.CloseIdleConnections()
-	const pause = 100 * time.Millisecond
+	const pause, enough = 100 * time.Millisecond, 5
 	var last State
+	calm := 0 // how many states in a row were the same
 	for end := time.Now().Add(r.Settle); ; {
 		state, err := r.probe.state(ctx)
 		if err != nil {
 			return State{}, err
 		}
-		// Connections end a moment after their last byte: before a run, wait until no more do.
-		calm := state.idle() && state.Goroutines == last.Goroutines && state.Files == last.Files
-		if before != nil {
-			calm = calm && !leaking(*before, state)
+		// Connections end a moment after their last byte, and memory is freed after a model is no
+		// longer told of.
+		if state.idle() && state.like(last) && (before == nil || !leaking(*before, state)) {
+			calm++
+		} else {
+			calm = 0
 		}
-		if calm || time.Now().After(end) {
+		if calm == enough || time.Now().After(end) {
 			return state, nil
 		}
 		last = state

@@ -264,13 +264,16 @@ func TestTheStateIsReadFromMetrics(t *testing.T) {
 go_goroutines 12
 process_open_fds 30
 process_resident_memory_bytes 1.5e+06
+go_memstats_sys_bytes 9e+05
+go_memstats_heap_released_bytes 1e+05
 mullama_slots{context="512",model="a b"} 4
 mullama_slots{context="1024",model="a b"} 4
 mullama_slots_busy{context="512",model="a b"} 2
 mullama_slots_busy{context="1024",model="a b"} 1
 mullama_requests_waiting{context="512",model="a b"} 3
 `))
-	want := State{Goroutines: 12, Files: 30, RSS: 1_500_000, Busy: 3, Waiting: 3, Contexts: 2}
+	want := State{Goroutines: 12, Files: 30, RSS: 1_500_000, Go: 800_000,
+		Busy: 3, Waiting: 3, Contexts: 2}
 	if err != nil || got != want || got.idle() {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -58,3 +58,12 @@ void shim_context_free(const mn_table *t, mn_context *c) {
     t->context_free(c);
     give_back();
 }
+
+// Planning reads a vocabulary too.
+mn_status shim_memory_plan(const mn_table *t, const char *path, const mn_model_params *mp,
+                           const mn_context_params *cp, mn_memory *out, int32_t cap, int32_t *n,
+                           mn_error *err) {
+    mn_status status = t->memory_plan(path, mp, cp, out, cap, n, err);
+    give_back();
+    return status;
+}

@@ -40,11 +40,9 @@ static inline mn_status shim_meta_get(const mn_table *t, const mn_model *m, int3
                                       mn_buf *value, mn_error *err) {
     return t->model_meta_get(m, i, key, value, err);
 }
-static inline mn_status shim_memory_plan(const mn_table *t, const char *path,
-                                         const mn_model_params *mp, const mn_context_params *cp,
-                                         mn_memory *out, int32_t cap, int32_t *n, mn_error *err) {
-    return t->memory_plan(path, mp, cp, out, cap, n, err);
-}
+mn_status shim_memory_plan(const mn_table *t, const char *path, const mn_model_params *mp,
+                           const mn_context_params *cp, mn_memory *out, int32_t cap, int32_t *n,
+                           mn_error *err);
 
 static inline int32_t shim_tokenize(const mn_table *t, const mn_model *m, const char *text,
                                     size_t len, int32_t add_special, int32_t parse_special,
