@@ -35,7 +35,8 @@ type Config struct {
 	// in one go and a cancel takes effect within one ubatch. It is never more than that.
 	StepTokens int
 	// StepTime is how long a step should take at most while anybody generates: prompts are read in
-	// parts that fit. 0: DefaultStepTime.
+	// parts that fit. While many prompts wait beside few that generate, it is up to four times
+	// longer. 0: DefaultStepTime.
 	StepTime time.Duration
 	// SequenceTokens is the most tokens of one request, prompt and answer together. 0: what the
 	// model's context takes. It is never more than that.

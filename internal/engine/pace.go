@@ -2,11 +2,10 @@ package engine
 
 import "time"
 
-// DefaultStepTime is how long a step should take at most while anybody generates.
+// DefaultStepTime is the StepTime of a Config without one.
 const DefaultStepTime = 50 * time.Millisecond
 
-// mostPatience is how many times longer than StepTime a step may be if more prompts wait than
-// requests generate.
+// mostPatience is how many times longer than StepTime a step may be while prompts wait.
 const mostPatience = 4
 
 // leastChunk is how many prompt tokens a step takes at least, so that prompts get on.
