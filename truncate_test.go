@@ -76,10 +76,11 @@ func TestAConversationThatFitsIsNotCut(t *testing.T) {
 	}
 }
 
-func TestALastMessageThatDoesNotFitLosesItsBeginning(t *testing.T) {
-	m := tinyModel(t)
-	messages := append(conversation(1, 5),
-		mullama.Message{Role: "user", Content: strings.Repeat("more ", 600) + "end"})
+// truncated answers a chat that must be cut to leave room for 12 tokens.
+func truncated(
+	t *testing.T, m *mullama.Model, messages []mullama.Message,
+) (*mullama.Result, mullama.Truncation) {
+	t.Helper()
 	s, err := chatStream(t, m, messages, mullama.GenerateOptions{MaxTokens: 12, Truncate: true})
 	if err != nil {
 		t.Fatal(err)
@@ -88,12 +89,20 @@ func TestALastMessageThatDoesNotFitLosesItsBeginning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cut := s.Truncation(); cut.Messages != 3 || cut.Tokens < 100 ||
+	return r, s.Truncation()
+}
+
+func TestALastMessageThatDoesNotFitLosesItsBeginning(t *testing.T) {
+	m := tinyModel(t)
+	messages := append(conversation(1, 5),
+		mullama.Message{Role: "user", Content: strings.Repeat("more ", 600) + "end"})
+	r, cut := truncated(t, m, messages)
+	if cut.Messages != 3 || cut.Tokens < 100 ||
 		r.Stats.PromptTokens != m.ContextSize()-12 {
 		t.Errorf("cut %+v, the prompt has %d tokens", cut, r.Stats.PromptTokens)
 	}
 	messages[0].Content = strings.Repeat("be kind ", 400) // the system message alone is too long
-	_, err = chatStream(t, m, messages, mullama.GenerateOptions{Truncate: true})
+	_, err := chatStream(t, m, messages, mullama.GenerateOptions{Truncate: true})
 	wantKind(t, err, mullama.ErrContextFull, "without the last message")
 }
 
@@ -114,15 +123,8 @@ func TestAnEndlessLastMessageLosesItsBeginning(t *testing.T) {
 	m := tinyModel(t)
 	messages := append(conversation(1, 5),
 		mullama.Message{Role: "user", Content: strings.Repeat("more ü", 100_000)})
-	s, err := chatStream(t, m, messages, mullama.GenerateOptions{MaxTokens: 12, Truncate: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := s.Collect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cut := s.Truncation(); cut.Messages != 3 || cut.Tokens < 50_000 ||
+	r, cut := truncated(t, m, messages)
+	if cut.Messages != 3 || cut.Tokens < 50_000 ||
 		r.Stats.PromptTokens > m.ContextSize()-12 {
 		t.Errorf("cut %+v, the prompt has %d tokens", cut, r.Stats.PromptTokens)
 	}

@@ -56,16 +56,14 @@ Close other programs first: rounds in which they use the CPUs are repeated, and 
 			return throughput(cmd, o)
 		},
 	}
+	o.define(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.model, "model", "", "GGUF file to measure")
-	f.StringVar(&o.json, "json", "", "write the result as JSON to this file, - for standard output")
 	f.BoolVar(&o.quick, "quick", false, "3 rounds of 1 repetition: a first look, not a result")
 	f.IntVar(&o.Rounds, "rounds", 7, "undisturbed rounds; each starts both programs afresh")
 	f.IntVar(&o.Reps, "reps", 3, "repetitions in a process")
 	f.IntVar(&o.ColdStarts, "cold-starts", 3, "cold starts per side and round")
 	f.IntVar(&o.PromptTokens, "prompt-tokens", 512, "length of the pp prompt")
 	f.IntVar(&o.GenerateTokens, "generate-tokens", 128, "tokens of the tg row")
-	f.IntVar(&o.Threads, "threads", runtime.NumCPU(), "threads of both sides")
 	f.IntVar(&o.Context, "context", 4096, "context size of both sides")
 	f.IntVar(&o.Slots, "slots", 1, "sequences of the context on both sides; one is in use")
 	f.Float64Var(&o.MaxForeign, "max-foreign", 0.05,
@@ -74,13 +72,21 @@ Close other programs first: rounds in which they use the CPUs are repeated, and 
 		"how long a round waits for other processes to be quiet")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the order of the sides")
 	f.StringVar(&o.Text, "text", defaultText, "text that is continued")
+	return cmd
+}
+
+// define declares the flags of every group that measures beside llama.cpp alone.
+func (o *options) define(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.model, "model", "", "GGUF file to measure")
+	f.StringVar(&o.json, "json", "", "write the result as JSON to this file, - for standard output")
+	f.IntVar(&o.Threads, "threads", runtime.NumCPU(), "threads of both sides")
 	f.StringVar(&o.oracle, "oracle", "",
 		"baseline program (default: mullama-oracle beside the library)")
 	f.StringVar(&o.library, "library", os.Getenv("MULLAMA_LIBRARY"), "folder of the native library")
 	if err := cmd.MarkFlagRequired("model"); err != nil {
 		panic(err) // the flag is defined above
 	}
-	return cmd
 }
 
 // shorten sets what --quick stands for, except where a flag says otherwise.

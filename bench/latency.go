@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"time"
 
@@ -47,17 +46,9 @@ The model needs a context of 8,192 tokens.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return latency(cmd, o) },
 	}
+	o.define(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.model, "model", "", "GGUF file to measure")
-	f.StringVar(&o.json, "json", "", "write the result as JSON to this file, - for standard output")
 	f.IntVar(&o.Rounds, "rounds", 5, "turns of every measurement")
-	f.IntVar(&o.Threads, "threads", runtime.NumCPU(), "threads of both sides")
-	f.StringVar(&o.oracle, "oracle", "",
-		"baseline program (default: mullama-oracle beside the library)")
-	f.StringVar(&o.library, "library", os.Getenv("MULLAMA_LIBRARY"), "folder of the native library")
-	if err := cmd.MarkFlagRequired("model"); err != nil {
-		panic(err) // the flag is defined above
-	}
 	return cmd
 }
 
@@ -89,13 +80,7 @@ func latency(cmd *cobra.Command, o streamOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.unix.stop()) }()
-	result := &Result{
-		Schema: SchemaVersion, Group: "latency", Started: time.Now().UTC(),
-		Command: commandLine(cmd, model.File), Model: model, Config: o.Config,
-		Machine: readMachine(os.DirFS("/")), Warnings: []string{}, Rounds: []Round{},
-		Versions: Versions{Mullama: version(), Engine: "llama.cpp", Baseline: "llama.cpp",
-			Go: runtime.Version()},
-	}
+	result := newResult("latency", commandLine(cmd, model.File), model, o.Config)
 	for round := range o.Rounds {
 		fmt.Fprintf(cmd.ErrOrStderr(), "round %d of %d\n", round+1, o.Rounds)
 		if err := m.round(cmd.Context(), round); err != nil {

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"os"
+	"runtime"
 	"time"
 
 	"github.com/mullama/mullama/bench/soak"
@@ -29,6 +31,17 @@ type Result struct {
 	Waves    []Wave    `json:"waves,omitempty"` // of the group streams
 
 	Soak *soak.Report `json:"soak,omitempty"` // of the group soak
+}
+
+// newResult begins the result of a run that starts now.
+func newResult(group, command string, model ModelFile, config Config) *Result {
+	return &Result{
+		Schema: SchemaVersion, Group: group, Started: time.Now().UTC(), Command: command,
+		Model: model, Config: config, Machine: readMachine(os.DirFS("/")),
+		Warnings: []string{}, Rounds: []Round{},
+		Versions: Versions{Mullama: version(), Engine: "llama.cpp", Baseline: "llama.cpp",
+			Go: runtime.Version()},
+	}
 }
 
 // Row is one measured quantity.

@@ -3,7 +3,6 @@ package bench
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -58,10 +57,7 @@ func runSoak(cmd *cobra.Command, o *options, w soak.Work) error {
 	w.Say = func(format string, args ...any) {
 		fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
 	}
-	result := &Result{
-		Schema: SchemaVersion, Group: "soak", Started: time.Now().UTC(), Command: soakLine(w),
-		Machine: readMachine(os.DirFS("/")), Warnings: []string{}, Rounds: []Round{},
-	}
+	result := newResult("soak", soakLine(w), ModelFile{}, Config{})
 	info, err := soak.Describe(cmd.Context(), w)
 	if err != nil {
 		return err

@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -61,24 +59,16 @@ prompts' lengths, and take turns in the same run. With --peer other servers take
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return streams(cmd, o) },
 	}
+	o.define(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.model, "model", "", "GGUF file to measure")
-	f.StringVar(&o.json, "json", "", "write the result as JSON to this file, - for standard output")
 	f.IntSliceVar(&o.widths, "streams", []int{1, 8, 32}, "how many requests at once")
 	f.IntVar(&o.Rounds, "rounds", 3, "waves of each side and width")
 	f.IntVar(&o.PromptTokens, "prompt-tokens", 128, "length of the prompts")
 	f.IntVar(&o.GenerateTokens, "generate-tokens", 128, "length of the answers")
-	f.IntVar(&o.Threads, "threads", runtime.NumCPU(), "threads of both sides")
 	f.BoolVar(&o.unified, "unified", false, "both sides have one KV cache for all sequences")
 	f.StringToStringVar(&o.peers, "peer", nil,
 		"measure this server as well: llama-server=PROGRAM or ollama=PROGRAM (repeatable)")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the prompts and of the order of the sides")
-	f.StringVar(&o.oracle, "oracle", "",
-		"baseline program (default: mullama-oracle beside the library)")
-	f.StringVar(&o.library, "library", os.Getenv("MULLAMA_LIBRARY"), "folder of the native library")
-	if err := cmd.MarkFlagRequired("model"); err != nil {
-		panic(err) // the flag is defined above
-	}
 	return cmd
 }
 
@@ -107,13 +97,7 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 	if err := m.start(cmd.Context()); err != nil {
 		return err
 	}
-	result := &Result{
-		Schema: SchemaVersion, Group: "streams", Started: time.Now().UTC(),
-		Command: commandLine(cmd, model.File), Model: model, Config: o.Config,
-		Machine: readMachine(os.DirFS("/")), Warnings: []string{}, Rounds: []Round{},
-		Versions: Versions{Mullama: version(), Engine: "llama.cpp", Baseline: "llama.cpp",
-			Go: runtime.Version()},
-	}
+	result := newResult("streams", commandLine(cmd, model.File), model, o.Config)
 	if result.Waves, err = m.run(cmd.Context()); err != nil {
 		return err
 	}

@@ -48,11 +48,7 @@ func throughput(cmd *cobra.Command, o options) error {
 			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
 		},
 	}
-	result := &Result{
-		Schema: SchemaVersion, Group: "throughput", Started: time.Now().UTC(),
-		Command: commandLine(cmd, model.File), Model: model, Config: o.Config,
-		Machine: readMachine(m.root),
-	}
+	result := newResult("throughput", commandLine(cmd, model.File), model, o.Config)
 	m.say("%s: %d quiet rounds of both programs, at most %d in all; load average %.2f",
 		model.File, o.Rounds, maxTries*o.Rounds, loadAverage(m.root))
 	if result.Rounds, err = m.run(cmd.Context()); err != nil {

@@ -77,10 +77,10 @@ func sendTooLarge(t *trial) error {
 }
 
 // raw is a request as bytes.
-func (t *trial) raw(s streamed) (head, body []byte, err error) {
-	body, err = json.Marshal(s.body)
+func (t *trial) raw(s streamed) ([]byte, error) {
+	body, err := json.Marshal(s.body)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"+
@@ -88,7 +88,9 @@ func (t *trial) raw(s streamed) (head, body []byte, err error) {
 	if t.Key != "" {
 		fmt.Fprintf(&b, "Authorization: Bearer %s\r\n", t.Key)
 	}
-	return append(b.Bytes(), "\r\n"...), body, nil
+	b.WriteString("\r\n")
+	b.Write(body)
+	return b.Bytes(), nil
 }
 
 // connect opens a connection that ends at the latest with the trial.
@@ -102,6 +104,15 @@ func (t *trial) connect() (*net.TCPConn, error) {
 	return conn.(*net.TCPConn), nil
 }
 
+// about opens a connection to send a request on, which comes as bytes.
+func (t *trial) about(s streamed) (conn *net.TCPConn, request []byte, err error) {
+	if request, err = t.raw(s); err != nil {
+		return nil, nil, err
+	}
+	conn, err = t.connect()
+	return conn, request, err
+}
+
 // vanish sends a part of a request, or all of it, and goes away without reading anything. Nothing
 // can be expected but that the daemon forgets it.
 func vanish(t *trial) error {
@@ -109,16 +120,11 @@ func vanish(t *trial) error {
 	if s.body["prompt"] != nil {
 		s.body["prompt"] = t.text(500)
 	}
-	head, body, err := t.raw(s)
-	if err != nil {
-		return err
-	}
-	conn, err := t.connect()
+	conn, all, err := t.about(s)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	all := append(head, body...)
 	if t.chance(2) {
 		all = all[:t.random.IntN(len(all))]
 	}
@@ -135,16 +141,11 @@ func vanish(t *trial) error {
 // slowSender sends a request in small pieces and must get a whole answer.
 func slowSender(t *trial) error {
 	s := t.anyStream()
-	head, body, err := t.raw(s)
-	if err != nil {
-		return err
-	}
-	conn, err := t.connect()
+	conn, all, err := t.about(s)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	all := append(head, body...)
 	const pieces = 20
 	for size := len(all)/pieces + 1; len(all) > 0; all = all[min(size, len(all)):] {
 		if _, err := conn.Write(all[:min(size, len(all))]); err != nil {

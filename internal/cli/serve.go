@@ -122,7 +122,8 @@ func (f *serveFlags) runtimeOptions(library, models string, log *slog.Logger) mu
 
 // defaultSlots is how many requests a model of the daemon computes at once. Each has a KV cache of
 // its own where memory allows (for SmolLM2 and 4,096 tokens 94 MB), and on few cores more at once
-// are not faster: with 8 requests llama.cpp alone makes 244 tokens/s of SmolLM2 on two, with 32 230.
+// are not faster: with 8 requests llama.cpp alone makes 244 tokens/s of SmolLM2 on two, and 230
+// with 32.
 const defaultSlots = 8
 
 // listen opens the socket, and says in words why it cannot.

@@ -18,8 +18,13 @@ func (c *cache) place(p prefix) *sequence {
 	if s.idle {
 		c.evacuate(s, p)
 	}
-	c.spare = slices.DeleteFunc(c.spare, func(other *sequence) bool { return other == s })
+	c.claim(s)
 	return s
+}
+
+// claim takes s off the spare ones, if it is one.
+func (c *cache) claim(s *sequence) {
+	c.spare = slices.DeleteFunc(c.spare, func(other *sequence) bool { return other == s })
 }
 
 // places are the sequences that do not run but whose neighbours do, or all where nobody runs.
@@ -76,7 +81,7 @@ func (c *cache) evacuate(s *sequence, p prefix) {
 	if to.idle {
 		c.drop(to)
 	}
-	c.spare = slices.DeleteFunc(c.spare, func(other *sequence) bool { return other == to })
+	c.claim(to)
 	used := s.end.used
 	c.copy(prefix{s, s.n}, to, c.tree.tokens(s))
 	c.tree.touch(to, used)
