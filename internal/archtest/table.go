@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"internal/store":           {},
 	"internal/synth":           {"internal/gguf"},
 	"internal/testmodels":      {},
+	"internal/testdaemon":      {root, "internal/testmodels"},
 	"tools/fetchmodels":        {"internal/testmodels"},
 	"tools/nativebuild":        {},
 	"tools/peers":              {"internal/testmodels"},
@@ -44,8 +45,10 @@ var mayImport = map[string][]string{
 
 // folderRules are rows for folders that may grow packages without a row each.
 var folderRules = map[string][]string{
-	"conformance": {root, "api", "internal/llama", "internal/testmodels"},
-	"examples":    {root, "api"},
+	"conformance": {
+		root, "api", "internal/llama", "internal/testdaemon", "internal/testmodels",
+	},
+	"examples": {root, "api"},
 }
 
 // testHelpers may be imported by the tests of every package.

@@ -1,0 +1,152 @@
+// Package testdaemon runs the program as a process that serves, for tests from outside.
+package testdaemon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/testmodels"
+)
+
+// Daemon is the program with a store of its own. Methods are for one goroutine, but for Log.
+type Daemon struct {
+	Program string // built from this checkout
+	Store   string
+	Address string // that Serve listens on
+
+	folder string
+	cmd    *exec.Cmd
+	log    syncText
+}
+
+// syncText is what a process has written so far.
+type syncText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *syncText) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+// New builds the program, makes an empty store and finds a free port. The caller calls End.
+func New() (*Daemon, error) {
+	folder, err := os.MkdirTemp("", "mullama-daemon-")
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{folder: folder, Program: filepath.Join(folder, "mullama"),
+		Store: filepath.Join(folder, "models")}
+	err = call("go", "build", "-o", d.Program, "github.com/mullama/mullama/cmd/mullama")
+	if err == nil {
+		d.Address, err = freeAddress()
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return d, nil
+}
+
+func call(program string, arguments ...string) error {
+	cmd := exec.Command(program, arguments...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+	}
+	return nil
+}
+
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// Import puts a model's file into the store. The daemon may run.
+func (d *Daemon) Import(file, name string) error {
+	return call(d.Program, "import", file, name, "--models", d.Store)
+}
+
+// Serve starts `mullama serve` with further flags and returns when it answers.
+func (d *Daemon) Serve(flags ...string) error {
+	args := append([]string{"serve", "--host", d.Address, "--models", d.Store}, flags...)
+	cmd := exec.Command(d.Program, args...)
+	cmd.Stdout, cmd.Stderr = &d.log, &d.log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	d.cmd = cmd
+	return d.Wait()
+}
+
+// Wait returns when the daemon answers.
+func (d *Daemon) Wait() error {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := http.Get(d.URL())
+		if err == nil {
+			return resp.Body.Close()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the daemon does not answer: %w\n%s", err, d.Log())
+		}
+	}
+}
+
+// URL is where the daemon answers.
+func (d *Daemon) URL() string { return "http://" + d.Address }
+
+// Log is what the daemon has written so far.
+func (d *Daemon) Log() string {
+	d.log.mu.Lock()
+	defer d.log.mu.Unlock()
+	return d.log.text.String()
+}
+
+// End tells the daemon to end, if it runs, and removes all files. It reports an exit code that is
+// not 0.
+func (d *Daemon) End() error {
+	defer func() { _ = os.RemoveAll(d.folder) }()
+	if d.cmd == nil {
+		return nil
+	}
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	ended := make(chan error, 1)
+	go func() { ended <- d.cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			return fmt.Errorf("the daemon ended with %w", err)
+		}
+		return nil
+	case <-time.After(40 * time.Second):
+		_ = d.cmd.Process.Kill()
+		return errors.Join(errors.New("the daemon did not end when told to"), <-ended)
+	}
+}
+
+// RequireLibrary skips a test where the native library was not built.
+func RequireLibrary(t testing.TB) {
+	t.Helper()
+	rt, err := mullama.Open(mullama.Options{})
+	if errors.Is(err, mullama.ErrLibraryMissing) && os.Getenv(testmodels.RequireEnv) != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = rt.Close()
+}
