@@ -19,8 +19,9 @@ var kvLayouts = map[string]string{
 
 const (
 	// splitLeast is how many slots a context has at least for the automatic layout to give each a
-	// cache of its own. In one pool every token looks at the cells of all; beside 3 others that
-	// costs SmolLM2 7 % on two cores, beside 7 others 15 %, beside 31 others half of the speed.
+	// cache of its own. In one pool every token looks at the cells of all: on two cores llama.cpp
+	// alone makes 13 % fewer tokens of SmolLM2 for 4 sequences, 20 % fewer for 8 and 32 % fewer for
+	// 32 (bench/results/streams-smollm2-unified.json beside streams-smollm2-split.json).
 	splitLeast = 8
 	// splitShare is the part of the free memory that a split cache may take: one part of so many.
 	splitShare = 8
