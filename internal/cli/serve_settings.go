@@ -214,6 +214,10 @@ func (f *serveFlags) check(h host, keys []string) error {
 	if f.pool > math.MaxInt32 {
 		return usage("--cache-tokens is %d; it must be at most %d", f.pool, math.MaxInt32)
 	}
+	if f.pool > 0 && f.layout == "split" {
+		return usage("--cache-tokens is %d, but a split KV cache has --ctx-size for each slot; "+
+			"give one or the other", f.pool)
+	}
 	return nil
 }
 

@@ -81,3 +81,15 @@ func TestASlowHeaderEndsTheConnection(t *testing.T) {
 		}
 	}
 }
+
+func TestServeRefusesSettingsThatCannotBe(t *testing.T) {
+	for _, tt := range []struct{ flags, says string }{
+		{"--kv-layout shared", `"shared" is not one of auto, unified, split`},
+		{"--kv-layout split --cache-tokens 64", "a split KV cache has --ctx-size for each slot"},
+		{"--parallel 9999", "it must be at most"},
+		{"--host 0.0.0.0:0", "there are no API keys"},
+	} {
+		args := append([]string{"serve", "--models", t.TempDir()}, strings.Fields(tt.flags)...)
+		checkRefusal(t, run(&fakeEngine{}, "", args...), exitUsage, tt.says)
+	}
+}
