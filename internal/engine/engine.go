@@ -52,18 +52,18 @@ type Engine struct {
 	pace   pace
 
 	// Owned by the engine goroutine.
-	waiting    []*request // oldest first; all of them newer than the active ones
-	active     []*slot    // in order of arrival
-	free       []*slot
-	planned    []*slot // with tokens in this step
-	prefill    []*slot // with a prompt to read in this step
-	sampled    []*slot // with a sampled row in this step, in the rows' order
-	generating int     // slots of planned that need just one token
-	cache      *cache
-	crowded    bool      // the cache was full; admit nobody until a slot finishes
-	returned   time.Time // when the last step ended, or the engine stopped waiting for work
-	unasked    int       // steps that stopped without being asked to, since a token was sampled
-	counting   Stats
+	waiting  []*request // oldest first; all of them newer than the active ones
+	active   []*slot    // in order of arrival
+	free     []*slot
+	planned  []*slot // with tokens in this step
+	prefill  []*slot // with a prompt to read in this step
+	sampled  []*slot // with a sampled row in this step, in the rows' order
+	work     work    // of the planned step
+	cache    *cache
+	crowded  bool      // the cache was full; admit nobody until a slot finishes
+	returned time.Time // when the last step ended, or the engine stopped waiting for work
+	unasked  int       // steps that stopped without being asked to, since a token was sampled
+	counting Stats
 
 	reap atomic.Bool   // some request was cancelled since the last look
 	wake chan struct{} // holds one token when there may be news for an idle engine

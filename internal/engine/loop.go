@@ -181,16 +181,18 @@ func (e *Engine) shift(s *slot) {
 func (e *Engine) plan() {
 	e.model.Begin()
 	e.planned, e.sampled, e.prefill = e.planned[:0], e.sampled[:0], e.prefill[:0]
+	e.work = work{}
 	for _, s := range e.active {
 		if s.pending() == 1 {
 			e.take(s, 1)
+			e.work.rows++
+			e.work.reach += e.reach(s)
 		} else {
 			e.prefill = append(e.prefill, s)
 		}
 	}
-	e.generating = len(e.planned)
 	if len(e.prefill) > 0 {
-		e.planPrompts(e.pace.budget(e.budget, len(e.planned), len(e.prefill)))
+		e.planPrompts(e.budget-len(e.planned), e.pace.spare(e.work, len(e.prefill)))
 	}
 	e.fill()
 }
@@ -211,28 +213,50 @@ func (e *Engine) fill() {
 	e.cache.reserve(total)
 }
 
-// planPrompts spends the budget on prompts. One that is passed over counts as shorter each time, so
-// that a long one has its turn.
-func (e *Engine) planPrompts(budget int) {
+// planPrompts spends room for so many tokens, and so many milliseconds, on prompts. One that is
+// passed over counts as shorter each time, so that a long one has its turn.
+func (e *Engine) planPrompts(room int, spare float64) {
 	const agePerStep = 64 // tokens
 	slices.SortStableFunc(e.prefill, func(a, b *slot) int {
 		return (a.pending() - agePerStep*a.passed) - (b.pending() - agePerStep*b.passed)
 	})
-	for _, s := range e.prefill {
-		if budget <= 0 {
+	for i, s := range e.prefill {
+		reach := e.reach(s)
+		fit := e.pace.fit(spare, reach)
+		if i == 0 {
+			fit = max(fit, leastChunk)
+		}
+		n := min(s.pending(), room, fit)
+		if n <= 0 {
 			s.passed++
 			continue
 		}
-		n := min(s.pending(), budget)
-		last := n == s.pending()
-		s.anchor = last && e.cache.anchors(len(s.req.tokens)-s.began)
-		if s.anchor || last && s.req.repeats {
-			n--
-		}
-		e.take(s, n)
-		s.passed = 0
-		budget -= n
+		spare -= e.pace.cost(n, reach)
+		room -= n
+		e.takePrompt(s, n)
+		e.work.tokens += s.taken
+		e.work.reach += reachOf(s.taken, reach)
 	}
+}
+
+// takePrompt plans n tokens of the prompt of s, or one less where the last needs a step of its own.
+func (e *Engine) takePrompt(s *slot, n int) {
+	last := n == s.pending()
+	s.anchor = last && e.cache.anchors(len(s.req.tokens)-s.began)
+	if s.anchor || last && s.req.repeats {
+		n--
+	}
+	e.take(s, n)
+	s.passed = 0
+}
+
+// reach is how many cells the next token of s looks at: those of its sequence, or all that are
+// used where they come from one pool.
+func (e *Engine) reach(s *slot) int {
+	if e.cache.pooled {
+		return e.cache.tree.cells
+	}
+	return s.seq.n
 }
 
 // take plans the next n tokens of s.
@@ -290,7 +314,7 @@ func (e *Engine) count(result *StepResult, now time.Time) {
 		s.req.steps++
 		s.req.overhead += overhead
 	}
-	e.pace.learn(result.Decode, e.generating, tokens-e.generating)
+	e.pace.learn(result.Decode, e.work)
 	c.DecodedTokens += tokens
 	if len(result.Rows) > 0 {
 		e.unasked = 0

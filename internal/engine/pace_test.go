@@ -66,12 +66,12 @@ func TestStepsKeepTheirTimeHoweverManyPromptsWait(t *testing.T) {
 	}
 }
 
-// Steps take 6 ms, 3 ms more for each row, 15 ms more if there are prompt tokens, and 0.5 ms for
-// each of them; and all that 10 % more or less.
+// Steps take 6 ms, 3 ms more for each row, 15 ms more if there are prompt tokens, 0.5 ms for each of
+// those, 2 ms for each thousand cells that a token looks at; and all that 10 % more or less.
 func TestPaceLearnsWhatStepsAreMadeOf(t *testing.T) {
 	const limit, runs = 80 * time.Millisecond, 20
-	cost := func(rows, tokens int) float64 {
-		ms := 6 + 3*float64(rows) + 0.5*float64(tokens)
+	cost := func(rows, tokens, reach int) float64 {
+		ms := 6 + 3*float64(rows) + 0.5*float64(tokens) + 0.002*float64(reach)
 		if tokens > 0 {
 			ms += 15
 		}
@@ -80,22 +80,25 @@ func TestPaceLearnsWhatStepsAreMadeOf(t *testing.T) {
 	for seed := range uint64(runs) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		p := engine.NewPace(limit)
-		learn := func(rows, tokens int) {
+		learn := func(rows, tokens, reach int) {
 			noise := 0.9 + 0.2*random.Float64()
-			p.Learn(time.Duration(cost(rows, tokens)*noise*float64(time.Millisecond)), rows, tokens)
+			ms := cost(rows, tokens, reach) * noise
+			p.Learn(time.Duration(ms*float64(time.Millisecond)), rows, tokens, reach)
 		}
-		learn(0, 400)
-		for step := range 300 {
+		learn(0, 400, engine.ReachOf(400, 0))
+		for step := range 400 {
 			rows := 2 + random.IntN(15)
-			tokens := 0
+			reach, tokens, depth := rows*random.IntN(500), 0, random.IntN(4000)
+			alone := cost(rows, 0, reach)
 			if random.IntN(2) == 0 {
-				tokens = p.Budget(512, rows, 1)
+				tokens = min(512, p.Fit(rows, reach, depth))
+				reach += engine.ReachOf(tokens, depth)
 			}
-			learn(rows, tokens)
-			got, want := cost(rows, tokens), max(80, 2*cost(rows, 0))
-			if step > 100 && tokens > 16 && (got < 0.8*want || got > 1.2*want) {
-				t.Errorf("seed %d, step %d: %d rows and %d tokens take %.0f ms, want about %.0f",
-					seed, step, rows, tokens, got, want)
+			learn(rows, tokens, reach)
+			got, want := cost(rows, tokens, reach), max(80, 2*alone+15)
+			if step > 100 && tokens > 0 && (got < 0.75*want || got > 1.25*want) {
+				t.Errorf("seed %d, step %d: %d rows and %d tokens at %d take %.0f ms, want about %.0f",
+					seed, step, rows, tokens, depth, got, want)
 			}
 		}
 	}

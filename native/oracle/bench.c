@@ -53,6 +53,8 @@ static bool bench_open(struct bench *b, int argc, char **argv) {
     params.n_threads = params.n_threads_batch = b->threads;
     params.n_seq_max = (uint32_t)option(argc, argv, "slots", 1);
     params.kv_unified = option(argc, argv, "unified", 1) != 0; // one cache for all sequences
+    params.flash_attn_type = (enum llama_flash_attn_type)option(argc, argv, "flash", -1);
+    params.type_k = params.type_v = (enum ggml_type)option(argc, argv, "kv", GGML_TYPE_F16);
     params.swa_full = false; // sliding-window layers keep their window, as in llama.cpp's tools
     if (!engine_start(&b->engine, params)) {
         return false;
