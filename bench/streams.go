@@ -164,6 +164,10 @@ func (m *waves) run(ctx context.Context) ([]Wave, error) {
 	sides := []func(context.Context, int, int) (Wave, error){m.theirs}
 	for _, s := range m.servers {
 		sides = append(sides, func(ctx context.Context, round, width int) (Wave, error) {
+			// The C program, too, computes a wave before the one that counts.
+			if _, err := m.ours(ctx, s, -round, width); err != nil {
+				return Wave{}, err
+			}
 			return m.ours(ctx, s, round, width)
 		})
 	}
@@ -190,7 +194,7 @@ func (m *waves) ours(ctx context.Context, s server, round, width int) (Wave, err
 	run, err := load.Send(ctx, load.Work{
 		URL: s.url, Model: servedName, Requests: width, Streams: width,
 		PromptTokens: m.o.PromptTokens, Tokens: m.o.GenerateTokens,
-		Seed: m.o.Seed + uint64(round)*1000 + uint64(width),
+		Seed: m.o.Seed + uint64(round*1000+width),
 	})
 	if err != nil {
 		return Wave{}, err

@@ -59,6 +59,7 @@ type Engine struct {
 	prefill  []*slot // with a prompt to read in this step
 	sampled  []*slot // with a sampled row in this step, in the rows' order
 	work     work    // of the planned step
+	turn     int     // counts the steps with prompts
 	cache    *cache
 	crowded  bool      // the cache was full; admit nobody until a slot finishes
 	returned time.Time // when the last step ended, or the engine stopped waiting for work

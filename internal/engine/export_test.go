@@ -17,8 +17,8 @@ func (p *Pace) Learn(took time.Duration, rows, tokens, reach int) {
 	p.learn(took, work{rows: rows, tokens: tokens, reach: reach})
 }
 
-// Fit is how many tokens of one prompt, of which the first looks at depth cells, a step takes beside
-// rows that together look at reach cells.
+// Fit is how many tokens of one prompt, of which the first looks at depth cells, a step takes
+// beside rows that together look at reach cells.
 func (p *Pace) Fit(rows, reach, depth int) int {
 	return p.fit(p.spare(work{rows: rows, reach: reach}, 1), depth)
 }

@@ -85,7 +85,7 @@ func (e *Engine) admit() {
 func (e *Engine) seat(r *request, p prefix) {
 	s := e.free[len(e.free)-1]
 	e.free = e.free[:len(e.free)-1]
-	s.req, s.seq, s.passed = r, e.cache.take(p, r.tokens), 0
+	s.req, s.seq = r, e.cache.take(p, r.tokens)
 	s.began = s.seq.n
 	if r.admitted.IsZero() {
 		r.admitted = time.Now()
@@ -213,22 +213,17 @@ func (e *Engine) fill() {
 	e.cache.reserve(total)
 }
 
-// planPrompts spends room for so many tokens, and so many milliseconds, on prompts. One that is
-// passed over counts as shorter each time, so that a long one has its turn.
+// planPrompts spends room for so many tokens, and so many milliseconds, on prompts.
 func (e *Engine) planPrompts(room int, spare float64) {
-	const agePerStep = 64 // tokens
-	slices.SortStableFunc(e.prefill, func(a, b *slot) int {
-		return (a.pending() - agePerStep*a.passed) - (b.pending() - agePerStep*b.passed)
-	})
+	e.orderPrompts()
 	for i, s := range e.prefill {
 		reach := e.reach(s)
 		fit := e.pace.fit(spare, reach)
 		if i == 0 {
 			fit = max(fit, leastChunk)
 		}
-		n := min(s.pending(), room, fit)
+		n := min(e.part(s, fit, i == 0), room)
 		if n <= 0 {
-			s.passed++
 			continue
 		}
 		spare -= e.pace.cost(n, reach)
@@ -239,6 +234,40 @@ func (e *Engine) planPrompts(room int, spare float64) {
 	}
 }
 
+// oldestTurn is how often a step begins with the oldest prompt: every so many steps.
+const oldestTurn = 4
+
+// orderPrompts puts those first that are over soonest. So that a long one gets on beside any number
+// of short ones, the oldest has its turn.
+func (e *Engine) orderPrompts() {
+	oldest := e.prefill[0] // they are in the order of their arrival
+	slices.SortStableFunc(e.prefill, func(a, b *slot) int { return a.pending() - b.pending() })
+	if e.turn++; e.turn%oldestTurn == 0 {
+		i := slices.Index(e.prefill, oldest)
+		e.prefill = slices.Insert(slices.Delete(e.prefill, i, i+1), 0, oldest)
+	}
+}
+
+// part is how many tokens of the prompt of s to read when so many fit. Where sequences have cells
+// of their own, parts make more work than whole prompts, as llama.cpp computes those together that
+// are equally long. So there a prompt is read to its end if that takes a quarter more than fits,
+// and only the first in a step is begun for a few tokens.
+func (e *Engine) part(s *slot, fit int, first bool) int {
+	const finishMore, leastPart = 4, 64
+	whole := s.pending()
+	switch {
+	case whole <= fit:
+		return whole
+	case e.cache.pooled:
+		return fit
+	case whole <= fit+fit/finishMore:
+		return whole
+	case !first && fit < leastPart:
+		return 0
+	}
+	return fit
+}
+
 // takePrompt plans n tokens of the prompt of s, or one less where the last needs a step of its own.
 func (e *Engine) takePrompt(s *slot, n int) {
 	last := n == s.pending()
@@ -247,7 +276,6 @@ func (e *Engine) takePrompt(s *slot, n int) {
 		n--
 	}
 	e.take(s, n)
-	s.passed = 0
 }
 
 // reach is how many cells the next token of s looks at: those of its sequence, or all that are

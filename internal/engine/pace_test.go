@@ -66,8 +66,8 @@ func TestStepsKeepTheirTimeHoweverManyPromptsWait(t *testing.T) {
 	}
 }
 
-// Steps take 6 ms, 3 ms more for each row, 15 ms more if there are prompt tokens, 0.5 ms for each of
-// those, 2 ms for each thousand cells that a token looks at; and all that 10 % more or less.
+// Steps take 6 ms, 3 ms more for each row, 15 ms more if there are prompt tokens, 0.5 ms for each
+// of those, 2 ms for each thousand cells that a token looks at; and all that 10 % more or less.
 func TestPaceLearnsWhatStepsAreMadeOf(t *testing.T) {
 	const limit, runs = 80 * time.Millisecond, 20
 	cost := func(rows, tokens, reach int) float64 {
@@ -97,9 +97,38 @@ func TestPaceLearnsWhatStepsAreMadeOf(t *testing.T) {
 			learn(rows, tokens, reach)
 			got, want := cost(rows, tokens, reach), max(80, 2*alone+15)
 			if step > 100 && tokens > 0 && (got < 0.75*want || got > 1.25*want) {
-				t.Errorf("seed %d, step %d: %d rows and %d tokens at %d take %.0f ms, want about %.0f",
+				t.Errorf("seed %d, step %d: %d rows, %d tokens at %d take %.0f ms, want %.0f",
 					seed, step, rows, tokens, depth, got, want)
 			}
 		}
 	}
+}
+
+// One request generates while four prompts of 110 tokens come, of which 90 fit in a step: each is
+// read in one step, and none is begun with what is left of another's time.
+func TestPromptsOfSequencesWithTheirOwnCellsAreReadWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limits(6, 512, 4800)
+		l.CtxPerSeq = 800
+		var worst time.Duration
+		note := func(took time.Duration) { worst = max(worst, took) }
+		e, model := start(t, scripted.Config{Limits: l, Record: true, Fault: steady(note)})
+		reader := submit(t, e, askFor(200, strings.Repeat("generate this ", 30)))
+		time.Sleep(time.Second)
+		var waiting []*engine.Stream
+		for i := range 4 {
+			prompt := strings.Repeat(string(rune('A'+i)), 110)
+			waiting = append(waiting, submit(t, e, askFor(1, prompt)))
+		}
+		for _, s := range append(waiting, reader) {
+			read(t, s)
+		}
+		whole := 0
+		for _, line := range strings.Split(shape(model.Plans()), "\n") {
+			whole += strings.Count(line, ":110*")
+		}
+		if whole < 3 || worst == 0 || worst > 5*engine.DefaultStepTime {
+			t.Errorf("%d of 4 prompts were read whole, and a step took %v", whole, worst)
+		}
+	})
 }

@@ -6,7 +6,6 @@ type slot struct {
 	seq    *sequence // holds req.tokens[:seq.n]
 	began  int       // tokens of the prefix that it was given
 	taken  int       // tokens after those that are in this step's plan
-	passed int       // steps that had no room for its prompt
 	anchor bool      // the step ends where an anchor is wanted
 }
 

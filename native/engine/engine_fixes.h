@@ -20,10 +20,10 @@
                      : "memory")
 #endif
 
-// With AVX512-FP16 ggml adds up attention's weighted values 128 numbers at a time, and what is left of
-// a row one by one with conversions in software. Heads of 64 numbers are all left over: attention
-// then takes three times as long. Without that instruction set it converts to float 16 numbers at a
-// time, which fits every head and is more exact.
+// With AVX512-FP16 ggml adds up attention's weighted values 128 numbers at a time, and what is
+// left of a row one by one with conversions in software. Heads of 64 numbers are all left over:
+// attention then takes three times as long. Without that instruction set it converts to float 16
+// numbers at a time, which fits every head and is more exact.
 #undef __AVX512FP16__
 
 // ggml's threads wait for each other by spinning, hundreds of times per token. When something else
