@@ -106,7 +106,7 @@ func (m *reactions) add(name string, values ...float64) {
 
 func (m *reactions) round(ctx context.Context, round int) error {
 	for _, measure := range []func(context.Context, int) error{
-		m.hot, m.hotAlone, m.interference, m.tokenize, m.idle, m.cancel,
+		m.hot, m.hotAlone, m.interference, m.tokenize, m.tokenizeAlone, m.idle, m.cancel,
 	} {
 		if err := measure(ctx, round); err != nil {
 			return err
@@ -154,26 +154,37 @@ func answered(ctx context.Context, w load.Work) (*load.Run, error) {
 
 // hotAlone has the C program read as many new tokens after a cached prefix.
 func (m *reactions) hotAlone(ctx context.Context, _ int) error {
-	args := append(slices.Clone(m.baseline[1:]), "hot", m.o.model, "x",
-		fmt.Sprintf("prompt=%d", hotPrefix), fmt.Sprintf("new=%d", hotNew),
-		fmt.Sprintf("reps=%d", hotReps), fmt.Sprintf("threads=%d", m.o.Threads),
-		fmt.Sprintf("ctx=%d", latencyContext))
-	out, err := exec.CommandContext(ctx, m.baseline[0], args...).Output()
-	if err != nil {
-		return fmt.Errorf("baseline of a cached prefix: %w", err)
+	times, err := m.alone(ctx, "hot", "x", fmt.Sprintf("prompt=%d", hotPrefix),
+		fmt.Sprintf("new=%d", hotNew), fmt.Sprintf("reps=%d", hotReps),
+		fmt.Sprintf("threads=%d", m.o.Threads), fmt.Sprintf("ctx=%d", latencyContext))
+	for _, seconds := range times {
+		m.add("hot_ttft*", 1e3*seconds)
 	}
+	return err
+}
+
+// alone runs the C program and returns the seconds that it prints.
+func (m *reactions) alone(
+	ctx context.Context, mode, text string, options ...string,
+) ([]float64, error) {
+	args := append(slices.Clone(m.baseline[1:]), mode, m.o.model, text)
+	out, err := exec.CommandContext(ctx, m.baseline[0], append(args, options...)...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("baseline %s: %w", mode, err)
+	}
+	var times []float64
 	for i, line := range bytes.Split(bytes.TrimSpace(out), []byte("\n")) {
 		var rep struct {
 			Seconds float64 `json:"seconds"`
 		}
 		if err := json.Unmarshal(line, &rep); err != nil {
-			return fmt.Errorf("baseline of a cached prefix: %w", err)
+			return nil, fmt.Errorf("baseline %s: %w", mode, err)
 		}
 		if i > 0 { // after the header
-			m.add("hot_ttft*", 1e3*rep.Seconds)
+			times = append(times, rep.Seconds)
 		}
 	}
-	return nil
+	return times, nil
 }
 
 // interference has a long prompt arrive while other requests generate.

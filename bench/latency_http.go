@@ -97,6 +97,18 @@ func (m *reactions) tokenize(context.Context, int) error {
 	return nil
 }
 
+// tokenizeAlone has the C program make tokens of the same text.
+func (m *reactions) tokenizeAlone(ctx context.Context, _ int) error {
+	times, err := m.alone(ctx, "tokenize", tokenizeText, fmt.Sprintf("reps=%d", tokenizeReps))
+	if err != nil {
+		return err
+	}
+	slices.Sort(times)
+	m.add("tokenize_p50*", 1e6*quantile(times, 0.50))
+	m.add("tokenize_p99*", 1e6*quantile(times, 0.99))
+	return nil
+}
+
 // idle measures the memory of connections that have been used and wait.
 func (m *reactions) idle(context.Context, int) (err error) {
 	before, err := residentMemory(m.tcp.cmd.Process.Pid)

@@ -7,7 +7,10 @@
 //   bench batched    MODEL TEXT [streams=8] [prompt=128] [generate=128] [reps=3]
 //                    [threads=2] [ctx=4096] [slots=8]
 //   bench hot        MODEL TEXT [prompt=2000] [new=32] [reps=3] [threads=2] [ctx=4096]
+//   bench tokenize   MODEL TEXT [reps=1000]
 //   bench rss        MODEL TEXT [generate=32] [threads=2] [ctx=4096] [slots=1]
+//
+// All take unified=0, flash=0 or 1, and kv=TYPE, a number of enum ggml_type, for the context.
 #include "oracle.h"
 
 #include <pthread.h>
@@ -378,6 +381,25 @@ static bool hot(struct bench *b, int argc, char **argv) {
     return ok;
 }
 
+// Times TEXT into tokens.
+static bool time_tokenize(struct bench *b, int argc, char **argv) {
+    int reps = (int)option(argc, argv, "reps", 1000);
+    int32_t size = (int32_t)strlen(argv[3]);
+    llama_token *tokens = must_alloc((size_t)size + 1, sizeof(*tokens));
+    print_header(b);
+    bool ok = true;
+    for (int rep = -reps / 10; ok && rep < reps; rep++) { // the first ones warm up
+        double start = seconds();
+        ok = llama_tokenize(b->engine.vocab, argv[3], size, tokens, size + 1, false, true) > 0;
+        double took = seconds() - start;
+        if (ok && rep >= 0) {
+            printf("{\"rep\":%d,\"seconds\":%.9f}\n", rep + 1, took);
+        }
+    }
+    free(tokens);
+    return ok;
+}
+
 // Prints the first token. The caller times the way from starting the process to the first byte.
 static bool cold(struct bench *b, int argc, char **argv) {
     (void)argc;
@@ -424,7 +446,8 @@ static const struct mode {
     const char *name;
     bool (*run)(struct bench *b, int argc, char **argv);
 } modes[] = {
-    {"throughput", throughput}, {"batched", batched}, {"hot", hot}, {"cold", cold}, {"rss", rss},
+    {"throughput", throughput},  {"batched", batched}, {"hot", hot}, {"cold", cold},
+    {"tokenize", time_tokenize}, {"rss", rss},
 };
 
 int cmd_bench(int argc, char **argv) {
@@ -436,8 +459,7 @@ int cmd_bench(int argc, char **argv) {
             return ok ? 0 : 1;
         }
     }
-    fprintf(
-        stderr,
-        "usage: mullama-oracle bench throughput|batched|hot|cold|rss MODEL TEXT [name=number …]\n");
+    fprintf(stderr, "usage: mullama-oracle bench MODE MODEL TEXT [name=number …]\n"
+                    "modes: throughput, batched, hot, cold, tokenize, rss\n");
     return 2;
 }
