@@ -24,7 +24,8 @@ CLANG_FORMAT_VERSION := 19.1.7
 GOLANGCI     := $(MULLAMA_CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 CLANG_FORMAT := $(MULLAMA_CACHE)/tools/clang-format-$(CLANG_FORMAT_VERSION)/clang_format/data/bin/clang-format
 
-C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h native/oracle/*.c)
+C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h native/oracle/*.c \
+              include/*.h include/*.hpp capi/*.h capi/*.c capi/testdata/*.h capi/testdata/*.c)
 DEMO_MODEL := $(MULLAMA_CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
 MODELS     := smollm2 gemma270 qwen05 vocabs templates
 
@@ -56,6 +57,10 @@ native: ## build llama.cpp (once per machine) and the library around it
 .PHONY: build
 build: ## build bin/mullama and bin/mullama-bench
 	$(GO) build -o bin/ ./cmd/...
+
+.PHONY: lib
+lib: native ## build bin/lib/libmullama.so, the library of include/mullama.h
+	sh capi/build.sh "$(CURDIR)/bin/lib"
 
 .PHONY: models
 models: ## fetch the pinned test models, vocabularies and templates (about 850 MB)

@@ -21,47 +21,63 @@ const DefaultContextSize = 4096
 // DefaultSlots is how many calls a Model serves at once unless Slots says otherwise.
 const DefaultSlots = 4
 
-// LoadOptions say how a model is loaded. The zero value is ready to use.
+// LoadOptions say how a model is loaded. The zero value is ready to use. In JSON they have the
+// names of the commands' flags.
 type LoadOptions struct {
 	// ContextSize is the most tokens of one call, prompt and answer together. 0:
 	// DefaultContextSize.
-	ContextSize int
+	ContextSize int `json:"ctx_size,omitempty"`
 	// Slots is how many calls are computed at once; more wait. 0: DefaultSlots.
-	Slots int
+	Slots int `json:"slots,omitempty"`
 	// KVLayout says how the slots share the KV cache: "unified", all take cells from one pool, or
 	// "split", each has ContextSize cells of its own, which is faster with many calls at once and
 	// keeps more prefixes. "auto" (or ""): split for 8 slots or more where it fits in an eighth of
 	// the free memory, but not for models with a sliding window or a recurrent state.
-	KVLayout string
+	KVLayout string `json:"kv_layout,omitempty"`
 	// CacheTokens is the size of the pool of a unified KV cache. 0: ContextSize. Calls that do not
 	// fit together take turns.
-	CacheTokens int
+	CacheTokens int `json:"cache_tokens,omitempty"`
 
-	BatchSize, UBatchSize int // most tokens of a step, and computed at once; 0: 2048 and 512
-	Threads, BatchThreads int // for generation and for prompts; 0: one per physical core
+	// BatchSize is the most tokens of a step, and UBatchSize those computed at once. 0: 2048 and
+	// 512.
+	BatchSize  int `json:"batch_size,omitempty"`
+	UBatchSize int `json:"ubatch_size,omitempty"`
+	// Threads compute answers and BatchThreads prompts. 0: one per physical core.
+	Threads      int `json:"threads,omitempty"`
+	BatchThreads int `json:"threads_batch,omitempty"`
 
-	GPULayers     *int // nil: all
-	MainGPU       int
-	SplitMode     string    // "layer" (or ""), "none", "row", "tensor"
-	TensorSplit   []float32 // share per GPU; nil: by free memory
-	Devices       []string  // names of devices to use; nil: all
-	TensorBuffers []string  // "regex=buffer type": tensors to keep elsewhere
+	// GPULayers is how many layers are on GPUs; nil: all. SplitMode says how several GPUs share
+	// them: "layer" (or ""), "none", "row", "tensor"; TensorSplit is the share of each, nil: by
+	// free memory.
+	GPULayers   *int      `json:"gpu_layers,omitempty"`
+	MainGPU     int       `json:"main_gpu,omitempty"`
+	SplitMode   string    `json:"split_mode,omitempty"`
+	TensorSplit []float32 `json:"tensor_split,omitempty"`
+	// Devices are the names of those to use; nil: all. TensorBuffers, "regex=buffer type", are
+	// tensors to keep elsewhere.
+	Devices       []string `json:"device,omitempty"`
+	TensorBuffers []string `json:"override_tensor,omitempty"`
 
 	// LoadMode says how the file comes into memory: "auto" (or ""), "mmap", "read", "mlock" (read
 	// and keep in RAM), "mmap+mlock", "direct" (past the page cache).
-	LoadMode     string
-	CheckTensors bool // look for invalid numbers in the weights
-	VocabOnly    bool // only the vocabulary: the model tokenizes and renders chats, no more
+	LoadMode string `json:"load_mode,omitempty"`
+	// CheckTensors looks for invalid numbers in the weights.
+	CheckTensors bool `json:"check_tensors,omitempty"`
+	// VocabOnly loads only the vocabulary: the model tokenizes and renders chats, no more.
+	VocabOnly bool `json:"vocab_only,omitempty"`
 
 	// KVTypeK and KVTypeV are the types of the KV cache: "f16" (or ""), "bf16", "f32", "q8_0",
 	// "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl".
-	KVTypeK, KVTypeV string
+	KVTypeK string `json:"cache_type_k,omitempty"`
+	KVTypeV string `json:"cache_type_v,omitempty"`
 
-	FlashAttention string // "auto" (or ""), "on", "off"
+	FlashAttention string `json:"flash_attn,omitempty"` // "auto" (or ""), "on", "off"
 
-	RoPEFreqBase, RoPEFreqScale float32 // 0: the model's
+	// RoPEFreqBase and RoPEFreqScale are the model's where they are 0.
+	RoPEFreqBase  float32 `json:"rope_freq_base,omitempty"`
+	RoPEFreqScale float32 `json:"rope_freq_scale,omitempty"`
 	// Overrides replace metadata: "key=type:value" with type int, float, bool or str.
-	Overrides []string
+	Overrides []string `json:"override_kv,omitempty"`
 
 	// Progress is told the loaded fraction, from 0 to 1.
 	Progress func(fraction float32) `json:"-"`

@@ -17,7 +17,7 @@ var mayImport = map[string][]string{
 	"bench/load":        {},
 	"bench/report":      {"bench"},
 	"bench/soak":        {},
-	"capi":              {"api", root},
+	"capi":              {"api", "internal/server", root},
 	"cmd/mullama":       {"internal/cli"},
 	"cmd/mullama-bench": {"internal/benchcmd"},
 	"internal/archtest": {},

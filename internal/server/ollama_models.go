@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
 )
 
@@ -73,13 +74,17 @@ func (s *Server) listModels(w http.ResponseWriter, _ *http.Request) error {
 	}
 	list := api.ListResponse{Models: []api.ListedModel{}}
 	for i := range models {
-		m := &models[i]
-		list.Models = append(list.Models, api.ListedModel{
-			Name: m.Name, Model: m.Name, ModifiedAt: m.Modified, Size: m.Size, Digest: m.Digest,
-			Details: api.ModelDetails(m.Details), Capabilities: m.Capabilities,
-		})
+		list.Models = append(list.Models, Listed(&models[i]))
 	}
 	return encode(w, list)
+}
+
+// Listed is what the list of models tells of one.
+func Listed(m *mullama.StoredModel) api.ListedModel {
+	return api.ListedModel{
+		Name: m.Name, Model: m.Name, ModifiedAt: m.Modified, Size: m.Size, Digest: m.Digest,
+		Details: api.ModelDetails(m.Details), Capabilities: m.Capabilities,
+	}
 }
 
 // farAway is how long a model stays that stays for ever: clients expect a time.

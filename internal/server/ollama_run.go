@@ -47,11 +47,18 @@ func (s *Server) newOllamaRun(ctx context.Context, o order, chat bool) (*ollamaR
 	if err != nil {
 		return nil, err
 	}
+	run := s.newRun(job, chat)
+	run.begun = begun
+	return run, nil
+}
+
+// newRun prepares an answer of a model that is there.
+func (s *Server) newRun(job *job, chat bool) *ollamaRun {
 	return &ollamaRun{
-		s: s, job: job, begun: begun,
+		s: s, job: job, begun: time.Now(),
 		chat:    mullama.ChatOptions{GenerateOptions: job.generate, Template: job.template},
 		encoder: newOllamaEncoder(job.name, chat),
-	}, nil
+	}
 }
 
 // configure turns the wishes of a request into options.

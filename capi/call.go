@@ -1,0 +1,116 @@
+package main
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/server"
+)
+
+// statusInternal is for the tests, which cannot name it.
+const statusInternal = C.MULLAMA_ERR_INTERNAL
+
+// poisoned is the first panic that reached the ABI. What it left behind may be in any state, so
+// every later call fails.
+var poisoned atomic.Pointer[string]
+
+// call runs fn and turns its error, or its panic, into a status and *out.
+func call(out **C.mullama_error, fn func() error) (status C.mullama_status) {
+	defer func() {
+		if p := recover(); p != nil {
+			text := fmt.Sprintf("a defect of the library: %v\n%s", p, debug.Stack())
+			poisoned.CompareAndSwap(nil, &text)
+			status = fail(out, C.MULLAMA_ERR_INTERNAL, text)
+		}
+	}()
+	if text := poisoned.Load(); text != nil {
+		return fail(out, C.MULLAMA_ERR_INTERNAL, "an earlier call met "+*text)
+	}
+	err := fn()
+	if err == nil {
+		return C.MULLAMA_OK
+	}
+	if errors.Is(err, io.EOF) {
+		return C.MULLAMA_END
+	}
+	code, message := explain(err)
+	return fail(out, code, message)
+}
+
+func fail(out **C.mullama_error, code C.mullama_status, message string) C.mullama_status {
+	if out != nil {
+		*out = newError(code, message)
+	}
+	return code
+}
+
+// newError copies an error to C. Who gets it frees it.
+func newError(code C.mullama_status, message string) *C.mullama_error {
+	text := C.CString(message)
+	defer C.free(unsafe.Pointer(text))
+	return C.capi_error(code, text)
+}
+
+// kinds are the statuses of the kinds of error.
+var kinds = []struct {
+	kind error
+	code C.mullama_status
+}{
+	{errTooSmall, C.MULLAMA_ERR_TOO_SMALL},
+	{mullama.ErrNotFound, C.MULLAMA_ERR_NOT_FOUND},
+	{mullama.ErrNotGGUF, C.MULLAMA_ERR_NOT_GGUF},
+	{mullama.ErrUnsupported, C.MULLAMA_ERR_UNSUPPORTED},
+	{mullama.ErrContextFull, C.MULLAMA_ERR_CONTEXT_FULL},
+	{mullama.ErrInvalidOption, C.MULLAMA_ERR_INVALID},
+	{mullama.ErrTemplate, C.MULLAMA_ERR_TEMPLATE},
+	{mullama.ErrGrammar, C.MULLAMA_ERR_GRAMMAR},
+	{mullama.ErrOutOfMemory, C.MULLAMA_ERR_OUT_OF_MEMORY},
+	{mullama.ErrBusy, C.MULLAMA_ERR_BUSY},
+	{mullama.ErrStore, C.MULLAMA_ERR_STORE},
+	{mullama.ErrLibraryMissing, C.MULLAMA_ERR_LIBRARY_MISSING},
+	{mullama.ErrClosed, C.MULLAMA_ERR_CLOSED},
+	{mullama.ErrCancelled, C.MULLAMA_ERR_CANCELLED},
+	{context.Canceled, C.MULLAMA_ERR_CANCELLED},
+}
+
+// explain finds the status and the sentence of an error.
+func explain(err error) (C.mullama_status, string) {
+	httpStatus, message := server.Explain(err)
+	for _, k := range kinds {
+		if errors.Is(err, k.kind) {
+			return k.code, message
+		}
+	}
+	if httpStatus == http.StatusBadRequest {
+		return C.MULLAMA_ERR_INVALID, message
+	}
+	return C.MULLAMA_ERR_INTERNAL, message
+}
+
+var errTooSmall = errors.New("the buffer is too small")
+
+func invalid(format string, args ...any) error {
+	return &mullama.Error{Kind: mullama.ErrInvalidOption, Err: fmt.Errorf(format, args...)}
+}
+
+// parse reads a JSON object that may be missing. What is not known in it is an error.
+func parse(data []byte, into any) error {
+	if len(data) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return invalid("the JSON is not valid: %v", err)
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
+)
+
+// echo is an engine without an engine: its one model, "echo", has the bytes as tokens and repeats
+// the prompt, or the last message, a character at a time. Bindings are tested with it where no
+// model is.
+type echo struct{}
+
+func (echo) info() ([]byte, error) {
+	return json.Marshal(map[string]any{"version": mullama.Version(), "engine": "echo"})
+}
+
+func (echo) models() ([]byte, error) {
+	return json.Marshal(api.ListResponse{Models: []api.ListedModel{{Name: "echo", Model: "echo"}}})
+}
+
+func (echo) load(_ context.Context, name string, o *mullama.LoadOptions) (model, error) {
+	if name != "echo" {
+		return nil, &mullama.Error{Kind: mullama.ErrNotFound, Op: "load " + name,
+			Err: stateError("only model here is echo")}
+	}
+	if o.Progress != nil {
+		o.Progress(1)
+	}
+	context := mullama.DefaultContextSize
+	if o.ContextSize > 0 {
+		context = o.ContextSize
+	}
+	return echoModel{context}, nil
+}
+
+func (echo) close() error { return nil }
+
+type echoModel struct{ context int }
+
+func (m echoModel) info() ([]byte, error) {
+	return json.Marshal(map[string]any{
+		"model": &mullama.Info{Name: "echo", Architecture: "echo", Vocab: 256}, "slots": 1,
+		"ctx_size": m.context,
+	})
+}
+
+func (echoModel) tokenize(text string, _ mullama.TokenizeOptions) ([]mullama.Token, error) {
+	tokens := make([]mullama.Token, len(text))
+	for i := range len(text) {
+		tokens[i] = mullama.Token(text[i])
+	}
+	return tokens, nil
+}
+
+func (echoModel) detokenize(tokens []mullama.Token) ([]byte, error) {
+	var text []byte
+	for _, token := range tokens {
+		if token >= 0 && token <= 0xff {
+			text = append(text, byte(token))
+		}
+	}
+	return text, nil
+}
+
+func (m echoModel) render(request []byte) (string, error) {
+	var req api.ChatRequest
+	if err := parse(request, &req); err != nil {
+		return "", err
+	}
+	if len(req.Messages) == 0 {
+		return "", invalid("messages must not be empty")
+	}
+	var text bytes.Buffer
+	for _, message := range req.Messages {
+		fmt.Fprintf(&text, "%s: %s\n", message.Role, message.Content)
+	}
+	return text.String(), nil
+}
+
+func (m echoModel) chat(request []byte) (answer, error) {
+	var req api.ChatRequest
+	if err := parse(request, &req); err != nil {
+		return nil, err
+	}
+	if len(req.Messages) == 0 {
+		return nil, invalid("messages must not be empty")
+	}
+	return m.answer(req.Messages[len(req.Messages)-1].Content, req.Options)
+}
+
+func (m echoModel) generate(request []byte) (answer, error) {
+	var req api.GenerateRequest
+	if err := parse(request, &req); err != nil {
+		return nil, err
+	}
+	if req.Prompt == "" {
+		return nil, invalid("prompt must not be empty")
+	}
+	return m.answer(req.Prompt, req.Options)
+}
+
+func (m echoModel) answer(text string, options map[string]any) (answer, error) {
+	if len(text) > m.context {
+		return nil, &mullama.Error{Kind: mullama.ErrContextFull, Op: "generate",
+			Err: fmt.Errorf("the prompt has %d tokens, the context %d", len(text), m.context)}
+	}
+	limit := len(text)
+	if n, ok := options["num_predict"].(float64); ok && n > 0 {
+		limit = min(limit, int(n))
+	}
+	return &echoAnswer{prompt: len(text), text: text, limit: limit}, nil
+}
+
+func (echoModel) close() error { return nil }
+
+type echoAnswer struct {
+	prompt    int
+	text      string // what is left to say
+	limit     int    // how many tokens may still be said
+	said      int
+	over      bool
+	cancelled atomic.Bool
+}
+
+func (a *echoAnswer) next() (part, error) {
+	if a.over {
+		return part{}, io.EOF
+	}
+	_, size := utf8.DecodeRuneInString(a.text)
+	reason := ""
+	switch {
+	case a.cancelled.Load():
+		reason = "cancelled"
+	case a.text == "":
+		reason = "stop"
+	case size > a.limit:
+		reason = "length"
+	}
+	if reason != "" {
+		a.over = true
+		last, err := json.Marshal(map[string]any{"done": true, "done_reason": reason,
+			"prompt_eval_count": a.prompt, "eval_count": a.said})
+		return part{json: last, done: true}, err
+	}
+	text := a.text[:size]
+	a.text, a.limit, a.said = a.text[size:], a.limit-size, a.said+size
+	tokens, err := echoModel{}.tokenize(text, mullama.TokenizeOptions{})
+	return part{text: text, tokens: tokens}, err
+}
+
+func (a *echoAnswer) cancel() { a.cancelled.Store(true) }

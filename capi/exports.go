@@ -1,0 +1,328 @@
+package main
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"unsafe"
+
+	"github.com/mullama/mullama"
+)
+
+// version is never freed: it lives as long as the library.
+var version = C.CString(mullama.Version())
+
+//export goVersion
+func goVersion() *C.char { return version }
+
+//export goNoop
+func goNoop(out **C.mullama_error) C.mullama_status {
+	return call(out, func() error { return nil })
+}
+
+// runtimeOptions are those of mullama_runtime_open.
+type runtimeOptions struct {
+	LibraryDir string `json:"library_dir"`
+	ModelsDir  string `json:"models_dir"`
+	URL        string `json:"url"`
+	Key        string `json:"key"`
+	Echo       bool   `json:"echo"`
+}
+
+//export goRuntimeOpen
+func goRuntimeOpen(
+	options *C.char, handle *C.uintptr_t, out **C.mullama_error,
+) C.mullama_status {
+	return call(out, func() error {
+		if handle == nil {
+			return invalid("runtime is NULL; there is no place for the handle")
+		}
+		var o runtimeOptions
+		if err := parseStrictly(text(options), &o); err != nil {
+			return err
+		}
+		e, err := open(&o)
+		if err == nil {
+			*handle = C.uintptr_t(runtimes.add(e))
+		}
+		return err
+	})
+}
+
+func open(o *runtimeOptions) (engine, error) {
+	switch {
+	case o.Echo:
+		return echo{}, nil
+	case o.URL != "":
+		return openRemote(o)
+	case o.Key != "":
+		return nil, invalid("key is for a daemon; give its url, too")
+	}
+	if o.LibraryDir == "" {
+		o.LibraryDir = besideUs()
+	}
+	return openLocal(o)
+}
+
+// besideUs is the folder of this library if the native one is there, as in packages; else "", which
+// has it looked for as by the command line.
+func besideUs() string {
+	file, err := filepath.EvalSymlinks(C.GoString(C.capi_file()))
+	if err != nil {
+		return ""
+	}
+	dir := filepath.Dir(file)
+	if found, _ := filepath.Glob(filepath.Join(dir, "libmullama-native.*")); len(found) == 0 {
+		return ""
+	}
+	return dir
+}
+
+//export goRuntimeClose
+func goRuntimeClose(handle C.uintptr_t) {
+	call(nil, func() error {
+		if e, ok := runtimes.remove(uintptr(handle)); ok {
+			return e.close()
+		}
+		return nil
+	})
+}
+
+//export goRuntimeInfo
+func goRuntimeInfo(handle C.uintptr_t, to **C.char, out **C.mullama_error) C.mullama_status {
+	return call(out, func() error {
+		e, err := runtimes.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		return give(to, e.info)
+	})
+}
+
+//export goRuntimeModels
+func goRuntimeModels(handle C.uintptr_t, to **C.char, out **C.mullama_error) C.mullama_status {
+	return call(out, func() error {
+		e, err := runtimes.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		return give(to, e.models)
+	})
+}
+
+//export goModelLoad
+func goModelLoad(
+	runtime C.uintptr_t, name, options *C.char, progress C.mullama_progress, user unsafe.Pointer,
+	handle *C.uintptr_t, out **C.mullama_error,
+) C.mullama_status {
+	return call(out, func() error {
+		e, err := runtimes.get(uintptr(runtime))
+		if err != nil {
+			return err
+		}
+		if name == nil || handle == nil {
+			return invalid("name or model is NULL")
+		}
+		var o mullama.LoadOptions
+		if err := parseStrictly(text(options), &o); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		if progress != nil {
+			o.Progress = func(fraction float32) {
+				if !C.capi_progress(progress, C.float(fraction), user) {
+					cancel()
+				}
+			}
+		}
+		m, err := e.load(ctx, C.GoString(name), &o)
+		if err == nil {
+			*handle = C.uintptr_t(models.add(m))
+		}
+		return err
+	})
+}
+
+//export goModelClose
+func goModelClose(handle C.uintptr_t) {
+	call(nil, func() error {
+		if m, ok := models.remove(uintptr(handle)); ok {
+			return m.close()
+		}
+		return nil
+	})
+}
+
+//export goModelInfo
+func goModelInfo(handle C.uintptr_t, to **C.char, out **C.mullama_error) C.mullama_status {
+	return call(out, func() error {
+		m, err := models.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		return give(to, m.info)
+	})
+}
+
+//export goModelTokenize
+func goModelTokenize(
+	handle C.uintptr_t, from *C.char, size C.size_t, flags C.uint32_t, tokens *C.int32_t,
+	capacity C.size_t, count *C.size_t, out **C.mullama_error,
+) C.mullama_status {
+	return call(out, func() error {
+		m, err := models.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		const known = C.MULLAMA_ADD_SPECIAL | C.MULLAMA_PARSE_SPECIAL
+		if flags&^known != 0 {
+			return invalid("flags are %#x; only MULLAMA_ADD_SPECIAL and MULLAMA_PARSE_SPECIAL"+
+				" are known", uint32(flags))
+		}
+		data, err := borrow[byte](unsafe.Pointer(from), size, "text")
+		if err != nil {
+			return err
+		}
+		list, err := m.tokenize(string(data), mullama.TokenizeOptions{
+			AddSpecial:   flags&C.MULLAMA_ADD_SPECIAL != 0,
+			ParseSpecial: flags&C.MULLAMA_PARSE_SPECIAL != 0,
+		})
+		if err != nil {
+			return err
+		}
+		return fill(unsafe.Pointer(tokens), capacity, count, list, "tokens")
+	})
+}
+
+//export goModelDetokenize
+func goModelDetokenize(
+	handle C.uintptr_t, tokens *C.int32_t, n C.size_t, to *C.char, capacity C.size_t,
+	size *C.size_t, out **C.mullama_error,
+) C.mullama_status {
+	return call(out, func() error {
+		m, err := models.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		list, err := borrow[mullama.Token](unsafe.Pointer(tokens), n, "tokens")
+		if err != nil {
+			return err
+		}
+		data, err := m.detokenize(list)
+		if err != nil {
+			return err
+		}
+		return fill(unsafe.Pointer(to), capacity, size, data, "text")
+	})
+}
+
+//export goModelRender
+func goModelRender(
+	handle C.uintptr_t, request *C.char, to **C.char, out **C.mullama_error,
+) C.mullama_status {
+	return call(out, func() error {
+		m, err := models.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		return give(to, func() ([]byte, error) {
+			prompt, err := m.render(text(request))
+			if err != nil {
+				return nil, err
+			}
+			return json.Marshal(map[string]string{"prompt": prompt})
+		})
+	})
+}
+
+//export goModelChat
+func goModelChat(
+	handle C.uintptr_t, request *C.char, to *C.uintptr_t, out **C.mullama_error,
+) C.mullama_status {
+	return call(out, func() error { return begin(handle, request, to, model.chat) })
+}
+
+//export goModelGenerate
+func goModelGenerate(
+	handle C.uintptr_t, request *C.char, to *C.uintptr_t, out **C.mullama_error,
+) C.mullama_status {
+	return call(out, func() error { return begin(handle, request, to, model.generate) })
+}
+
+// begin starts an answer and gives its handle.
+func begin(
+	handle C.uintptr_t, request *C.char, to *C.uintptr_t,
+	start func(m model, request []byte) (answer, error),
+) error {
+	m, err := models.get(uintptr(handle))
+	if err != nil {
+		return err
+	}
+	if to == nil {
+		return invalid("stream is NULL; there is no place for the handle")
+	}
+	a, err := start(m, text(request))
+	if err == nil {
+		*to = C.uintptr_t(streams.add(&stream{answer: a}))
+	}
+	return err
+}
+
+//export goStreamNext
+func goStreamNext(
+	handle C.uintptr_t, chunk *C.mullama_chunk, out **C.mullama_error,
+) C.mullama_status {
+	return call(out, func() error {
+		s, err := streams.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		if chunk == nil || chunk.struct_size < C.sizeof_mullama_chunk {
+			return invalid("chunk is NULL, or its struct_size is not sizeof(mullama_chunk)")
+		}
+		return s.read(chunk)
+	})
+}
+
+//export goStreamDeliver
+func goStreamDeliver(
+	handle C.uintptr_t, onChunk C.mullama_on_chunk, user unsafe.Pointer, out **C.mullama_error,
+) C.mullama_status {
+	return call(out, func() error {
+		s, err := streams.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		if onChunk == nil {
+			return invalid("on_chunk is NULL")
+		}
+		go s.deliver(onChunk, user) // ends with the answer
+		return nil
+	})
+}
+
+//export goStreamCancel
+func goStreamCancel(handle C.uintptr_t, out **C.mullama_error) C.mullama_status {
+	return call(out, func() error {
+		s, err := streams.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		s.answer.cancel()
+		return nil
+	})
+}
+
+//export goStreamClose
+func goStreamClose(handle C.uintptr_t) {
+	call(nil, func() error {
+		if s, ok := streams.remove(uintptr(handle)); ok {
+			s.close()
+		}
+		return nil
+	})
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/mullama/mullama"
+)
+
+// table has the objects behind the handles of one kind. A number is used once, so that a closed
+// handle never means another object.
+type table[T any] struct {
+	what    string // for errors: "model"
+	last    *atomic.Uintptr
+	objects sync.Map // uintptr to T
+}
+
+// numbers counts the handles of all tables: the handle of a model is never that of a stream.
+var numbers atomic.Uintptr
+
+// handleStep keeps handles apart from small numbers, which may come from a mistake.
+const handleStep = 16
+
+func newTable[T any](what string) *table[T] { return &table[T]{what: what, last: &numbers} }
+
+func (t *table[T]) add(object T) uintptr {
+	handle := t.last.Add(handleStep)
+	t.objects.Store(handle, object)
+	return handle
+}
+
+func (t *table[T]) get(handle uintptr) (T, error) {
+	object, ok := t.objects.Load(handle)
+	if !ok {
+		var none T
+		state := "closed"
+		if handle == 0 {
+			state = "NULL"
+		}
+		return none, &mullama.Error{Kind: mullama.ErrClosed, Op: "use a " + t.what,
+			Err: stateError(t.what + " is " + state)}
+	}
+	return object.(T), nil
+}
+
+// remove takes an object out; false if it was not there.
+func (t *table[T]) remove(handle uintptr) (T, bool) {
+	object, ok := t.objects.LoadAndDelete(handle)
+	if !ok {
+		var none T
+		return none, false
+	}
+	return object.(T), true
+}
+
+// stateError says in which state a handle is.
+type stateError string
+
+func (e stateError) Error() string { return "the " + string(e) }
+
+var (
+	runtimes = newTable[engine]("runtime")
+	models   = newTable[model]("model")
+	streams  = newTable[*stream]("stream")
+)

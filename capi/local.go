@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
+	"github.com/mullama/mullama/internal/server"
+)
+
+// local is the engine in this process.
+type local struct{ runtime *mullama.Runtime }
+
+func openLocal(o *runtimeOptions) (engine, error) {
+	runtime, err := mullama.Open(mullama.Options{LibraryDir: o.LibraryDir, ModelsDir: o.ModelsDir})
+	if err != nil {
+		return nil, err
+	}
+	return local{runtime}, nil
+}
+
+func (l local) info() ([]byte, error) {
+	engine := l.runtime.Engine()
+	return json.Marshal(map[string]any{
+		"version": mullama.Version(), "engine": engine.Version, "system": engine.System,
+		"library": engine.Library, "devices": l.runtime.Devices(),
+	})
+}
+
+func (l local) models() ([]byte, error) {
+	list, err := l.runtime.List()
+	if err != nil {
+		return nil, err
+	}
+	response := api.ListResponse{Models: []api.ListedModel{}}
+	for i := range list {
+		response.Models = append(response.Models, server.Listed(&list[i]))
+	}
+	return json.Marshal(response)
+}
+
+func (l local) load(ctx context.Context, name string, o *mullama.LoadOptions) (model, error) {
+	path, stored := name, (*mullama.StoredModel)(nil)
+	if !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, ".") {
+		var err error
+		if stored, err = l.runtime.Find(name); err != nil {
+			return nil, err
+		}
+		path = stored.Path
+	}
+	m, err := l.runtime.Load(ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	return localModel{m, server.NewLocal(m, stored)}, nil
+}
+
+func (l local) close() error { return l.runtime.Close() }
+
+type localModel struct {
+	*mullama.Model
+	requests *server.Local
+}
+
+func (m localModel) info() ([]byte, error) {
+	stats := m.EngineStats()
+	return json.Marshal(map[string]any{
+		"model": m.Info(), "ctx_size": m.ContextSize(), "slots": m.Slots(),
+		"warnings": m.Warnings(), "active": stats.Active, "waiting": stats.Waiting,
+	})
+}
+
+func (m localModel) tokenize(text string, o mullama.TokenizeOptions) ([]mullama.Token, error) {
+	return m.Tokenize(text, o)
+}
+
+func (m localModel) detokenize(tokens []mullama.Token) ([]byte, error) {
+	return m.Detokenize(tokens)
+}
+
+func (m localModel) render(request []byte) (string, error) { return m.requests.Render(request) }
+
+func (m localModel) chat(request []byte) (answer, error) {
+	return newLocalAnswer(m.requests.Chat(context.Background(), request))
+}
+
+func (m localModel) generate(request []byte) (answer, error) {
+	return newLocalAnswer(m.requests.Generate(context.Background(), request))
+}
+
+func (m localModel) close() error { return m.Close() }
+
+type localAnswer struct{ *server.Answer }
+
+func newLocalAnswer(a *server.Answer, err error) (answer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return localAnswer{a}, nil
+}
+
+func (a localAnswer) next() (part, error) {
+	p, err := a.Next()
+	return part{p.Text, p.Thinking, p.Tokens, p.JSON, p.Done}, err
+}
+
+func (a localAnswer) cancel() { _ = a.Close() }

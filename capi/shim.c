@@ -1,0 +1,198 @@
+// The functions of mullama.h. A Go library does not live through fork(): its threads are gone, and
+// a call would hang. So each function first looks whether this is a child.
+#define _GNU_SOURCE // dladdr
+#include "shim.h"
+
+#include "_cgo_export.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <string.h>
+
+struct mullama_error {
+    mullama_status status;
+    char message[];
+};
+
+// Set in a child of fork(), which has one thread.
+static bool forked;
+
+static void after_fork(void) { forked = true; }
+
+__attribute__((constructor)) static void watch_fork(void) {
+    pthread_atfork(NULL, NULL, after_fork);
+}
+
+mullama_error *capi_error(mullama_status status, const char *message) {
+    size_t size = strlen(message) + 1;
+    mullama_error *error = malloc(sizeof(*error) + size);
+    if (error != NULL) {
+        error->status = status;
+        memcpy(error->message, message, size);
+    }
+    return error;
+}
+
+static mullama_status fail_forked(mullama_error **error) {
+    if (error != NULL) {
+        *error = capi_error(MULLAMA_ERR_FORKED, "the process was forked after the library was "
+                                                "loaded; load the library in the child");
+    }
+    return MULLAMA_ERR_FORKED;
+}
+
+const char *capi_file(void) {
+    Dl_info info;
+    return dladdr((void *)mullama_abi_version, &info) != 0 ? info.dli_fname : "";
+}
+
+bool capi_progress(mullama_progress progress, float fraction, void *user) {
+    return progress(fraction, user);
+}
+
+bool capi_on_chunk(mullama_on_chunk on_chunk, const mullama_chunk *chunk, mullama_status status,
+                   const mullama_error *error, void *user) {
+    return on_chunk(chunk, status, error, user);
+}
+
+// ---- The library ----
+
+uint32_t mullama_abi_version(void) { return MULLAMA_ABI_VERSION; }
+
+const char *mullama_version(void) {
+    static _Atomic(const char *) version;
+    if (version == NULL && !forked) {
+        version = goVersion(); // the same text each time, never freed
+    }
+    return version != NULL ? version : "";
+}
+
+const char *mullama_status_name(mullama_status status) {
+    static const char *const names[] = {
+        "ok",          "end",          "invalid",         "not_found", "not_gguf",
+        "unsupported", "context_full", "template",        "grammar",   "out_of_memory",
+        "busy",        "store",        "library_missing", "closed",    "cancelled",
+        "internal",    "forked",       "too_small",
+    };
+    if (status < 0 || (size_t)status >= sizeof(names) / sizeof(names[0])) {
+        return "unknown";
+    }
+    return names[status];
+}
+
+mullama_status mullama_noop(mullama_error **error) {
+    return forked ? fail_forked(error) : goNoop(error);
+}
+
+void mullama_string_free(char *text) { free(text); }
+
+// ---- Errors ----
+
+mullama_status mullama_error_status(const mullama_error *error) {
+    return error != NULL ? error->status : MULLAMA_OK;
+}
+
+const char *mullama_error_message(const mullama_error *error) {
+    return error != NULL ? error->message : "";
+}
+
+void mullama_error_free(mullama_error *error) { free(error); }
+
+// ---- Runtimes ----
+
+mullama_status mullama_runtime_open(const char *options, mullama_runtime **runtime,
+                                    mullama_error **error) {
+    return forked ? fail_forked(error)
+                  : goRuntimeOpen((char *)options, (uintptr_t *)runtime, error);
+}
+
+void mullama_runtime_close(mullama_runtime *runtime) {
+    if (!forked) {
+        goRuntimeClose((uintptr_t)runtime);
+    }
+}
+
+mullama_status mullama_runtime_info(mullama_runtime *runtime, char **json, mullama_error **error) {
+    return forked ? fail_forked(error) : goRuntimeInfo((uintptr_t)runtime, json, error);
+}
+
+mullama_status mullama_runtime_models(mullama_runtime *runtime, char **json,
+                                      mullama_error **error) {
+    return forked ? fail_forked(error) : goRuntimeModels((uintptr_t)runtime, json, error);
+}
+
+// ---- Models ----
+
+mullama_status mullama_model_load(mullama_runtime *runtime, const char *name, const char *options,
+                                  mullama_progress progress, void *user, mullama_model **model,
+                                  mullama_error **error) {
+    return forked ? fail_forked(error)
+                  : goModelLoad((uintptr_t)runtime, (char *)name, (char *)options, progress, user,
+                                (uintptr_t *)model, error);
+}
+
+void mullama_model_close(mullama_model *model) {
+    if (!forked) {
+        goModelClose((uintptr_t)model);
+    }
+}
+
+mullama_status mullama_model_info(mullama_model *model, char **json, mullama_error **error) {
+    return forked ? fail_forked(error) : goModelInfo((uintptr_t)model, json, error);
+}
+
+mullama_status mullama_model_tokenize(mullama_model *model, const char *text, size_t text_size,
+                                      uint32_t flags, int32_t *tokens, size_t capacity,
+                                      size_t *count, mullama_error **error) {
+    return forked ? fail_forked(error)
+                  : goModelTokenize((uintptr_t)model, (char *)text, text_size, flags, tokens,
+                                    capacity, count, error);
+}
+
+mullama_status mullama_model_detokenize(mullama_model *model, const int32_t *tokens, size_t count,
+                                        char *text, size_t capacity, size_t *text_size,
+                                        mullama_error **error) {
+    return forked ? fail_forked(error)
+                  : goModelDetokenize((uintptr_t)model, (int32_t *)tokens, count, text, capacity,
+                                      text_size, error);
+}
+
+mullama_status mullama_model_render(mullama_model *model, const char *request, char **json,
+                                    mullama_error **error) {
+    return forked ? fail_forked(error)
+                  : goModelRender((uintptr_t)model, (char *)request, json, error);
+}
+
+mullama_status mullama_model_chat(mullama_model *model, const char *request,
+                                  mullama_stream **stream, mullama_error **error) {
+    return forked ? fail_forked(error)
+                  : goModelChat((uintptr_t)model, (char *)request, (uintptr_t *)stream, error);
+}
+
+mullama_status mullama_model_generate(mullama_model *model, const char *request,
+                                      mullama_stream **stream, mullama_error **error) {
+    return forked ? fail_forked(error)
+                  : goModelGenerate((uintptr_t)model, (char *)request, (uintptr_t *)stream, error);
+}
+
+// ---- Streams ----
+
+mullama_status mullama_stream_next(mullama_stream *stream, mullama_chunk *chunk,
+                                   mullama_error **error) {
+    return forked ? fail_forked(error) : goStreamNext((uintptr_t)stream, chunk, error);
+}
+
+mullama_status mullama_stream_deliver(mullama_stream *stream, mullama_on_chunk on_chunk, void *user,
+                                      mullama_error **error) {
+    return forked ? fail_forked(error) : goStreamDeliver((uintptr_t)stream, on_chunk, user, error);
+}
+
+mullama_status mullama_stream_cancel(mullama_stream *stream, mullama_error **error) {
+    return forked ? fail_forked(error) : goStreamCancel((uintptr_t)stream, error);
+}
+
+void mullama_stream_close(mullama_stream *stream) {
+    if (!forked) {
+        goStreamClose((uintptr_t)stream);
+    }
+}

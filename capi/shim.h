@@ -1,0 +1,20 @@
+/* What shim.c and the Go files share. */
+#ifndef MULLAMA_CAPI_SHIM_H
+#define MULLAMA_CAPI_SHIM_H
+
+#include "../include/mullama.h"
+
+#include <stdlib.h>
+
+/* Makes an error with a copy of the message. */
+mullama_error *capi_error(mullama_status status, const char *message);
+
+/* The file of this library; "" if the system does not tell. */
+const char *capi_file(void);
+
+/* Call the caller's functions, which Go cannot. */
+bool capi_progress(mullama_progress progress, float fraction, void *user);
+bool capi_on_chunk(mullama_on_chunk on_chunk, const mullama_chunk *chunk, mullama_status status,
+                   const mullama_error *error, void *user);
+
+#endif

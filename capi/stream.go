@@ -1,0 +1,109 @@
+package main
+
+// #include "shim.h"
+import "C"
+
+import (
+	"sync"
+	"unsafe"
+)
+
+// stream is an answer with the memory of its last chunk.
+type stream struct {
+	answer answer
+
+	reading sync.Mutex // held while somebody reads; guards what follows
+	buffer  unsafe.Pointer
+	size    int
+
+	mu     sync.Mutex // guards closed
+	closed bool
+}
+
+// read waits for the next part and fills chunk with it.
+func (s *stream) read(chunk *C.mullama_chunk) error {
+	if !s.reading.TryLock() {
+		return invalid("another thread reads this stream")
+	}
+	defer s.endReading()
+	p, err := s.answer.next()
+	if err != nil {
+		return err
+	}
+	s.show(&p, chunk)
+	return nil
+}
+
+// endReading frees what a close during the reading could not.
+func (s *stream) endReading() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		s.free()
+	}
+	s.reading.Unlock()
+}
+
+// close ends the answer and frees the memory, or has the reader free it.
+func (s *stream) close() {
+	s.answer.cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.reading.TryLock() {
+		s.free()
+		s.reading.Unlock()
+	}
+}
+
+func (s *stream) free() {
+	C.free(s.buffer)
+	s.buffer, s.size = nil, 0
+}
+
+// show copies a part into C memory: tokens first, as they need to be aligned.
+func (s *stream) show(p *part, chunk *C.mullama_chunk) {
+	const tokenSize = 4
+	need := tokenSize*len(p.tokens) + len(p.text) + len(p.thinking) + len(p.json) + 3
+	if need > s.size {
+		C.free(s.buffer)
+		s.size = 2 * need
+		s.buffer = C.malloc(C.size_t(s.size))
+	}
+	at := s.buffer
+	copy(unsafe.Slice((*int32)(at), len(p.tokens)), p.tokens)
+	chunk.tokens, chunk.token_count = (*C.int32_t)(at), C.size_t(len(p.tokens))
+	at = unsafe.Add(at, tokenSize*len(p.tokens))
+	place := func(length int, copyTo func([]byte)) (*C.char, C.size_t) {
+		here := unsafe.Slice((*byte)(at), length+1)
+		copyTo(here)
+		here[length] = 0
+		start := (*C.char)(at)
+		at = unsafe.Add(at, length+1)
+		return start, C.size_t(length)
+	}
+	chunk.text, chunk.text_size = place(len(p.text), func(to []byte) { copy(to, p.text) })
+	chunk.thinking, chunk.thinking_size = place(len(p.thinking),
+		func(to []byte) { copy(to, p.thinking) })
+	chunk.json, chunk.json_size = place(len(p.json), func(to []byte) { copy(to, p.json) })
+	chunk.done = C.bool(p.done)
+}
+
+// deliver tells the parts to a function of the caller, and at last how the answer ended.
+func (s *stream) deliver(onChunk C.mullama_on_chunk, user unsafe.Pointer) {
+	chunk := (*C.mullama_chunk)(C.calloc(1, C.sizeof_mullama_chunk))
+	defer C.free(unsafe.Pointer(chunk))
+	chunk.struct_size = C.sizeof_mullama_chunk
+	for {
+		var failed *C.mullama_error
+		status := call(&failed, func() error { return s.read(chunk) })
+		if status != C.MULLAMA_OK {
+			C.capi_on_chunk(onChunk, nil, status, failed, user)
+			C.mullama_error_free(failed)
+			break
+		}
+		if !C.capi_on_chunk(onChunk, chunk, status, nil, user) {
+			s.answer.cancel()
+		}
+	}
+}

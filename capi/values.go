@@ -1,0 +1,87 @@
+package main
+
+// #include "shim.h"
+import "C"
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unsafe"
+)
+
+// text copies a text that ends with a zero byte; nothing for NULL.
+func text(s *C.char) []byte {
+	if s == nil {
+		return nil
+	}
+	return []byte(C.GoString(s))
+}
+
+// borrow is the caller's array, for the time of a call.
+func borrow[T any](at unsafe.Pointer, n C.size_t, what string) ([]T, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	if at == nil {
+		return nil, invalid("%s is NULL, but its size is %d", what, n)
+	}
+	const most = 1 << 31
+	if n > most {
+		return nil, invalid("the size of %s is %d; at most %d is possible", what, n, most)
+	}
+	return unsafe.Slice((*T)(at), int(n)), nil
+}
+
+// fill copies a result into the caller's array as far as it fits, and says how long it is.
+func fill[T any](
+	at unsafe.Pointer, capacity C.size_t, count *C.size_t, result []T, what string,
+) error {
+	if count == nil {
+		return invalid("there is no place for the number of %s", what)
+	}
+	if at == nil && capacity > 0 {
+		return invalid("%s is NULL, but its capacity is %d", what, capacity)
+	}
+	*count = C.size_t(len(result))
+	n := min(len(result), int(min(capacity, 1<<31)))
+	if n > 0 {
+		copy(unsafe.Slice((*T)(at), n), result)
+	}
+	if n < len(result) {
+		return fmt.Errorf("%w: %s needs room for %d, and has %d", errTooSmall, what, len(result), n)
+	}
+	return nil
+}
+
+// give copies a text to C. The caller frees it with mullama_string_free.
+func give(to **C.char, make func() ([]byte, error)) error {
+	if to == nil {
+		return invalid("json is NULL; there is no place for the text")
+	}
+	data, err := make()
+	if err != nil {
+		return err
+	}
+	*to = C.CString(string(data))
+	return nil
+}
+
+// parseStrictly reads an options object that may be missing. A name that is not known is an error,
+// because it is a mistake.
+func parseStrictly(data []byte, into any) error {
+	if len(data) == 0 {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return invalid("the options are not valid: %v", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return invalid("the options are not valid: text follows the object")
+	}
+	return nil
+}

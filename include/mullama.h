@@ -1,0 +1,253 @@
+/*
+ * mullama.h: language models in your process, on llama.cpp.
+ *
+ *     mullama_runtime *runtime;
+ *     mullama_model *model;
+ *     mullama_stream *stream;
+ *     mullama_chunk chunk = {.struct_size = sizeof chunk};
+ *     mullama_error *error = NULL;
+ *
+ *     mullama_runtime_open(NULL, &runtime, &error);
+ *     mullama_model_load(runtime, "/models/smollm2.gguf", NULL, NULL, NULL, &model, &error);
+ *     mullama_model_chat(model, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}",
+ *                        &stream, &error);
+ *     while (mullama_stream_next(stream, &chunk, &error) == MULLAMA_OK) {
+ *         fwrite(chunk.text, 1, chunk.text_size, stdout);
+ *     }
+ *
+ * Rules that hold for all functions:
+ *
+ * - Texts that go in are UTF-8 and end with a zero byte, unless a size stands beside them. Requests
+ *   and options are JSON objects; NULL stands for an empty one.
+ * - A function that can fail returns a mullama_status. Its last parameter, where error is given and
+ *   not NULL, then receives an error that says what was wrong and what to do; the caller frees it
+ *   with mullama_error_free. On success *error stays as it is. Other results are set on success
+ *   only.
+ * - Handles may be used from any thread, and several threads at once, but one thread at a time
+ *   reads a stream. A handle is no address. Using a closed one, or NULL, is MULLAMA_ERR_CLOSED;
+ *   closing it again does nothing. Closing a runtime or model does not wait: what uses it ends
+ *   soon.
+ * - What a function gives, its comment says who frees. Nothing that the caller passes is kept.
+ * - The library starts threads of its own, which a process does not have after fork(): in the child
+ *   every function returns MULLAMA_ERR_FORKED. Load the library in the child instead.
+ * - A fault of the library never ends the process: it is MULLAMA_ERR_INTERNAL, from then on for
+ *   every call.
+ */
+#ifndef MULLAMA_H
+#define MULLAMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Changes when a function or struct of this file changes its meaning. New functions, and new fields
+ * at the end of structs, do not change it. */
+#define MULLAMA_ABI_VERSION 1
+
+/* How a call ended. The numbers stay. */
+typedef int32_t mullama_status;
+enum {
+    MULLAMA_OK = 0,
+    MULLAMA_END = 1,                  /* a stream is over */
+    MULLAMA_ERR_INVALID = 2,          /* an argument, option or request is not valid */
+    MULLAMA_ERR_NOT_FOUND = 3,        /* no such file, or model of the store */
+    MULLAMA_ERR_NOT_GGUF = 4,         /* not a complete GGUF model */
+    MULLAMA_ERR_UNSUPPORTED = 5,      /* this engine, or this model, cannot do that */
+    MULLAMA_ERR_CONTEXT_FULL = 6,     /* the prompt does not fit in the context */
+    MULLAMA_ERR_TEMPLATE = 7,         /* a chat template does not parse or render */
+    MULLAMA_ERR_GRAMMAR = 8,          /* a grammar or JSON schema cannot be used */
+    MULLAMA_ERR_OUT_OF_MEMORY = 9,    /* the model does not fit in memory */
+    MULLAMA_ERR_BUSY = 10,            /* too many requests wait already */
+    MULLAMA_ERR_STORE = 11,           /* the model store is damaged or not readable */
+    MULLAMA_ERR_LIBRARY_MISSING = 12, /* the native library is missing or of another version */
+    MULLAMA_ERR_CLOSED = 13,          /* the handle is NULL or closed */
+    MULLAMA_ERR_CANCELLED = 14,       /* the call was cancelled */
+    MULLAMA_ERR_INTERNAL = 15,        /* a fault that is not the caller's */
+    MULLAMA_ERR_FORKED = 16,          /* the process was forked after the library was loaded */
+    MULLAMA_ERR_TOO_SMALL = 17,       /* the buffer is too small; the size needed was set */
+};
+
+/* What was wrong. */
+typedef struct mullama_error mullama_error;
+
+/* The engine with the models that it has loaded. */
+typedef struct mullama_runtime mullama_runtime;
+
+/* A loaded model. It computes several requests together. */
+typedef struct mullama_model mullama_model;
+
+/* An answer while it is generated. */
+typedef struct mullama_stream mullama_stream;
+
+/* ---- The library ---- */
+
+/* MULLAMA_ABI_VERSION of the library. Compare before all else. Works in a forked child. */
+uint32_t mullama_abi_version(void);
+
+/* The version of the library, such as "0.1.0". It is never freed. */
+const char *mullama_version(void);
+
+/* The name of a status, such as "context_full"; "unknown" for others. It is never freed. */
+const char *mullama_status_name(mullama_status status);
+
+/* Does nothing, as every other function does it: what a call costs. */
+mullama_status mullama_noop(mullama_error **error);
+
+/* Frees a text that a function gave. NULL does nothing. */
+void mullama_string_free(char *text);
+
+/* ---- Errors ---- */
+
+/* The status that came with the error; MULLAMA_OK for NULL. */
+mullama_status mullama_error_status(const mullama_error *error);
+
+/* One sentence that says what was wrong, where, and what to do. Valid until the error is freed; ""
+ * for NULL. */
+const char *mullama_error_message(const mullama_error *error);
+
+/* Frees an error. NULL does nothing. */
+void mullama_error_free(mullama_error *error);
+
+/* ---- Runtimes ---- */
+
+/*
+ * Opens a runtime. The options, all of which may be left out:
+ *
+ *   library_dir  folder of the native engine (default: beside this library)
+ *   models_dir   folder of the model store, in Ollama's layout (default: none)
+ *   url          address of a daemon that is to do the work, such as "http://127.0.0.1:11434"; then
+ *                nothing is loaded into this process
+ *   key          API key of that daemon
+ *   echo         true: no engine, and one model, "echo", that repeats what it is sent; for tests
+ *
+ * The caller closes the runtime.
+ */
+mullama_status mullama_runtime_open(const char *options, mullama_runtime **runtime,
+                                    mullama_error **error);
+
+/* Closes a runtime. Models that are still open stay usable until they are closed themselves. */
+void mullama_runtime_close(mullama_runtime *runtime);
+
+/* What the runtime runs on, as a JSON object: version, engine, devices. The caller frees the
+ * text. */
+mullama_status mullama_runtime_info(mullama_runtime *runtime, char **json, mullama_error **error);
+
+/* The models of the store, or of the daemon, as GET /api/tags tells them. The caller frees the
+ * text. */
+mullama_status mullama_runtime_models(mullama_runtime *runtime, char **json, mullama_error **error);
+
+/* ---- Models ---- */
+
+/* Is told the loaded part of a model, from 0 to 1, on some thread. false gives the load up, which
+ * then ends with MULLAMA_ERR_CANCELLED. */
+typedef bool (*mullama_progress)(float fraction, void *user);
+
+/*
+ * Loads a model: a GGUF file by its path, which begins with / or ., or a model of the store or the
+ * daemon by its name. Loading the same again is cheap: weights are shared. Some of the options, all
+ * of which may be left out (docs/abi.md has all):
+ *
+ *   ctx_size     tokens that prompt and answer share (default: the model's, at most 4096)
+ *   slots        requests computed at once (default 4)
+ *   threads      CPU threads (default: the cores)
+ *   gpu_layers   layers on the GPU (default: all)
+ *   vocab_only   true: only the vocabulary and the chat template
+ *
+ * progress may be NULL. The caller closes the model.
+ */
+mullama_status mullama_model_load(mullama_runtime *runtime, const char *name, const char *options,
+                                  mullama_progress progress, void *user, mullama_model **model,
+                                  mullama_error **error);
+
+/* Closes a model: its streams end. */
+void mullama_model_close(mullama_model *model);
+
+/* What the model's file says of it, and what it is doing, as a JSON object. The caller frees the
+ * text. */
+mullama_status mullama_model_info(mullama_model *model, char **json, mullama_error **error);
+
+enum {
+    MULLAMA_ADD_SPECIAL = 1,   /* add what the model wants around a text, such as BOS */
+    MULLAMA_PARSE_SPECIAL = 2, /* texts of control tokens become those; not for texts of users */
+};
+
+/*
+ * Makes tokens of a text of text_size bytes. At most capacity of them are written to tokens, which
+ * may be NULL if capacity is 0, and *count is how many there are. If that is more,
+ * MULLAMA_ERR_TOO_SMALL is returned. A text never has more tokens than bytes, but for the one or
+ * two that MULLAMA_ADD_SPECIAL adds.
+ */
+mullama_status mullama_model_tokenize(mullama_model *model, const char *text, size_t text_size,
+                                      uint32_t flags, int32_t *tokens, size_t capacity,
+                                      size_t *count, mullama_error **error);
+
+/* Makes the text of tokens, in the same way. It has no zero byte at its end, and need not be UTF-8
+ * when it begins or ends within a character. */
+mullama_status mullama_model_detokenize(mullama_model *model, const int32_t *tokens, size_t count,
+                                        char *text, size_t capacity, size_t *text_size,
+                                        mullama_error **error);
+
+/* The prompt that a request of mullama_model_chat makes, as a JSON object with the field "prompt".
+ * The caller frees the text. */
+mullama_status mullama_model_render(mullama_model *model, const char *request, char **json,
+                                    mullama_error **error);
+
+/*
+ * Begin to answer a conversation, or to continue a text. The requests are those of POST /api/chat
+ * and POST /api/generate of docs/api.md: messages or prompt, and options, format, tools, think,
+ * logprobs and so on; model, stream and keep_alive are ignored. A prompt that does not fit is
+ * MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither waits for the answer.
+ * Answers asked for at the same time are computed together. The caller closes the stream.
+ */
+mullama_status mullama_model_chat(mullama_model *model, const char *request,
+                                  mullama_stream **stream, mullama_error **error);
+mullama_status mullama_model_generate(mullama_model *model, const char *request,
+                                      mullama_stream **stream, mullama_error **error);
+
+/* ---- Streams ---- */
+
+/* A part of an answer. The texts belong to the stream and are valid until its next call. */
+typedef struct mullama_chunk {
+    size_t struct_size;   /* sizeof(mullama_chunk), set by the caller */
+    const char *text;     /* whole characters of UTF-8 */
+    size_t text_size;     /* bytes; may be 0 */
+    const char *thinking; /* what the model thinks before it answers, if it does */
+    size_t thinking_size;
+    const int32_t *tokens; /* that text and thinking are of */
+    size_t token_count;
+    const char *json; /* of the last part: the last line of the daemon's answer, with
+                              done_reason, counts and times; else "" or {"logprobs": […]} */
+    size_t json_size;
+    bool done; /* this is the last part */
+} mullama_chunk;
+
+/* Waits for the next part. MULLAMA_END after the last one. */
+mullama_status mullama_stream_next(mullama_stream *stream, mullama_chunk *chunk,
+                                   mullama_error **error);
+
+/* Is told each part on a thread of the library, one after the other, and at last the status
+ * MULLAMA_END, or an error, which belongs to the library; chunk is NULL then. Nothing else happens
+ * with this stream until it returns. false ends the answer. */
+typedef bool (*mullama_on_chunk)(const mullama_chunk *chunk, mullama_status status,
+                                 const mullama_error *error, void *user);
+
+/* Has the parts told to a function instead of reading them. Nobody may read the stream then. */
+mullama_status mullama_stream_deliver(mullama_stream *stream, mullama_on_chunk on_chunk, void *user,
+                                      mullama_error **error);
+
+/* Ends an answer, from any thread. Its last part comes soon, with done_reason "cancelled". */
+mullama_status mullama_stream_cancel(mullama_stream *stream, mullama_error **error);
+
+/* Ends an answer, if it has not ended, and frees the stream with the texts of its last chunk. A
+ * call that waits for a part returns soon. */
+void mullama_stream_close(mullama_stream *stream);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
