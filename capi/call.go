@@ -114,3 +114,6 @@ func parse(data []byte, into any) error {
 	}
 	return nil
 }
+
+// statusName is mullama_status_name, for the tests.
+func statusName(code C.mullama_status) string { return C.GoString(C.mullama_status_name(code)) }

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/testmodels"
+)
+
+// vectors is a file of conformance/vectors; its README has the fields.
+type vectors struct {
+	Name  string          `json:"name"`
+	Load  json.RawMessage `json:"load"`
+	Cases []vector        `json:"cases"`
+}
+
+type vector struct {
+	Name        string          `json:"name"`
+	Op          string          `json:"op"`
+	Text        string          `json:"text"`
+	Flags       []string        `json:"flags"`
+	Tokens      []mullama.Token `json:"tokens"`
+	Request     json.RawMessage `json:"request"`
+	Model       string          `json:"model"`
+	Options     json.RawMessage `json:"options"`
+	CancelAfter int             `json:"cancel_after"`
+	WantText    *string         `json:"want_text"`
+	WantParts   []string        `json:"want_parts"`
+	WantLast    map[string]any  `json:"want_last"`
+	WantError   string          `json:"want_error"`
+	WantMessage string          `json:"want_message"`
+}
+
+func TestVectorsOfTheEcho(t *testing.T) { runVectors(t, echo{}, "echo", "echo") }
+
+func TestVectorsOfARealModel(t *testing.T) {
+	path := testmodels.Path(t, "smollm2")
+	e, err := openLocal(&runtimeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	runVectors(t, e, "smollm2", path)
+}
+
+func runVectors(t *testing.T, e engine, file, name string) {
+	data, err := os.ReadFile("../conformance/vectors/" + file + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all vectors
+	if err := json.Unmarshal(data, &all); err != nil {
+		t.Fatal(err)
+	}
+	m, err := loadWith(e, name, all.Load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	for _, v := range all.Cases {
+		t.Run(v.Name, func(t *testing.T) { v.run(t, e, m) })
+	}
+}
+
+func loadWith(e engine, name string, options json.RawMessage) (model, error) {
+	var o mullama.LoadOptions
+	if err := parseStrictly(options, &o); err != nil {
+		return nil, err
+	}
+	return e.load(context.Background(), name, &o)
+}
+
+func (v *vector) run(t *testing.T, e engine, m model) {
+	var text string
+	var err error
+	switch v.Op {
+	case "tokenize":
+		err = v.tokenize(t, m)
+	case "detokenize":
+		var data []byte
+		data, err = m.detokenize(v.Tokens)
+		text = string(data)
+	case "render":
+		text, err = m.render(v.Request)
+	case "chat":
+		text, err = v.answer(t, m.chat)
+	case "generate":
+		text, err = v.answer(t, m.generate)
+	case "load":
+		_, err = loadWith(e, v.Model, v.Options)
+	default:
+		t.Fatalf("the op %q is not known", v.Op)
+	}
+	v.checkError(t, err)
+	if v.WantText != nil && text != *v.WantText {
+		t.Errorf("the text is %q, want %q", text, *v.WantText)
+	}
+}
+
+func (v *vector) checkError(t *testing.T, err error) {
+	t.Helper()
+	if v.WantError == "" {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if err == nil {
+		t.Fatalf("no error, want %s", v.WantError)
+	}
+	code, message := explain(err)
+	if statusName(code) != v.WantError || !strings.Contains(message, v.WantMessage) {
+		t.Errorf("the error is %s: %s; want %s: …%s…", statusName(code), message, v.WantError,
+			v.WantMessage)
+	}
+}
+
+func (v *vector) tokenize(t *testing.T, m model) error {
+	tokens, err := m.tokenize(v.Text, mullama.TokenizeOptions{
+		AddSpecial:   slices.Contains(v.Flags, "add_special"),
+		ParseSpecial: slices.Contains(v.Flags, "parse_special"),
+	})
+	if !slices.Equal(tokens, v.Tokens) {
+		t.Errorf("the tokens are %v, want %v", tokens, v.Tokens)
+	}
+	return err
+}
+
+func (v *vector) answer(t *testing.T, begin func([]byte) (answer, error)) (string, error) {
+	a, err := begin(v.Request)
+	if err != nil {
+		return "", err
+	}
+	defer a.cancel()
+	var parts []string
+	last := map[string]any{}
+	for {
+		p, err := a.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, p.text)
+		if len(parts) == v.CancelAfter {
+			a.cancel()
+		}
+		if p.done {
+			if err := json.Unmarshal(p.json, &last); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if v.WantParts != nil && !slices.Equal(parts, v.WantParts) {
+		t.Errorf("the parts are %q, want %q", parts, v.WantParts)
+	}
+	for field, want := range v.WantLast {
+		if !reflect.DeepEqual(last[field], want) {
+			t.Errorf("%s is %v, want %v", field, last[field], want)
+		}
+	}
+	return strings.Join(parts, ""), nil
+}
