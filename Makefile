@@ -62,6 +62,15 @@ build: ## build bin/mullama and bin/mullama-bench
 lib: native ## build bin/lib/libmullama.so, the library of include/mullama.h
 	sh capi/build.sh "$(CURDIR)/bin/lib"
 
+.PHONY: test-bindings
+test-bindings: lib build ## run the tests and examples of the bindings in all languages
+	@$(GO) run ./tools/fetchmodels smollm2
+	sh bindings/test.sh -check "$(CURDIR)/bin/lib"
+
+.PHONY: parity
+parity: lib build ## run the bindings' tests and write the table of bindings/README.md
+	sh bindings/test.sh "$(CURDIR)/bin/lib"
+
 .PHONY: models
 models: ## fetch the pinned test models, vocabularies and templates (about 850 MB)
 	@$(GO) run ./tools/fetchmodels $(MODELS)

@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"internal/testdaemon":      {root, "internal/testmodels"},
 	"tools/fetchmodels":        {"internal/testmodels"},
 	"tools/nativebuild":        {},
+	"tools/parity":             {},
 	"tools/peers":              {"internal/testmodels"},
 }
 

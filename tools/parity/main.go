@@ -1,0 +1,59 @@
+// Command parity writes the table of bindings/README.md from what the bindings' tests found.
+//
+//	go run ./tools/parity [-check] RESULTS README
+//
+// RESULTS is a folder with a JSON file for each language, which `make test-bindings` fills. With
+// -check the file stays as it is, and the exit status is 1 if the table in it is another.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
+
+func run(args []string, errOut io.Writer) int {
+	flags := flag.NewFlagSet("parity", flag.ContinueOnError)
+	flags.SetOutput(errOut)
+	check := flags.Bool("check", false, "only say whether the table is fresh")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2
+	}
+	if flags.NArg() != 2 {
+		fmt.Fprintln(errOut, "usage: parity [-check] RESULTS README")
+		return 2
+	}
+	if err := update(flags.Arg(0), flags.Arg(1), *check); err != nil {
+		fmt.Fprintln(errOut, "parity:", err)
+		return 1
+	}
+	return 0
+}
+
+func update(results, readme string, check bool) error {
+	all, err := readResults(results)
+	if err != nil {
+		return err
+	}
+	old, err := os.ReadFile(readme)
+	if err != nil {
+		return err
+	}
+	fresh, err := replaceTable(string(old), table(all))
+	if err != nil {
+		return fmt.Errorf("%s: %w", readme, err)
+	}
+	switch {
+	case fresh == string(old):
+		return nil
+	case check:
+		return fmt.Errorf("the table in %s is stale; run `make parity`", readme)
+	}
+	return os.WriteFile(readme, []byte(fresh), 0o600)
+}
