@@ -19,10 +19,11 @@ var kvLayouts = map[string]string{
 
 const (
 	// splitLeast is how many slots a context has at least for the automatic layout to give each a
-	// cache of its own. In one pool every token looks at the cells of all: on two cores llama.cpp
-	// alone makes 13 % fewer tokens of SmolLM2 for 4 sequences, 20 % fewer for 8 and 32 % fewer for
-	// 32 (bench/results/streams-smollm2-unified.json beside streams-smollm2-split.json).
-	splitLeast = 8
+	// cache of its own. In one pool every token looks at the cells of all, those of idle prefixes
+	// too: on two cores 4 requests at once make 127 tokens/s of SmolLM2 instead of 233, 8 make 185
+	// instead of 309, and 32 make 113 instead of 355
+	// (bench/results/streams-smollm2-unified.json beside streams-smollm2-split.json).
+	splitLeast = 4
 	// splitShare is the part of the free memory that a split cache may take: one part of so many.
 	splitShare = 8
 	// cacheUnit is what llama.cpp rounds the cells of a sequence up to.

@@ -20,7 +20,8 @@ func TestTheKVLayoutSuitsModelSlotsAndMemory(t *testing.T) {
 		ctx       int
 	}{
 		{"many slots", LoadOptions{Slots: 8, ContextSize: 1000}, plain, plenty, false, 8, 8192},
-		{"few slots", LoadOptions{Slots: 4, ContextSize: 1000}, plain, plenty, true, 16, 1000},
+		{"some slots", LoadOptions{Slots: 4, ContextSize: 1000}, plain, plenty, false, 4, 4096},
+		{"few slots", LoadOptions{Slots: 3, ContextSize: 1000}, plain, plenty, true, 14, 1000},
 		{"one slot", LoadOptions{Slots: 1}, plain, plenty, true, 1, 4096},
 		{"little memory", LoadOptions{Slots: 8}, plain, 1 << 30, true, 24, 4096},
 		{"a window", LoadOptions{Slots: 8}, window, plenty, true, 12, 4096},

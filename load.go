@@ -31,7 +31,7 @@ type LoadOptions struct {
 	Slots int `json:"slots,omitempty"`
 	// KVLayout says how the slots share the KV cache: "unified", all take cells from one pool, or
 	// "split", each has ContextSize cells of its own, which is faster with many calls at once and
-	// keeps more prefixes. "auto" (or ""): split for 8 slots or more where it fits in an eighth of
+	// keeps more prefixes. "auto" (or ""): split for 4 slots or more where it fits in an eighth of
 	// the free memory, but not for models with a sliding window or a recurrent state.
 	KVLayout string `json:"kv_layout,omitempty"`
 	// CacheTokens is the size of the pool of a unified KV cache. 0: ContextSize. Calls that do not
