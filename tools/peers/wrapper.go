@@ -162,7 +162,7 @@ func (f serverFlags) templateArgs(store string) ([]string, error) {
 }
 
 // contextArgs turns the size of the whole cache, which llama-server shares out among its slots
-// unless it is unified, into that of a request and of the cache.
+// unless it is unified, into that of a request and the layout.
 func (f serverFlags) contextArgs() ([]string, error) {
 	whole, err := f.number("ctx-size")
 	if err != nil || whole == 0 {
@@ -172,9 +172,10 @@ func (f serverFlags) contextArgs() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	each := whole
-	if !f.has("kv-unified") {
-		each = whole / max(1, slots)
+	if f.has("kv-unified") {
+		size := strconv.Itoa(whole)
+		return []string{"--ctx-size", size, "--cache-tokens", size}, nil
 	}
-	return []string{"--ctx-size", strconv.Itoa(each), "--cache-tokens", strconv.Itoa(whole)}, nil
+	each := strconv.Itoa(whole / max(1, slots))
+	return []string{"--ctx-size", each, "--kv-layout", "split"}, nil
 }

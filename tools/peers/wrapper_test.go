@@ -21,7 +21,7 @@ func TestFlagsOfLlamaServerBecomeOurs(t *testing.T) {
 	line := " " + strings.Join(args, " ") + " "
 	for _, want := range []string{
 		" --host 127.0.0.1:9 ", " --option temperature=0.8 ", " --option seed=-1 ",
-		" --ctx-size 256 --cache-tokens 512 ", " --parallel 2 ", " --flash-attn on ",
+		" --ctx-size 256 --kv-layout split ", " --parallel 2 ", " --flash-attn on ",
 		" --option shift=true ", " --model x ", " --api-key-file ",
 	} {
 		if !strings.Contains(line, want) {
