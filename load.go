@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/llama"
@@ -239,6 +240,7 @@ type loaded struct {
 	size    int // ContextSize
 	warn    []string
 	free    func() // gives the weights back
+	words   func() *wordCache
 }
 
 // Load makes the model in a GGUF file ready for use. Loading the same file with the same options
@@ -342,6 +344,12 @@ func (r *Runtime) start(
 ) (*loaded, error) {
 	info.setInsert(weights.Info().FIMMiddle >= 0)
 	l := &loaded{lib: r.lib, weights: weights, info: info}
+	l.words = sync.OnceValue(func() *wordCache {
+		if len(o.Overrides) > 0 {
+			return nil // they may be for the vocabulary
+		}
+		return newWordCache(info.Path, weights)
+	})
 	if o.VocabOnly {
 		return l, nil
 	}

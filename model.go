@@ -93,6 +93,11 @@ func (m *Model) Tokenize(text string, opts TokenizeOptions) ([]Token, error) {
 		return nil, err
 	}
 	defer m.calls.Done()
+	if !opts.AddSpecial {
+		if tokens, ok := m.shared.words().find(text); ok {
+			return tokens, nil
+		}
+	}
 	tokens, err := m.shared.weights.Tokenize(text, opts.AddSpecial, opts.ParseSpecial)
 	return tokens, wrap(op, err)
 }

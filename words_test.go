@@ -1,0 +1,185 @@
+package mullama
+
+import (
+	"context"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mullama/mullama/internal/testmodels"
+)
+
+// wordPieces are what random texts are made of: words, what stands between them, and what
+// expressions treat in a way of its own.
+var wordPieces = []string{
+	"the", " the", "The", "House", "x", "Z", "don't", "'s", "'S", "'re", "'LL", "'", "''", "'l",
+	"'v", " ", "  ", "   ", "\n", "\r\n", "\n\n", "\t", " \n", "\n ", ".", ",", "!", "...", "(",
+	")", "{}", "_", "-", "--", "=", "==", "/", "//", "\\", "\"", "#", "$", "%", "&", "*", "+",
+	":", ";", "?", "@", "^",
+	"`", "|", "~", "0", "1", "12", "123", "1234", "3.14", "1,000", "a1", "1a", "camelCase",
+	"snake_case", "http://example.com/?q=1", "for (i = 0; i < n; i++) {\n\treturn;\n}", "<",
+	"[", "]", ">", "é", "世界", "\u00a0", "\x00", "\x1f", "\x7f", "\xff",
+}
+
+func randomText(random *rand.Rand) string {
+	var b strings.Builder
+	for range 1 + random.IntN(12) {
+		if random.IntN(4) == 0 {
+			b.WriteByte(byte(' ' + random.IntN('~'-' '+1)))
+			continue
+		}
+		b.WriteString(wordPieces[random.IntN(len(wordPieces))])
+	}
+	return b.String()
+}
+
+// vocabularyFiles are those of the tests, by their names.
+func vocabularyFiles(t *testing.T) []string {
+	files, err := filepath.Glob(filepath.Join(testmodels.Path(t, "vocabs"), "*.gguf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(files, testmodels.Path(t, "smollm2"), testmodels.Path(t, "qwen05"))
+}
+
+// TestWordsHaveTheTokensOfLlamaCpp compares random texts with llama.cpp, which is asked for the
+// whole text.
+func TestWordsHaveTheTokensOfLlamaCpp(t *testing.T) {
+	rt, err := Open(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rt.Close()
+	texts := 20_000
+	if testing.Short() {
+		texts = 500
+	}
+	known := 0
+	for _, file := range vocabularyFiles(t) {
+		m, err := rt.Load(context.Background(), file, &LoadOptions{VocabOnly: true})
+		if err != nil {
+			continue // vocabularies that llama.cpp does not load have tests of their own
+		}
+		if c := m.shared.words(); c != nil {
+			known++
+			t.Run(filepath.Base(file), func(t *testing.T) { compareWords(t, m, c, texts) })
+		}
+		m.Close()
+	}
+	if known < 6 {
+		t.Errorf("%d vocabularies are known, want 6 and more", known)
+	}
+}
+
+func compareWords(t *testing.T, m *Model, c *wordCache, texts int) {
+	random := rand.New(rand.NewPCG(7, 8))
+	answered := 0
+	for range texts {
+		text := randomText(random)
+		got, ok := c.find(text)
+		if !ok {
+			continue
+		}
+		answered++
+		for _, special := range []bool{false, true} {
+			want, err := m.shared.weights.Tokenize(text, false, special)
+			if err != nil || !slices.Equal(got, want) {
+				t.Fatalf("%q: %v, want %v, %v", text, got, want, err)
+			}
+		}
+	}
+	t.Logf("%d texts of %d, %d words", answered, texts, len(c.words))
+	if answered < texts/10 {
+		t.Errorf("only %d texts of %d were answered", answered, texts)
+	}
+}
+
+func TestTheWordCacheIsBounded(t *testing.T) {
+	calls := 0
+	c := &wordCache{split: splitGPT2, words: map[string][]Token{},
+		tokenize: func(text string) ([]Token, error) {
+			calls++
+			return []Token{Token(len(text))}, nil
+		}}
+	long := strings.Repeat("a", wordMost+1)
+	for range 2 {
+		if tokens, ok := c.find("one two " + long); !ok || len(tokens) != 3 {
+			t.Fatalf("got %v, %v", tokens, ok)
+		}
+	}
+	if calls != 4 { // "one", " two", and the long word twice
+		t.Errorf("llama.cpp was asked %d times, want 4", calls)
+	}
+	for i := range wordsMost + 1 {
+		c.find(strings.Repeat("x", i%20+1) + strings.Repeat("y", i/20%50+1) + " " +
+			strings.Repeat("z", i/1000+1))
+	}
+	if len(c.words) > wordsMost {
+		t.Errorf("%d words are kept, at most %d may be", len(c.words), wordsMost)
+	}
+	for _, text := range []string{"é", "a\x00", "<|x|>", "[", strings.Repeat("a ", textMost)} {
+		c.special['<'], c.special['['] = true, true
+		if _, ok := c.find(text); ok {
+			t.Errorf("%.9q was not left to llama.cpp", text)
+		}
+	}
+}
+
+// FuzzSplitters checks that the words of a text are its parts, in order, and none is empty.
+func FuzzSplitters(f *testing.F) {
+	for _, text := range []string{"", " ", "a 'S\n  1234 it's\r\n", "  \t\n x", "don't 'll'"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for name, split := range map[string]splitter{
+			"GPT-2": splitGPT2, "digits": splitDigits, "Llama 3": splitLlama3,
+			"Qwen 2": splitQwen2,
+		} {
+			if strings.ContainsFunc(text, func(r rune) bool {
+				return r >= asciiEnd || classes[byte(r)] == noClass
+			}) {
+				return // for llama.cpp
+			}
+			joined := ""
+			split(text, func(word string) bool {
+				if word == "" {
+					t.Errorf("%s: an empty word in %q", name, text)
+				}
+				joined += word
+				return true
+			})
+			if joined != text {
+				t.Errorf("%s: %q becomes %q", name, text, joined)
+			}
+		}
+	})
+}
+
+func BenchmarkTokenize(b *testing.B) {
+	rt, err := Open(Options{})
+	if err != nil {
+		b.Skip(err)
+	}
+	defer rt.Close()
+	path := testmodels.Path(b, "smollm2")
+	m, err := rt.Load(context.Background(), path, &LoadOptions{VocabOnly: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	for name, text := range map[string]string{
+		"short":        "Hello, world!",
+		"sentence":     "The quick brown fox jumps over the lazy dog and runs away quickly.",
+		"to llama.cpp": "Grüße, world!",
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := m.Tokenize(text, TokenizeOptions{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
