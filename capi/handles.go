@@ -33,14 +33,19 @@ func (t *table[T]) get(handle uintptr) (T, error) {
 	object, ok := t.objects.Load(handle)
 	if !ok {
 		var none T
-		state := "closed"
-		if handle == 0 {
-			state = "NULL"
-		}
-		return none, &mullama.Error{Kind: mullama.ErrClosed, Op: "use a " + t.what,
-			Err: stateError(t.what + " is " + state)}
+		return none, t.gone(handle)
 	}
 	return object.(T), nil
+}
+
+// gone is the error of using a handle that is not there.
+func (t *table[T]) gone(handle uintptr) error {
+	state := "closed"
+	if handle == 0 {
+		state = "NULL"
+	}
+	return &mullama.Error{Kind: mullama.ErrClosed, Op: "use a " + t.what,
+		Err: stateError(t.what + " is " + state)}
 }
 
 // remove takes an object out; false if it was not there.

@@ -23,25 +23,36 @@ type stream struct {
 // read waits for the next part and fills chunk with it.
 func (s *stream) read(chunk *C.mullama_chunk) error {
 	if !s.reading.TryLock() {
-		return invalid("another thread reads this stream")
+		return errOtherReader
 	}
-	defer s.endReading()
-	p, err := s.answer.next()
-	if err != nil {
-		return err
+	err := s.fetch(chunk)
+	if closed := s.endReading(); closed && err == nil {
+		err = streams.gone(1) // the texts of the chunk are
 	}
-	s.show(&p, chunk)
-	return nil
+	return err
 }
 
-// endReading frees what a close during the reading could not.
-func (s *stream) endReading() {
+var errOtherReader = invalid("another thread reads this stream")
+
+// fetch is read for who has s.reading.
+func (s *stream) fetch(chunk *C.mullama_chunk) error {
+	p, err := s.answer.next()
+	if err == nil {
+		s.show(&p, chunk)
+	}
+	return err
+}
+
+// endReading lets go of s.reading. It frees what a close meanwhile could not, and reports whether
+// there was one.
+func (s *stream) endReading() (closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		s.free()
 	}
 	s.reading.Unlock()
+	return s.closed
 }
 
 // close ends the answer and frees the memory, or has the reader free it.
@@ -89,21 +100,39 @@ func (s *stream) show(p *part, chunk *C.mullama_chunk) {
 	chunk.done = C.bool(p.done)
 }
 
-// deliver tells the parts to a function of the caller, and at last how the answer ended.
+// deliver tells the parts to a function of the caller, and at last how the answer ended. A close
+// frees a chunk when the function has returned.
 func (s *stream) deliver(onChunk C.mullama_on_chunk, user unsafe.Pointer) {
 	chunk := (*C.mullama_chunk)(C.calloc(1, C.sizeof_mullama_chunk))
 	defer C.free(unsafe.Pointer(chunk))
 	chunk.struct_size = C.sizeof_mullama_chunk
-	for {
-		var failed *C.mullama_error
-		status := call(&failed, func() error { return s.read(chunk) })
-		if status != C.MULLAMA_OK {
-			C.capi_on_chunk(onChunk, nil, status, failed, user)
-			C.mullama_error_free(failed)
-			break
-		}
-		if !C.capi_on_chunk(onChunk, chunk, status, nil, user) {
-			s.answer.cancel()
-		}
+	for s.deliverOne(chunk, onChunk, user) {
 	}
+}
+
+// deliverOne reports whether more is to come.
+func (s *stream) deliverOne(
+	chunk *C.mullama_chunk, onChunk C.mullama_on_chunk, user unsafe.Pointer,
+) bool {
+	var failed *C.mullama_error
+	status := call(&failed, func() error {
+		if !s.reading.TryLock() {
+			return errOtherReader
+		}
+		err := s.fetch(chunk)
+		if err != nil {
+			s.endReading()
+		}
+		return err
+	})
+	if status != C.MULLAMA_OK {
+		C.capi_on_chunk(onChunk, nil, status, failed, user)
+		C.mullama_error_free(failed)
+		return false
+	}
+	defer s.endReading()
+	if !C.capi_on_chunk(onChunk, chunk, status, nil, user) {
+		s.answer.cancel()
+	}
+	return true
 }

@@ -1,6 +1,9 @@
 // Works with a real model: real MODEL.
 #include "check.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 static const char *request =
     "{\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"},"
     "{\"role\":\"user\",\"content\":\"What is the capital of France?\"}],"
@@ -9,6 +12,35 @@ static const char *request =
 static bool give_up(float fraction, void *user) {
     (void)fraction, (void)user;
     return false;
+}
+
+// Reads until the stream is closed by the other thread. A chunk that comes is whole.
+static void *read_on(void *stream) {
+    mullama_chunk chunk = {.struct_size = sizeof(chunk)};
+    mullama_status status;
+    while ((status = mullama_stream_next(stream, &chunk, NULL)) == MULLAMA_OK) {
+        if (strlen(chunk.text) != chunk.text_size || strlen(chunk.json) != chunk.json_size) {
+            return "a chunk is broken";
+        }
+    }
+    return status == MULLAMA_ERR_CLOSED ? NULL : "the stream ended in another way";
+}
+
+// A stream that is closed while another thread waits for its next part.
+static void close_while_reading(mullama_model *model) {
+    for (int i = 0; i < 20; i++) {
+        mullama_stream *stream = NULL;
+        pthread_t reader;
+        void *fault = NULL;
+        SUCCEEDS(mullama_model_generate(
+            model, "{\"prompt\":\"Once upon\",\"options\":{\"num_predict\":400}}", &stream,
+            &error));
+        CHECK(pthread_create(&reader, NULL, read_on, stream) == 0);
+        usleep(1000 * (i % 10) * 5);
+        mullama_stream_close(stream);
+        pthread_join(reader, &fault);
+        CHECK(fault == NULL);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -75,6 +107,8 @@ int main(int argc, char **argv) {
     FAILS(MULLAMA_ERR_CONTEXT_FULL, "context",
           mullama_model_generate(model, large, &streams[0], &error));
     free(large);
+
+    close_while_reading(model);
 
     // A stream that is left half way ends with its model.
     SUCCEEDS(mullama_model_generate(
