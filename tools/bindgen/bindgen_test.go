@@ -109,7 +109,7 @@ func TestRustHasTypesAndComments(t *testing.T) {
 			"    pub m_close: unsafe extern \"C\" fn(thing: *mut m_thing),\n",
 		"    pub m_count: unsafe extern \"C\" fn() -> u32,\n",
 		"        told: m_told,\n        user: *mut c_void,\n    ) -> m_status,\n",
-		"            m_open: *library.get(b\"m_open\\0\")?,\n",
+		"            m_open: *library.get(c\"m_open\")?,\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in:\n%s", want, got)

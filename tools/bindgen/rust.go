@@ -134,7 +134,7 @@ func (r *rustWriter) functions(functions []*function) {
 		" -> Result<Self, libloading::Error> {")
 	r.line("        Ok(Self {")
 	for _, f := range functions {
-		r.line("            %s: *library.get(b\"%s\\0\")?,", f.name, f.name)
+		r.line("            %s: *library.get(c\"%s\")?,", f.name, f.name)
 	}
 	r.line("        })")
 	r.line("    }")
