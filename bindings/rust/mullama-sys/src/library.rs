@@ -1,5 +1,6 @@
 use crate::{Functions, MULLAMA_ABI_VERSION};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::error::Error;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -71,13 +72,13 @@ impl Library {
     fn load(file: &Path) -> Result<Functions, String> {
         // SAFETY: what the library does when it is loaded is safe at any time: it is a Go library,
         // which starts its threads. Those are why it is not unloaded, even if it is not used.
-        let library = unsafe { libloading::Library::new(file) }.map_err(|e| e.to_string())?;
+        let library = unsafe { libloading::Library::new(file) }.map_err(fault)?;
         let library = ManuallyDrop::new(library);
         // SAFETY: this function has had the same type in all versions of the ABI.
         let version = unsafe {
             let version = library
                 .get::<unsafe extern "C" fn() -> u32>(c"mullama_abi_version")
-                .map_err(|e| e.to_string())?;
+                .map_err(fault)?;
             version()
         };
         if version != MULLAMA_ABI_VERSION {
@@ -87,7 +88,7 @@ impl Library {
             ));
         }
         // SAFETY: the version says that the functions are those of the header.
-        unsafe { Functions::load(&library) }.map_err(|e| e.to_string())
+        unsafe { Functions::load(&library) }.map_err(fault)
     }
 }
 
@@ -104,4 +105,15 @@ fn places(path: Option<&Path>) -> Vec<PathBuf> {
     let program = std::env::current_exe().ok();
     let beside = program.and_then(|file| Some(file.parent()?.join(&name)));
     beside.into_iter().chain([PathBuf::from(name)]).collect()
+}
+
+/// An error with its causes, of which the last says what the system said.
+fn fault(error: libloading::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

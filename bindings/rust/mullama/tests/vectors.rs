@@ -166,16 +166,21 @@ impl Results {
     }
 }
 
+/// The value of an environment variable that is set and not empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 fn main() -> ExitCode {
     let filters: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let mut results = Results::default();
     let echo = RuntimeOptions { echo: true, ..RuntimeOptions::default() };
     results.run_file("echo.json", &Runtime::open(&echo).unwrap(), "echo", &filters);
-    if let Ok(model) = std::env::var("MULLAMA_TEST_MODEL") {
+    if let Some(model) = variable("MULLAMA_TEST_MODEL") {
         let runtime = Runtime::open(&RuntimeOptions::default()).unwrap();
         results.run_file("smollm2.json", &runtime, &model, &filters);
     }
-    if let Ok(path) = std::env::var("MULLAMA_RESULTS") {
+    if let Some(path) = variable("MULLAMA_RESULTS") {
         results.write(&path);
     }
     let failed = results.count("failed");
