@@ -186,3 +186,19 @@ unsafe fn text(raw: *const c_char) -> String {
     // SAFETY: it is not NULL, and a text by the contract of this function.
     unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_the_names_of_the_library() {
+        let library = sys::Library::find(None).unwrap();
+        for status in sys::MULLAMA_ERR_INVALID..=sys::MULLAMA_ERR_TOO_SMALL {
+            // SAFETY: the name is a text that is never freed.
+            let name = unsafe { text((library.mullama_status_name)(status)) };
+            assert_eq!(ErrorKind::of(status).name(), name);
+        }
+        assert_eq!(ErrorKind::of(99), ErrorKind::Unknown);
+    }
+}

@@ -39,3 +39,8 @@ pub use model::{Model, TokenizeOptions};
 pub use request::Message;
 pub use runtime::{Runtime, RuntimeOptions};
 pub use stream::{Canceller, Stream};
+
+/// Has the examples of the README compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

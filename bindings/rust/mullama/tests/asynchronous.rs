@@ -55,12 +55,12 @@ fn an_answer_may_be_cancelled() {
 }
 
 #[test]
-fn the_error_of_a_closed_stream_is_told() {
+fn a_dropped_stream_is_closed_by_its_last_delivery() {
     let mut stream = echo().generate("abc").unwrap();
     stream.next().unwrap().unwrap();
     let canceller = stream.canceller();
     drop(stream.into_async().unwrap());
-    // The last delivery closes it; until then it may be cancelled.
+    // Until then it may be cancelled.
     while canceller.cancel().is_ok() {
         thread::yield_now();
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{echo, echo_runtime};
-use mullama::{AsyncStream, Canceller, ErrorKind, Message, Model, Runtime, Stream};
+use mullama::{AsyncStream, Canceller, ErrorKind, Message, Model, Runtime, RuntimeOptions, Stream};
 use serde_json::{json, Value};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::mpsc;
@@ -27,6 +27,18 @@ fn runtimes_and_models_tell_of_themselves() {
     assert_eq!(runtime.models().unwrap()["models"][0]["name"], "echo");
     let model = runtime.load("echo", json!({"ctx_size": 64})).unwrap();
     assert_eq!(model.info().unwrap()["ctx_size"], 64);
+}
+
+#[test]
+fn options_go_to_the_library() {
+    let kind = |options| Runtime::open(&options).unwrap_err().kind();
+    let url = Some("x".to_string());
+    assert_eq!(kind(RuntimeOptions { url, ..RuntimeOptions::default() }), ErrorKind::Invalid);
+    let key = Some("secret".to_string()); // of no daemon
+    assert_eq!(kind(RuntimeOptions { key, ..RuntimeOptions::default() }), ErrorKind::Invalid);
+    let library_dir = Some("nowhere".into());
+    let options = RuntimeOptions { library_dir, ..RuntimeOptions::default() };
+    assert_eq!(kind(options), ErrorKind::LibraryMissing);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What happens when the library is not there, or is another.
+//! What happens when the library is not there, or is another; and the version of the crate.
 
 use mullama::{Error, ErrorKind, Runtime, RuntimeOptions};
 use std::path::{Path, PathBuf};
@@ -65,4 +65,10 @@ fn a_library_that_was_missing_may_come_later() {
     open(&folder).unwrap();
     std::fs::remove_file(&link).unwrap();
     open(&folder).unwrap(); // it stays loaded
+}
+
+#[test]
+fn the_crate_has_the_version_of_the_repository() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../VERSION");
+    assert_eq!(std::fs::read_to_string(file).unwrap().trim(), env!("CARGO_PKG_VERSION"));
 }
