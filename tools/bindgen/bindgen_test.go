@@ -4,12 +4,23 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // small has one declaration of each kind.
-const small = `/* The top. */
+const small = `/*
+ * The top:
+ *
+ *     code();
+ *
+ *     more();
+ *
+ * - an item
+ *   with more
+ * - another
+ */
 #ifndef MULLAMA_H
 #define MULLAMA_H
 #include <stdbool.h>
@@ -95,16 +106,19 @@ func TestPHPIsTheDeclarationsAlone(t *testing.T) {
 func TestRustHasTypesAndComments(t *testing.T) {
 	got := rust(parsed(t, small))
 	for _, want := range []string{
-		"//! The top.\n",
+		"//! The top:\n//!\n//! ```text\n//! code();\n//!\n//! more();\n//! ```\n//!\n" +
+			"//! - an item with more\n//! - another\n",
 		"/// The version.\npub const MULLAMA_ABI_VERSION: u32 = 3;\n",
 		"/// How it ended.\npub type m_status = i32;\n",
 		"pub const M_OK: i32 = 0;\n/// It was bad.\npub const M_BAD: i32 = 1;\n",
 		"/// A thing.\n#[repr(C)]\npub struct m_thing {\n",
-		`pub type m_told = Option<unsafe extern "C" fn(part: f32, user: *mut c_void) -> bool>;`,
-		"/// A part:\n///\n/// ```text\n///   text  a text\n/// ```\n#[repr(C)]\n",
+		`pub type m_told = Option<unsafe extern "C" fn(part: f32, user: *mut c_void)` +
+			" -> bool>;\n",
+		"/// A part:\n///\n/// - `text`: a text\n#[repr(C)]\n",
 		"    /// sizeof(m_part).\n    pub size: usize,\n",
-		"    /// Its text, in\n    /// two lines.\n    pub text: *const c_char,\n",
-		`    pub m_open: unsafe extern "C" fn(name: *const c_char, thing: *mut *mut m_thing)`,
+		"    /// Its text, in two lines.\n    pub text: *const c_char,\n",
+		`    pub m_open: unsafe extern "C" fn(name: *const c_char,` +
+			" thing: *mut *mut m_thing) -> m_status,\n",
 		"    /// Open and close.\n" +
 			"    pub m_close: unsafe extern \"C\" fn(thing: *mut m_thing),\n",
 		"    pub m_count: unsafe extern \"C\" fn() -> u32,\n",
@@ -117,6 +131,14 @@ func TestRustHasTypesAndComments(t *testing.T) {
 	}
 	if strings.Contains(got, "heading") {
 		t.Errorf("a heading is not a comment of what follows:\n%s", got)
+	}
+}
+
+func TestCommentsAreWrapped(t *testing.T) {
+	got := rustDoc("- a b c d\n  r  é\n     e f g\n\nh i j k l", 8)
+	want := []string{"- a b c", "  d", "- `r`: é", "  e f g", "", "h i j k", "l"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -166,7 +188,7 @@ func TestStaleFilesAreFoundAndWritten(t *testing.T) {
 		{[]string{"more"}, 2}, {[]string{"-other"}, 2}, {[]string{"-help"}, 0},
 	} {
 		if got := run(step.args, root, &out, &errOut); got != step.want {
-			t.Errorf("%q exits with %d, want %d: %s", step.args, got, step.want, &errOut)
+			t.Errorf("%q exits with %d: %s", step.args, got, errOut.String())
 		}
 	}
 	got, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(outputs[1].path)))

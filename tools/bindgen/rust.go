@@ -34,27 +34,12 @@ func (r *rustWriter) line(format string, args ...any) {
 	fmt.Fprintf(&r.out, format+"\n", args...)
 }
 
-// doc writes a comment. Indented lines outside of lists are code or tables and stay as they are.
+// doc writes a comment.
 func (r *rustWriter) doc(indent, mark, text string) {
-	if text == "" {
-		return
+	start := indent + mark + " "
+	for _, line := range rustDoc(text, columns-len(start)) {
+		r.line("%s", strings.TrimRight(start+line, " "))
 	}
-	fenced, list := false, false
-	fence := func(on bool) {
-		if on != fenced {
-			r.line("%s%s ```%s", indent, mark, map[bool]string{true: "text"}[on])
-		}
-		fenced = on
-	}
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		indented := strings.HasPrefix(line, "  ")
-		list = strings.HasPrefix(line, "- ") || list && indented
-		inside := fenced && line == "" && strings.HasPrefix(lines[i+1], "  ")
-		fence(indented && !list || inside)
-		r.line("%s", strings.TrimRight(indent+mark+" "+line, " "))
-	}
-	fence(false)
 }
 
 func (r *rustWriter) decl(d decl) {

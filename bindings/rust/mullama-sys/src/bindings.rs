@@ -3,44 +3,44 @@
 //! mullama.h: language models in your process, on llama.cpp.
 //!
 //! ```text
-//!     mullama_runtime *runtime;
-//!     mullama_model *model;
-//!     mullama_stream *stream;
-//!     mullama_chunk chunk = {.struct_size = sizeof chunk};
-//!     mullama_error *error = NULL;
+//! mullama_runtime *runtime;
+//! mullama_model *model;
+//! mullama_stream *stream;
+//! mullama_chunk chunk = {.struct_size = sizeof chunk};
+//! mullama_error *error = NULL;
 //!
-//!     mullama_runtime_open(NULL, &runtime, &error);
-//!     mullama_model_load(runtime, "/models/smollm2.gguf", NULL, NULL, NULL, &model, &error);
-//!     mullama_model_chat(model, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}",
-//!                        &stream, &error);
-//!     while (mullama_stream_next(stream, &chunk, &error) == MULLAMA_OK) {
-//!         fwrite(chunk.text, 1, chunk.text_size, stdout);
-//!     }
+//! mullama_runtime_open(NULL, &runtime, &error);
+//! mullama_model_load(runtime, "/models/smollm2.gguf", NULL, NULL, NULL, &model, &error);
+//! mullama_model_chat(model, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}",
+//!                    &stream, &error);
+//! while (mullama_stream_next(stream, &chunk, &error) == MULLAMA_OK) {
+//!     fwrite(chunk.text, 1, chunk.text_size, stdout);
+//! }
 //! ```
 //!
 //! Rules that hold for all functions:
 //!
-//! - Texts that go in are UTF-8 and end with a zero byte, unless a size stands beside them. Requests
-//!   and options are JSON objects; NULL stands for an empty one.
-//! - A function that can fail returns a mullama_status. Its last parameter, where error is given and
-//!   not NULL, then receives an error that says what was wrong and what to do; the caller frees it
-//!   with mullama_error_free. On success *error stays as it is. Other results are set on success
+//! - Texts that go in are UTF-8 and end with a zero byte, unless a size stands beside them.
+//!   Requests and options are JSON objects; NULL stands for an empty one.
+//! - A function that can fail returns a mullama_status. Its last parameter, where error is given
+//!   and not NULL, then receives an error that says what was wrong and what to do; the caller frees
+//!   it with mullama_error_free. On success *error stays as it is. Other results are set on success
 //!   only.
 //! - Handles may be used from any thread, and several threads at once, but one thread at a time
 //!   reads a stream. A handle is no address. Using a closed one, or NULL, is MULLAMA_ERR_CLOSED;
 //!   closing it again does nothing. Closing a runtime or model does not wait: what uses it ends
 //!   soon.
 //! - What a function gives, its comment says who frees. Nothing that the caller passes is kept.
-//! - The library starts threads of its own, which a process does not have after fork(): in the child
-//!   every function returns MULLAMA_ERR_FORKED. Load the library in the child instead.
+//! - The library starts threads of its own, which a process does not have after fork(): in the
+//!   child every function returns MULLAMA_ERR_FORKED. Load the library in the child instead.
 //! - A fault of the library never ends the process: it is MULLAMA_ERR_INTERNAL, from then on for
 //!   every call.
 
 use std::ffi::{c_char, c_void};
 use std::marker::{PhantomData, PhantomPinned};
 
-/// Changes when a function or struct of this file changes its meaning. New functions, and new fields
-/// at the end of structs, do not change it.
+/// Changes when a function or struct of this file changes its meaning. New functions, and new
+/// fields at the end of structs, do not change it.
 pub const MULLAMA_ABI_VERSION: u32 = 1;
 
 /// How a call ended. The numbers stay.
@@ -135,8 +135,8 @@ pub struct mullama_chunk {
     /// That text and thinking are of.
     pub tokens: *const i32,
     pub token_count: usize,
-    /// Of the last part: the last line of the daemon's answer, with
-    /// done_reason, counts and times; else "" or {"logprobs": […]}.
+    /// Of the last part: the last line of the daemon's answer, with done_reason, counts and times;
+    /// else "" or {"logprobs": […]}.
     pub json: *const c_char,
     pub json_size: usize,
     /// This is the last part.
@@ -170,21 +170,19 @@ pub struct Functions {
     pub mullama_string_free: unsafe extern "C" fn(text: *mut c_char),
     /// The status that came with the error; MULLAMA_OK for NULL.
     pub mullama_error_status: unsafe extern "C" fn(error: *const mullama_error) -> mullama_status,
-    /// One sentence that says what was wrong, where, and what to do. Valid until the error is freed; ""
-    /// for NULL.
+    /// One sentence that says what was wrong, where, and what to do. Valid until the error is
+    /// freed; "" for NULL.
     pub mullama_error_message: unsafe extern "C" fn(error: *const mullama_error) -> *const c_char,
     /// Frees an error. NULL does nothing.
     pub mullama_error_free: unsafe extern "C" fn(error: *mut mullama_error),
     /// Opens a runtime. The options, all of which may be left out:
     ///
-    /// ```text
-    ///   library_dir  folder of the native engine (default: beside this library)
-    ///   models_dir   folder of the model store, in Ollama's layout (default: none)
-    ///   url          address of a daemon that is to do the work, such as "http://127.0.0.1:11434"; then
-    ///                nothing is loaded into this process
-    ///   key          API key of that daemon
-    ///   echo         true: no engine, and one model, "echo", that repeats what it is sent; for tests
-    /// ```
+    /// - `library_dir`: folder of the native engine (default: beside this library)
+    /// - `models_dir`: folder of the model store, in Ollama's layout (default: none)
+    /// - `url`: address of a daemon that is to do the work, such as "http://127.0.0.1:11434"; then
+    ///   nothing is loaded into this process
+    /// - `key`: API key of that daemon
+    /// - `echo`: true: no engine, and one model, "echo", that repeats what it is sent; for tests
     ///
     /// The caller closes the runtime.
     pub mullama_runtime_open: unsafe extern "C" fn(
@@ -208,17 +206,15 @@ pub struct Functions {
         json: *mut *mut c_char,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
-    /// Loads a model: a GGUF file by its path, which begins with / or ., or a model of the store or the
-    /// daemon by its name. Loading the same again is cheap: weights are shared. Some of the options, all
-    /// of which may be left out (docs/abi.md has all):
+    /// Loads a model: a GGUF file by its path, which begins with / or ., or a model of the store or
+    /// the daemon by its name. Loading the same again is cheap: weights are shared. Some of the
+    /// options, all of which may be left out (docs/abi.md has all):
     ///
-    /// ```text
-    ///   ctx_size     tokens that prompt and answer share (default: the model's, at most 4096)
-    ///   slots        requests computed at once (default 4)
-    ///   threads      CPU threads (default: the cores)
-    ///   gpu_layers   layers on the GPU (default: all)
-    ///   vocab_only   true: only the vocabulary and the chat template
-    /// ```
+    /// - `ctx_size`: tokens that prompt and answer share (default: the model's, at most 4096)
+    /// - `slots`: requests computed at once (default 4)
+    /// - `threads`: CPU threads (default: the cores)
+    /// - `gpu_layers`: layers on the GPU (default: all)
+    /// - `vocab_only`: true: only the vocabulary and the chat template
     ///
     /// progress may be NULL. The caller closes the model.
     pub mullama_model_load: unsafe extern "C" fn(
@@ -232,17 +228,17 @@ pub struct Functions {
     ) -> mullama_status,
     /// Closes a model: its streams end.
     pub mullama_model_close: unsafe extern "C" fn(model: *mut mullama_model),
-    /// What the model's file says of it, and what it is doing, as a JSON object. The caller frees the
-    /// text.
+    /// What the model's file says of it, and what it is doing, as a JSON object. The caller frees
+    /// the text.
     pub mullama_model_info: unsafe extern "C" fn(
         model: *mut mullama_model,
         json: *mut *mut c_char,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
-    /// Makes tokens of a text of text_size bytes. At most capacity of them are written to tokens, which
-    /// may be NULL if capacity is 0, and *count is how many there are. If that is more,
-    /// MULLAMA_ERR_TOO_SMALL is returned. A text never has more tokens than bytes, but for the one or
-    /// two that MULLAMA_ADD_SPECIAL adds.
+    /// Makes tokens of a text of text_size bytes. At most capacity of them are written to tokens,
+    /// which may be NULL if capacity is 0, and *count is how many there are. If that is more,
+    /// MULLAMA_ERR_TOO_SMALL is returned. A text never has more tokens than bytes, but for the one
+    /// or two that MULLAMA_ADD_SPECIAL adds.
     pub mullama_model_tokenize: unsafe extern "C" fn(
         model: *mut mullama_model,
         text: *const c_char,
@@ -253,8 +249,8 @@ pub struct Functions {
         count: *mut usize,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
-    /// Makes the text of tokens, in the same way. It has no zero byte at its end, and need not be UTF-8
-    /// when it begins or ends within a character.
+    /// Makes the text of tokens, in the same way. It has no zero byte at its end, and need not be
+    /// UTF-8 when it begins or ends within a character.
     pub mullama_model_detokenize: unsafe extern "C" fn(
         model: *mut mullama_model,
         tokens: *const i32,
@@ -264,30 +260,32 @@ pub struct Functions {
         text_size: *mut usize,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
-    /// The prompt that a request of mullama_model_chat makes, as a JSON object with the field "prompt".
-    /// The caller frees the text.
+    /// The prompt that a request of mullama_model_chat makes, as a JSON object with the field
+    /// "prompt". The caller frees the text.
     pub mullama_model_render: unsafe extern "C" fn(
         model: *mut mullama_model,
         request: *const c_char,
         json: *mut *mut c_char,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
-    /// Begin to answer a conversation, or to continue a text. The requests are those of POST /api/chat
-    /// and POST /api/generate of docs/api.md: messages or prompt, and options, format, tools, think,
-    /// logprobs and so on; model, stream and keep_alive are ignored. A prompt that does not fit is
-    /// MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither waits for the answer.
-    /// Answers asked for at the same time are computed together. The caller closes the stream.
+    /// Begin to answer a conversation, or to continue a text. The requests are those of POST
+    /// /api/chat and POST /api/generate of docs/api.md: messages or prompt, and options, format,
+    /// tools, think, logprobs and so on; model, stream and keep_alive are ignored. A prompt that
+    /// does not fit is MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither
+    /// waits for the answer. Answers asked for at the same time are computed together. The caller
+    /// closes the stream.
     pub mullama_model_chat: unsafe extern "C" fn(
         model: *mut mullama_model,
         request: *const c_char,
         stream: *mut *mut mullama_stream,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
-    /// Begin to answer a conversation, or to continue a text. The requests are those of POST /api/chat
-    /// and POST /api/generate of docs/api.md: messages or prompt, and options, format, tools, think,
-    /// logprobs and so on; model, stream and keep_alive are ignored. A prompt that does not fit is
-    /// MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither waits for the answer.
-    /// Answers asked for at the same time are computed together. The caller closes the stream.
+    /// Begin to answer a conversation, or to continue a text. The requests are those of POST
+    /// /api/chat and POST /api/generate of docs/api.md: messages or prompt, and options, format,
+    /// tools, think, logprobs and so on; model, stream and keep_alive are ignored. A prompt that
+    /// does not fit is MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither
+    /// waits for the answer. Answers asked for at the same time are computed together. The caller
+    /// closes the stream.
     pub mullama_model_generate: unsafe extern "C" fn(
         model: *mut mullama_model,
         request: *const c_char,
@@ -312,8 +310,8 @@ pub struct Functions {
         stream: *mut mullama_stream,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
-    /// Ends an answer, if it has not ended, and frees the stream with the texts of its last chunk. A
-    /// call that waits for a part returns soon.
+    /// Ends an answer, if it has not ended, and frees the stream with the texts of its last chunk.
+    /// A call that waits for a part returns soon.
     pub mullama_stream_close: unsafe extern "C" fn(stream: *mut mullama_stream),
 }
 

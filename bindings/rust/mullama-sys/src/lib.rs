@@ -1,7 +1,9 @@
-//! Raw bindings of libmullama, the C ABI of Mullama. Use the crate `mullama` instead, which is safe.
+//! Raw bindings of libmullama, the C ABI of Mullama. Use the crate `mullama` instead, which is
+//! safe.
 //!
-//! The types and [`Functions`] follow from the C header. The library is not linked: [`Library::find`]
-//! loads it when it is first needed, because a process that forks has to load it in the child.
+//! The types and [`Functions`] follow from the C header. The library is not linked:
+//! [`Library::find`] loads it when it is first needed, because a process that forks has to load it
+//! in the child.
 #![allow(non_camel_case_types)]
 
 mod bindings;

@@ -15,8 +15,8 @@ pub struct Chunk {
     pub tokens: Vec<i32>,
     /// Whether this is the last part.
     pub done: bool,
-    /// Of the last part: the last line of the daemon's answer, with `done_reason`, counts and times.
-    /// Of others: an object with `logprobs` if they were asked for, else null.
+    /// Of the last part: the last line of the daemon's answer, with `done_reason`, counts and
+    /// times. Of others: an object with `logprobs` if they were asked for, else null.
     pub json: Value,
 }
 

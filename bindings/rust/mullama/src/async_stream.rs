@@ -1,5 +1,5 @@
 use crate::error::call;
-use crate::{Answer, Canceller, Chunk, Error, ErrorKind, Result};
+use crate::{Answer, Canceller, Chunk, Error, ErrorKind, Model, Result};
 use futures_core::Stream;
 use mullama_sys as sys;
 use std::collections::VecDeque;
@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug)]
 pub struct AsyncStream {
     shared: Arc<Shared>,
+    _model: Model, // which is not closed before its answers are over
 }
 
 /// What the stream and the library's deliveries share.
@@ -55,7 +56,7 @@ impl Shared {
 
 impl AsyncStream {
     /// Takes the handle over, and has its parts delivered.
-    pub(crate) fn deliver(handle: Canceller) -> Result<AsyncStream> {
+    pub(crate) fn deliver(handle: Canceller, model: Model) -> Result<AsyncStream> {
         let library = handle.library;
         let state = Mutex::default();
         let shared = Arc::new(Shared { handle: handle.clone(), state });
@@ -70,7 +71,7 @@ impl AsyncStream {
             handle.close();
             return Err(e);
         }
-        Ok(AsyncStream { shared })
+        Ok(AsyncStream { shared, _model: model })
     }
 
     /// Ends the answer. Its last part comes soon, with the `done_reason` `cancelled`.
@@ -117,8 +118,8 @@ impl Stream for AsyncStream {
     }
 }
 
-/// The answer is cancelled, and not closed: its chunk may be in use by a delivery. The last delivery
-/// closes it.
+/// The answer is cancelled, and not closed: its chunk may be in use by a delivery. The last
+/// delivery closes it.
 impl Drop for AsyncStream {
     fn drop(&mut self) {
         let mut state = self.shared.lock();

@@ -13,15 +13,15 @@
 //! # }
 //! ```
 //!
-//! A [`Runtime`] has the engine, a [`Model`] is loaded with it, and a [`Stream`] is an answer while it
-//! is generated. What is dropped is closed; a stream that is dropped ends its answer. All three may
-//! be used from any thread, and requests that run at the same time are computed together.
+//! A [`Runtime`] has the engine, a [`Model`] is loaded with it, and a [`Stream`] is an answer while
+//! it is generated. What is dropped is closed; a stream that is dropped ends its answer. All three
+//! may be used from any thread, and requests that run at the same time are computed together.
 //!
 //! Requests and options are anything that serde serializes to the JSON of the HTTP API, such as
 //! [`serde_json::json!`]. They are passed on as they are.
 //!
-//! The library `libmullama` is loaded when the first runtime is opened. It has threads, so a process
-//! that forks has to open its runtimes in the child; those of the parent fail there with
+//! The library `libmullama` is loaded when the first runtime is opened. It has threads, so a
+//! process that forks has to open its runtimes in the child; those of the parent fail there with
 //! [`ErrorKind::Forked`].
 
 mod answer;

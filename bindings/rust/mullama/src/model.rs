@@ -7,8 +7,8 @@ use std::ffi::{c_char, CString};
 use std::ptr::null_mut;
 use std::sync::Arc;
 
-/// A loaded model. It computes several requests together. A clone is the same model, which is closed
-/// when the last one is dropped; its streams end then.
+/// A loaded model. It computes several requests together. A clone is the same model, which is
+/// closed when the last one and its streams are dropped.
 #[derive(Clone, Debug)]
 pub struct Model {
     inner: Arc<Inner>,
@@ -142,7 +142,7 @@ impl Model {
         let mut answer = null_mut();
         // SAFETY: the request is a text, and answer is a place for the handle.
         call(library, |e| unsafe { function(raw, request.as_ptr(), &mut answer, e) })?;
-        Ok(stream::new(library, answer))
+        Ok(stream::new(self.clone(), library, answer))
     }
 
     /// Closes the model now, and with it all clones. Its streams end. Doing it again does nothing.
@@ -153,11 +153,11 @@ impl Model {
 }
 
 /// Calls a function that fills a buffer, with a larger one if the first is too small.
-fn fill<T: Copy + Default>(
-    library: &sys::Library,
-    capacity: usize,
-    function: impl Fn(*mut T, usize, *mut usize, *mut *mut sys::mullama_error) -> sys::mullama_status,
-) -> Result<Vec<T>> {
+fn fill<T, F>(library: &sys::Library, capacity: usize, function: F) -> Result<Vec<T>>
+where
+    T: Copy + Default,
+    F: Fn(*mut T, usize, *mut usize, *mut *mut sys::mullama_error) -> sys::mullama_status,
+{
     let mut buffer = vec![T::default(); capacity];
     loop {
         let mut count = 0;

@@ -87,9 +87,9 @@ impl Runtime {
         call_for_json(library, |json, e| unsafe { (library.mullama_runtime_models)(raw, json, e) })
     }
 
-    /// Loads a model: a GGUF file by its path, which begins with `/` or `.`, or a model of the store
-    /// or the daemon by its name. `options` are those of a load, such as `ctx_size` and `slots`, or
-    /// `()`. It waits until the model is loaded.
+    /// Loads a model: a GGUF file by its path, which begins with `/` or `.`, or a model of the
+    /// store or the daemon by its name. `options` are those of a load, such as `ctx_size` and
+    /// `slots`, or `()`. It waits until the model is loaded.
     pub fn load(&self, name: &str, options: impl Serialize) -> Result<Model> {
         self.load_model(name, options, None, null_mut())
     }
@@ -124,8 +124,8 @@ impl Runtime {
         let Inner { library, raw } = *self.inner;
         let (name, options) = (request::c_string(name)?, request::json(options)?);
         let mut model = null_mut();
-        // SAFETY: the texts live during the call, as what user points to does; after it, progress is
-        // not called.
+        // SAFETY: the texts live during the call, as what user points to does; after it, progress
+        // is not called.
         call(library, |e| unsafe {
             let (name, options) = (name.as_ptr(), options.as_ptr());
             (library.mullama_model_load)(raw, name, options, progress, user, &mut model, e)

@@ -1,5 +1,5 @@
 use crate::error::call;
-use crate::{Answer, AsyncStream, Chunk, Result};
+use crate::{Answer, AsyncStream, Chunk, Model, Result};
 use mullama_sys as sys;
 use std::mem::MaybeUninit;
 
@@ -7,7 +7,9 @@ use std::mem::MaybeUninit;
 #[derive(Debug)]
 pub struct Stream {
     handle: Canceller,
+    model: Model, // which is not closed before its answers are over
     over: bool,
+    given_away: bool, // another closes the handle
 }
 
 /// Cancels an answer, from any thread.
@@ -24,8 +26,8 @@ unsafe impl Send for Canceller {}
 unsafe impl Sync for Canceller {}
 
 impl Canceller {
-    /// Ends the answer. Its last part comes soon, with the `done_reason` `cancelled`. The error of a
-    /// stream that was dropped is [`Closed`](crate::ErrorKind::Closed).
+    /// Ends the answer. Its last part comes soon, with the `done_reason` `cancelled`. The error of
+    /// a stream that was dropped is [`Closed`](crate::ErrorKind::Closed).
     pub fn cancel(&self) -> Result<()> {
         // SAFETY: handles are used once, so this one means its stream or nothing.
         call(self.library, |e| unsafe { (self.library.mullama_stream_cancel)(self.raw, e) })?;
@@ -40,8 +42,12 @@ impl Canceller {
 }
 
 /// Takes a handle over.
-pub(crate) fn new(library: &'static sys::Library, raw: *mut sys::mullama_stream) -> Stream {
-    Stream { handle: Canceller { library, raw }, over: false }
+pub(crate) fn new(
+    model: Model,
+    library: &'static sys::Library,
+    raw: *mut sys::mullama_stream,
+) -> Stream {
+    Stream { handle: Canceller { library, raw }, model, over: false, given_away: false }
 }
 
 impl Stream {
@@ -73,10 +79,9 @@ impl Stream {
     pub fn close(self) {}
 
     /// Has the parts come without waiting: as a [`futures_core::Stream`]. No thread is kept for it.
-    pub fn into_async(self) -> Result<AsyncStream> {
-        let handle = self.handle.clone();
-        std::mem::forget(self); // the handle is the other's, which closes it
-        AsyncStream::deliver(handle)
+    pub fn into_async(mut self) -> Result<AsyncStream> {
+        self.given_away = true;
+        AsyncStream::deliver(self.handle.clone(), self.model.clone())
     }
 
     /// Waits for the next part; `None` is the end.
@@ -114,6 +119,8 @@ impl std::iter::FusedIterator for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.handle.close();
+        if !self.given_away {
+            self.handle.close();
+        }
     }
 }

@@ -75,6 +75,17 @@ fn a_load_is_given_up_by_its_progress() {
 }
 
 #[test]
+fn a_stream_keeps_its_model() {
+    let Some(model) = model() else { return };
+    let (read, delivered) = (model.chat(story(1)).unwrap(), model.chat(story(1)).unwrap());
+    let delivered = delivered.into_async().unwrap();
+    drop(model);
+    let answer = read.answer().unwrap();
+    assert_eq!((answer.eval_count, answer.done_reason.as_str()), (12, "length"));
+    assert_eq!(block_on(delivered.text()).unwrap(), answer.text);
+}
+
+#[test]
 fn a_closed_model_ends_its_streams() {
     let Some(model) = model() else { return };
     let long = json!({"options": {"temperature": 0, "num_predict": 400}});

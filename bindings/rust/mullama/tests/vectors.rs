@@ -1,8 +1,8 @@
 //! Runs the vectors in conformance/vectors: what every binding must do. Each case is a test.
 //!
 //! Arguments are parts of the names of the cases to run. `MULLAMA_TEST_MODEL` is the file of the
-//! model of smollm2.json, which is not run without it. `MULLAMA_RESULTS` is a file to write what came
-//! out to.
+//! model of smollm2.json, which is not run without it. `MULLAMA_RESULTS` is a file to write what
+//! came out to.
 
 use mullama::{Chunk, Error, Model, Runtime, RuntimeOptions, Stream, TokenizeOptions};
 use serde::Deserialize;
