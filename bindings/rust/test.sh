@@ -18,7 +18,11 @@ export MULLAMA_LIBRARY CARGO_TARGET_DIR
 cargo fmt --all --check
 cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
-cargo test --locked --workspace --quiet
+if [ -n "${MULLAMA_TEST_MODEL:-}" ]; then
+    cargo test --locked --workspace --quiet -- --include-ignored
+else
+    cargo test --locked --workspace --quiet
+fi
 
 # example NAME WANT: the output of an example has to be WANT.
 example() {
