@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"internal/synth":           {"internal/gguf"},
 	"internal/testmodels":      {},
 	"internal/testdaemon":      {root, "internal/testmodels"},
+	"tools/bindgen":            {},
 	"tools/fetchmodels":        {"internal/testmodels"},
 	"tools/nativebuild":        {},
 	"tools/parity":             {},
