@@ -6,6 +6,7 @@ namespace Mullama;
 
 use FFI;
 use FFI\CData;
+use FFI\CType;
 
 /**
  * The loaded libmullama. It is loaded when the first runtime is opened and not before, because a
@@ -26,11 +27,18 @@ final class Library
     private readonly CData $errorAddress;
     private readonly int $end;
 
+    /**
+     * The type char **. A cast to it by name would make a type for each cast, and PHP 8.2 does not
+     * free such a type when its pointer was followed.
+     */
+    public readonly CType $textPointer;
+
     private function __construct(public readonly FFI $ffi)
     {
         $this->error = $ffi->new('mullama_error *');
         $this->errorAddress = FFI::addr($this->error);
         $this->end = $ffi->MULLAMA_END;
+        $this->textPointer = $ffi->type('char **');
     }
 
     /**

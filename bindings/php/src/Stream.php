@@ -35,7 +35,8 @@ final class Stream implements \IteratorAggregate
         $this->chunkAddress = FFI::addr($this->chunk);
         $pointers = [];
         foreach (['text', 'thinking', 'tokens', 'json'] as $field) {
-            $pointers[$field] = $library->ffi->cast('char **', FFI::addr($this->chunk->{$field}));
+            $address = FFI::addr($this->chunk->{$field});
+            $pointers[$field] = $library->ffi->cast($library->textPointer, $address);
         }
         $this->pointers = $pointers;
     }

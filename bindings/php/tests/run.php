@@ -8,6 +8,9 @@ declare(strict_types=1);
  */
 
 set_error_handler(static function (int $level, string $message, string $file, int $line): bool {
+    if ((error_reporting() & $level) === 0) { // behind an @
+        return false;
+    }
     throw new ErrorException($message, 0, $level, $file, $line);
 });
 

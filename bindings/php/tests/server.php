@@ -1,1 +1,105 @@
 <?php
+
+declare(strict_types=1);
+
+/*
+ * The package in a web server whose workers are forked after preload.php ran, as those of php-fpm.
+ * The server that PHP has built in takes the same settings.
+ */
+
+/**
+ * Starts a server with two workers, calls the function with its address, and ends the server.
+ *
+ * @param list<string> $settings
+ */
+function serve(string $page, array $settings, Closure $use): void
+{
+    foreach (['pcntl', 'posix', 'Zend OPcache'] as $extension) {
+        if (!extension_loaded($extension)) {
+            throw new Skip("the extension $extension is not there");
+        }
+    }
+    $folder = temporary('');
+    mkdir($folder);
+    file_put_contents("$folder/index.php", "<?php\nuse Mullama\\Runtime;\n$page");
+    $address = freeAddress();
+    $command = ['setsid', PHP_BINARY, '-d', 'display_errors=1', '-d', 'html_errors=0'];
+    foreach ($settings as $setting) {
+        array_push($command, '-d', $setting);
+    }
+    array_push($command, '-S', $address, '-t', $folder);
+    $log = ['file', "$folder/log", 'w'];
+    $environment = ['PHP_CLI_SERVER_WORKERS' => '2'] + getenv();
+    $server = proc_open($command, [['file', '/dev/null', 'r'], $log, $log], $pipes, null, $environment);
+    try {
+        awaitServer($address, $server, "$folder/log");
+        $use("http://$address/");
+    } finally {
+        $pid = proc_get_status($server)['pid'];
+        if (!posix_kill(-$pid, SIGKILL)) { // the server with its workers; or it has none yet
+            posix_kill($pid, SIGKILL);
+        }
+        proc_close($server);
+    }
+}
+
+function freeAddress(): string
+{
+    $socket = stream_socket_server('tcp://127.0.0.1:0');
+    return (string) stream_socket_get_name($socket, false);
+}
+
+/** @param resource $server */
+function awaitServer(string $address, $server, string $log): void
+{
+    for ($try = 0; $try < 600; $try++) {
+        if (@stream_socket_client("tcp://$address", $code, $message, 1)) {
+            return;
+        }
+        if (!proc_get_status($server)['running']) {
+            break;
+        }
+        usleep(50_000);
+    }
+    throw new Exception('the server does not start: ' . file_get_contents($log));
+}
+
+/** @return list<string> */
+function preloading(string $file): array
+{
+    $settings = ['opcache.enable=1', "opcache.preload=$file", 'ffi.enable=preload'];
+    if (posix_geteuid() === 0) {
+        $settings[] = 'opcache.preload_user=root';
+    }
+    return $settings;
+}
+
+const ANSWER = 'try { ' . HELLO . ' } catch (Throwable $e) { echo get_class($e), ": ",'
+    . '$e->getMessage(); }';
+
+test('workers of a server use the preloaded package', static function (): void {
+    $settings = preloading(dirname(__DIR__) . '/preload.php');
+    serve(ANSWER, $settings, static function (string $url): void {
+        for ($i = 0; $i < 20; $i++) {
+            same(file_get_contents($url), 'hello', "request $i");
+        }
+    });
+});
+
+test('a server without preloading is told what to set', static function (): void {
+    $autoload = var_export(dirname(__DIR__) . '/autoload.php', true);
+    serve("require $autoload;" . ANSWER, ['ffi.enable=preload'], static function (string $url): void {
+        $answer = (string) file_get_contents($url);
+        contains($answer, 'Mullama\Exception\LibraryMissing');
+        contains($answer, 'preload.php');
+    });
+});
+
+test('a library that is loaded before the fork refuses to work', static function (): void {
+    $file = temporary('.php');
+    $package = var_export(dirname(__DIR__) . '/preload.php', true);
+    file_put_contents($file, "<?php require $package; Mullama\\Library::load();");
+    serve(ANSWER, preloading($file), static function (string $url): void {
+        contains((string) file_get_contents($url), 'Mullama\Exception\Forked');
+    });
+});

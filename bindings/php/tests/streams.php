@@ -108,22 +108,6 @@ test('an answer has its counts', static function (): void {
     same($answer->json['done'], true);
 });
 
-test('closing the model ends its streams', static function (): void {
-    $model = (new Runtime(echo: true))->load('echo', ctx_size: 4096);
-    $stream = $model->generate(str_repeat('a', 4000));
-    $stream->next();
-    $model->close();
-    $parts = 0;
-    try {
-        while ($stream->next() !== null) {
-            $parts++;
-        }
-    } catch (Mullama\MullamaException $e) {
-        same(in_array($e->status, ['closed', 'cancelled'], true), true, $e->status);
-    }
-    same($parts < 4000, true, 'the stream ended');
-});
-
 test('answers begun together are the same as one alone', static function (): void {
     $alone = echoModel()->chat(user('héllo 😀'))->text();
     $streams = [];

@@ -68,7 +68,8 @@ test('a request has many forms', static function (): void {
 });
 
 test('named fields come before those of the request', static function (): void {
-    same(echoModel()->generate(['prompt' => 'abc'], prompt: 'x')->text(), 'x');
+    $request = ['prompt' => 'abc', 'options' => ['num_predict' => 1]];
+    same(echoModel()->generate($request, options: ['num_predict' => 2])->text(), 'ab');
 });
 
 test('fields without a name are refused', static function (): void {
