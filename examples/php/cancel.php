@@ -6,7 +6,7 @@ declare(strict_types=1);
 
 require __DIR__ . '/../../bindings/php/autoload.php';
 
-$model = (new Mullama\Runtime())->load($argv[1] ?? exit("usage: php cancel.php MODEL\n"));
+$model = (new Mullama\Runtime())->load($argv[1] ?? throw new InvalidArgumentException('usage: php cancel.php MODEL'));
 $answer = $model->generate('Once upon a time', options: ['temperature' => 0, 'num_predict' => 400]);
 $parts = 0;
 foreach ($answer as $chunk) {

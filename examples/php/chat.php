@@ -6,7 +6,7 @@ declare(strict_types=1);
 
 require __DIR__ . '/../../bindings/php/autoload.php';
 
-$model = (new Mullama\Runtime())->load($argv[1] ?? exit("usage: php chat.php MODEL\n"));
+$model = (new Mullama\Runtime())->load($argv[1] ?? throw new InvalidArgumentException('usage: php chat.php MODEL'));
 $answer = $model->chat([
     ['role' => 'system', 'content' => 'You are a helpful assistant.'],
     ['role' => 'user', 'content' => 'What is the capital of France?'],

@@ -9,7 +9,7 @@ declare(strict_types=1);
 
 require __DIR__ . '/../../bindings/php/autoload.php';
 
-$name = $argv[1] ?? exit("usage: php concurrent.php MODEL\n");
+$name = $argv[1] ?? throw new InvalidArgumentException('usage: php concurrent.php MODEL');
 $model = (new Mullama\Runtime())->load($name, slots: 10);
 $streams = [];
 for ($i = 0; $i < 10; $i++) {
