@@ -19,6 +19,8 @@ missing() {
 [ -n "${PHP:-}" ] || PHP=$(command -v php8.2 || command -v php) ||
     missing "PHP is missing: install PHP 8.2 (Debian: apt-get install php8.2-cli)"
 [ -n "${MULLAMA_LIBRARY:-}" ] || missing "MULLAMA_LIBRARY has to name the folder of libmullama"
+MULLAMA_LIBRARY=$(cd "$MULLAMA_LIBRARY" && pwd) || missing "MULLAMA_LIBRARY is no folder"
+export MULLAMA_LIBRARY
 "$PHP" -r 'exit(PHP_VERSION_ID >= 80200 && extension_loaded("ffi") ? 0 : 1);' ||
     missing "$PHP is older than 8.2 or lacks the extension ffi (Debian: php8.2-cli has it)"
 

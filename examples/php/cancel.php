@@ -6,7 +6,8 @@ declare(strict_types=1);
 
 require __DIR__ . '/../../bindings/php/autoload.php';
 
-$model = (new Mullama\Runtime())->load($argv[1] ?? throw new InvalidArgumentException('usage: php cancel.php MODEL'));
+$name = $argv[1] ?? throw new InvalidArgumentException('usage: php cancel.php MODEL');
+$model = (new Mullama\Runtime())->load($name);
 $answer = $model->generate('Once upon a time', options: ['temperature' => 0, 'num_predict' => 400]);
 $parts = 0;
 foreach ($answer as $chunk) {

@@ -6,7 +6,8 @@ declare(strict_types=1);
 
 require __DIR__ . '/../../bindings/php/autoload.php';
 
-$model = (new Mullama\Runtime())->load($argv[1] ?? throw new InvalidArgumentException('usage: php chat.php MODEL'));
+$name = $argv[1] ?? throw new InvalidArgumentException('usage: php chat.php MODEL');
+$model = (new Mullama\Runtime())->load($name);
 $answer = $model->chat([
     ['role' => 'system', 'content' => 'You are a helpful assistant.'],
     ['role' => 'user', 'content' => 'What is the capital of France?'],

@@ -118,15 +118,18 @@ final class Library
     }
 
     /**
-     * Compares the version before it declares the rest, which a library of another version may lack.
+     * Compares the version before it declares the rest, which a library of another version may
+     * lack.
      */
     private static function bind(string $path): FFI
     {
         if (!extension_loaded('ffi')) {
-            throw MullamaException::of('library_missing', 'PHP lacks the extension ffi: install it');
+            $message = 'PHP lacks the extension ffi: install it';
+            throw MullamaException::of('library_missing', $message);
         }
         try {
-            $version = FFI::cdef('uint32_t mullama_abi_version(void);', $path)->mullama_abi_version();
+            $library = FFI::cdef('uint32_t mullama_abi_version(void);', $path);
+            $version = $library->mullama_abi_version();
             if ($version === self::ABI_VERSION) {
                 return FFI::cdef((string) file_get_contents(__DIR__ . '/mullama.ffi.h'), $path);
             }

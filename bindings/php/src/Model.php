@@ -146,8 +146,11 @@ final class Model
      * @param array<array-key, mixed>|object|string $input
      * @param array<array-key, mixed> $fields
      */
-    private static function request(string $field, array|object|string $input, array $fields): string
-    {
+    private static function request(
+        string $field,
+        array|object|string $input,
+        array $fields,
+    ): string {
         if (isset($fields[0])) {
             throw MullamaException::of('invalid', 'fields of a request are given by their names');
         }

@@ -44,7 +44,8 @@ final class Runtime
         ], static fn (mixed $value): bool => $value !== null);
         $this->library = Library::load($library);
         $this->handle = $this->library->ffi->new('mullama_runtime *');
-        $this->library->call('mullama_runtime_open', Json::encode($options), FFI::addr($this->handle));
+        $address = FFI::addr($this->handle);
+        $this->library->call('mullama_runtime_open', Json::encode($options), $address);
     }
 
     /** The version of the library, such as "0.1.0". */

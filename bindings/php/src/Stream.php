@@ -28,7 +28,7 @@ final class Stream implements \IteratorAggregate
      */
     public function __construct(
         private readonly Library $library,
-        private readonly Model $model,
+        private readonly Model $model, // not used, but kept from being closed
         private readonly CData $handle,
     ) {
         $this->chunk = $library->ffi->new('mullama_chunk');

@@ -113,7 +113,8 @@ test('the declarations are those of the header', static function (): void {
     same((int) ($version[1] ?? 0), Library::ABI_VERSION, 'ABI version');
     $names = static function (string $text): array {
         $text = preg_replace('~/\*.*?\*/~s', '', $text);
-        preg_match_all('/\b(?:mullama_\w+(?= *\()|MULLAMA_(?:ERR|OK|END|ADD|PARSE)\w*)/', $text, $all);
+        $name = '/\b(?:mullama_\w+(?= *\()|MULLAMA_(?:ERR|OK|END|ADD|PARSE)\w*)/';
+        preg_match_all($name, $text, $all);
         return $all[0];
     };
     $own = (string) file_get_contents(dirname(__DIR__) . '/src/mullama.ffi.h');

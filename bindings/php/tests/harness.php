@@ -49,7 +49,8 @@ function fails(string $status, string $message, Closure $body): Mullama\MullamaE
         $body();
     } catch (Mullama\MullamaException $e) {
         same($e->status, $status, "status of \"{$e->getMessage()}\"");
-        same($e::class, 'Mullama\\Exception\\' . str_replace('_', '', ucwords($status, '_')), 'class');
+        $class = 'Mullama\\Exception\\' . str_replace('_', '', ucwords($status, '_'));
+        same($e::class, $class, 'class');
         contains($e->getMessage(), $message, 'message');
         return $e;
     }
@@ -94,7 +95,7 @@ function temporary(string $suffix): string
     static $folder = null;
     static $count = 0;
     if ($folder === null) {
-        $folder = sys_get_temp_dir() . '/mullama-php-' . getmypid() . '-' . bin2hex(random_bytes(4));
+        $folder = sys_get_temp_dir() . '/mullama-php-' . bin2hex(random_bytes(8));
         mkdir($folder, 0700);
         register_shutdown_function(static fn () => command(['rm', '-rf', $folder]));
     }

@@ -51,7 +51,8 @@ test('a library of another ABI version is refused', static function (): void {
     $source = temporary('.c');
     $file = temporary('.so');
     file_put_contents($source, 'unsigned mullama_abi_version(void) { return 99; }');
-    [$code, $output] = command(['sh', '-c', 'exec cc -shared -fPIC -o "$1" "$2"', '', $file, $source]);
+    $compile = 'exec cc -shared -fPIC -o "$1" "$2"';
+    [$code, $output] = command(['sh', '-c', $compile, '', $file, $source]);
     if ($code !== 0) {
         throw new Skip('no C compiler: ' . strtok($output, "\n"));
     }

@@ -62,6 +62,7 @@ test('streams in cycles are collected', static function (): void {
 
 test('the collector may run between all calls', static function (): void {
     $model = echoModel();
+    $chunks = [];
     foreach ($model->generate('héllo') as $chunk) {
         gc_collect_cycles();
         $chunks[] = $chunk;

@@ -39,7 +39,7 @@ test('a model that is left in the loop has its slot free', static function (): v
     }
 });
 
-test('a stream that is not read does not hold the slot when it is dropped', static function (): void {
+test('a stream that is dropped unread has its slot free', static function (): void {
     $model = narrowModel();
     $stream = $model->generate('Once', options: ['num_predict' => 400]);
     unset($stream);

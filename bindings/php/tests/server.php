@@ -29,9 +29,9 @@ function serve(string $page, array $settings, Closure $use): void
         array_push($command, '-d', $setting);
     }
     array_push($command, '-S', $address, '-t', $folder);
-    $log = ['file', "$folder/log", 'w'];
+    $streams = [['file', '/dev/null', 'r'], ['file', "$folder/log", 'w'], ['redirect', 1]];
     $environment = ['PHP_CLI_SERVER_WORKERS' => '2'] + getenv();
-    $server = proc_open($command, [['file', '/dev/null', 'r'], $log, $log], $pipes, null, $environment);
+    $server = proc_open($command, $streams, $pipes, null, $environment);
     try {
         awaitServer($address, $server, "$folder/log");
         $use($address, proc_get_status($server)['pid']);

@@ -6,8 +6,6 @@ declare(strict_types=1);
  * Answers that are read, left half way, cancelled, and begun together.
  */
 
-use Mullama\Runtime;
-
 test('an exception in the loop closes the stream', static function (): void {
     $stream = echoModel()->generate('abcdef');
     $seen = '';
