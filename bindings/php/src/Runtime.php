@@ -1,0 +1,124 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Mullama;
+
+use FFI;
+use FFI\CData;
+
+/**
+ * The engine with the models that it has loaded.
+ *
+ * It is closed by close(), or when nothing refers to it any more. A process that forks opens it in
+ * the child: see "Processes that fork" in README.md.
+ */
+final class Runtime
+{
+    private readonly Library $library;
+    private readonly CData $handle;
+
+    /**
+     * @param ?string $libraryDir folder of the native engine; by default beside libmullama
+     * @param ?string $modelsDir  folder of the model store
+     * @param ?string $url        address of a daemon that is to do the work; then this process
+     *                            loads no model
+     * @param ?string $key        API key of that daemon
+     * @param bool    $echo       no engine, and one model, "echo", that repeats what it is sent
+     * @param ?string $library    file or folder of libmullama; see README.md for the default
+     */
+    public function __construct(
+        ?string $libraryDir = null,
+        ?string $modelsDir = null,
+        ?string $url = null,
+        #[\SensitiveParameter] ?string $key = null,
+        bool $echo = false,
+        ?string $library = null,
+    ) {
+        $options = array_filter([
+            'library_dir' => $libraryDir,
+            'models_dir' => $modelsDir,
+            'url' => $url,
+            'key' => $key,
+            'echo' => $echo ?: null,
+        ], static fn (mixed $value): bool => $value !== null);
+        $this->library = Library::load($library);
+        $this->handle = $this->library->ffi->new('mullama_runtime *');
+        $address = FFI::addr($this->handle);
+        $this->library->call('mullama_runtime_open', Json::encode($options), $address);
+    }
+
+    /** The version of the library, such as "0.1.0". */
+    public function version(): string
+    {
+        return $this->library->ffi->mullama_version();
+    }
+
+    /**
+     * What the runtime runs on: version, engine, devices.
+     *
+     * @return array<string, mixed>
+     */
+    public function info(): array
+    {
+        return $this->library->json('mullama_runtime_info', $this->handle);
+    }
+
+    /**
+     * The models of the store, or of the daemon.
+     *
+     * @return list<array<string, mixed>> as GET /api/tags tells them
+     */
+    public function models(): array
+    {
+        return $this->library->json('mullama_runtime_models', $this->handle)['models'] ?? [];
+    }
+
+    /**
+     * Loads a model: a GGUF file by its path, which begins with / or ., or a model of the store or
+     * the daemon by its name. Blocks until it is loaded.
+     *
+     *     $runtime->load('./smollm2.gguf', ctx_size: 2048, slots: 8);
+     *
+     * The library tells the progress of a load on a thread of its own, where PHP cannot run, so
+     * there is no option for it.
+     *
+     * @param mixed ...$options of the load, by name; docs/abi.md has all
+     */
+    public function load(string $name, mixed ...$options): Model
+    {
+        if (isset($options['progress'])) {
+            throw MullamaException::of('unsupported', 'PHP cannot be told the progress of a load');
+        }
+        if (str_contains($name, "\0")) {
+            throw MullamaException::of('invalid', 'the name of a model has no zero byte');
+        }
+        $handle = $this->library->ffi->new('mullama_model *');
+        $json = Json::encode($options);
+        $this->library->call(
+            'mullama_model_load',
+            $this->handle,
+            $name,
+            $json,
+            null,
+            null,
+            FFI::addr($handle),
+        );
+        return new Model($this->library, $handle);
+    }
+
+    /** Closes the runtime. Its models stay usable. Closing it again does nothing. */
+    public function close(): void
+    {
+        $this->library->ffi->mullama_runtime_close($this->handle);
+    }
+
+    public function __destruct()
+    {
+        $this->close();
+    }
+
+    private function __clone()
+    {
+    }
+}
