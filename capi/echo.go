@@ -38,12 +38,15 @@ func (echo) load(_ context.Context, name string, o *mullama.LoadOptions) (model,
 	if o.ContextSize > 0 {
 		context = o.ContextSize
 	}
-	return echoModel{context}, nil
+	return echoModel{context, new(atomic.Bool)}, nil
 }
 
 func (echo) close() error { return nil }
 
-type echoModel struct{ context int }
+type echoModel struct {
+	context int
+	closed  *atomic.Bool // ends the answers
+}
 
 func (m echoModel) info() ([]byte, error) {
 	return json.Marshal(map[string]any{
@@ -116,12 +119,16 @@ func (m echoModel) answer(text string, options map[string]any) (answer, error) {
 	if n, ok := options["num_predict"].(float64); ok && n > 0 {
 		limit = min(limit, int(n))
 	}
-	return &echoAnswer{prompt: len(text), text: text, limit: limit}, nil
+	return &echoAnswer{model: m, prompt: len(text), text: text, limit: limit}, nil
 }
 
-func (echoModel) close() error { return nil }
+func (m echoModel) close() error {
+	m.closed.Store(true)
+	return nil
+}
 
 type echoAnswer struct {
+	model     echoModel
 	prompt    int
 	text      string // what is left to say
 	limit     int    // how many tokens may still be said
@@ -137,7 +144,7 @@ func (a *echoAnswer) next() (part, error) {
 	_, size := utf8.DecodeRuneInString(a.text)
 	reason := ""
 	switch {
-	case a.cancelled.Load():
+	case a.cancelled.Load() || a.model.closed.Load():
 		reason = "cancelled"
 	case a.text == "":
 		reason = "stop"
@@ -152,7 +159,7 @@ func (a *echoAnswer) next() (part, error) {
 	}
 	text := a.text[:size]
 	a.text, a.limit, a.said = a.text[size:], a.limit-size, a.said+size
-	tokens, err := echoModel{}.tokenize(text, mullama.TokenizeOptions{})
+	tokens, err := a.model.tokenize(text, mullama.TokenizeOptions{})
 	return part{text: text, tokens: tokens}, err
 }
 

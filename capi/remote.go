@@ -9,9 +9,11 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
+	"github.com/mullama/mullama/internal/server"
 )
 
 // remote is a daemon, which answers the same requests.
@@ -110,6 +112,9 @@ func (m remoteModel) chatRequest(request []byte) (*api.ChatRequest, error) {
 	if len(req.Messages) == 0 {
 		return nil, invalid("messages must not be empty")
 	}
+	if err := server.CheckRequestOptions(req.Options); err != nil {
+		return nil, err
+	}
 	req.Model, req.Stream, req.KeepAlive = m.name, nil, nil
 	req.Options = m.options(req.Options)
 	req.Truncate, req.Shift = orFalse(req.Truncate), orFalse(req.Shift)
@@ -159,6 +164,9 @@ func (m remoteModel) generate(request []byte) (answer, error) {
 	}
 	if req.Prompt == "" && req.Suffix == "" && len(req.Context) == 0 {
 		return nil, invalid("prompt must not be empty")
+	}
+	if err := server.CheckRequestOptions(req.Options); err != nil {
+		return nil, err
 	}
 	req.Model, req.Stream, req.KeepAlive = m.name, nil, nil
 	req.Options = m.options(req.Options)
@@ -246,6 +254,9 @@ func remoteError(err error) error {
 	switch status.StatusCode {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
 		kind = mullama.ErrInvalidOption
+		if strings.Contains(status.Message, mullama.ErrContextFull.Error()) {
+			kind = mullama.ErrContextFull
+		}
 	case http.StatusNotFound:
 		kind = mullama.ErrNotFound
 	case http.StatusServiceUnavailable:

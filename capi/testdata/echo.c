@@ -239,7 +239,13 @@ int main(void) {
     threads();
     fork_guard();
     char *json = NULL;
+    mullama_stream *stream = NULL;
+    SUCCEEDS(mullama_model_chat(model, hello, &stream, &error));
     mullama_model_close(model);
+    char *text = collect(stream, NULL);
+    CHECK(strcmp(text, "") == 0);
+    free(text);
+    mullama_stream_close(stream);
     mullama_model_close(model);
     mullama_model_close(NULL);
     FAILS(MULLAMA_ERR_CLOSED, "closed", mullama_model_info(model, &json, &error));

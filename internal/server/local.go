@@ -100,13 +100,8 @@ func orFalse(b *bool) *bool {
 
 // run prepares an answer under the options of a request.
 func (l *Local) run(options map[string]any, chat bool) (*ollamaRun, error) {
-	asked := newSettings(mullama.LoadOptions{}, mullama.DefaultSampling())
-	if err := asked.apply(options, l.server.log); err != nil {
+	if err := CheckRequestOptions(options); err != nil {
 		return nil, err
-	}
-	if asked.reload {
-		return nil, badField("options",
-			"num_ctx and other options of loading belong to the call that loads the model")
 	}
 	settings, err := l.server.settings(l.stored, mullama.DefaultSampling(),
 		[]map[string]any{options})
@@ -124,6 +119,20 @@ func (l *Local) run(options map[string]any, chat bool) (*ollamaRun, error) {
 		lease: &mullama.Lease{Model: l.model, Stored: l.stored}, generate: settings.finish(),
 		think: settings.think,
 	}, chat), nil
+}
+
+// CheckRequestOptions finds what is wrong with the options of a request to a model that is loaded
+// already.
+func CheckRequestOptions(options map[string]any) error {
+	asked := newSettings(mullama.LoadOptions{}, mullama.DefaultSampling())
+	if err := asked.apply(options, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	if asked.reload {
+		return badField("options",
+			"num_ctx and other options of loading belong to the call that loads the model")
+	}
+	return nil
 }
 
 // Answer is an answer that is being generated. One goroutine at a time reads it.
