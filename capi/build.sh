@@ -2,8 +2,8 @@
 # Builds libmullama.so, with the native library beside it: build.sh FOLDER
 set -eu
 here=$(dirname "$0")
-out=$1
-mkdir -p "$out"
+mkdir -p "$1"
+out=$(CDPATH='' cd -- "$1" && pwd)
 cd "$here"
 ${GO:-go} build -buildmode=c-shared -o "$out/libmullama.so" \
 	-ldflags "-s -w -extldflags '-Wl,--version-script=$PWD/mullama.map -Wl,-soname,libmullama.so.0'" .
