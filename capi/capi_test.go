@@ -78,6 +78,13 @@ func TestARealModelFromC(t *testing.T) {
 	expectOK(t, compile(t, "real"), testmodels.Path(t, "smollm2"))
 }
 
+func TestTheProcessEndsWhileAModelAnswers(t *testing.T) {
+	program := compile(t, "exit")
+	for range 20 {
+		expectOK(t, program, testmodels.Path(t, "smollm2"))
+	}
+}
+
 // The header is C++, too.
 func TestTheHeaderIsCAndCPlusPlus(t *testing.T) {
 	for _, compiler := range [][]string{

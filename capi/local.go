@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
@@ -54,7 +55,8 @@ func (l local) load(ctx context.Context, name string, o *mullama.LoadOptions) (m
 	if err != nil {
 		return nil, err
 	}
-	return localModel{m, server.NewLocal(m, stored)}, nil
+	watchExit()
+	return localModel{m, server.NewLocal(m, stored), new(sync.Once)}, nil
 }
 
 func (l local) close() error { return l.runtime.Close() }
@@ -62,6 +64,7 @@ func (l local) close() error { return l.runtime.Close() }
 type localModel struct {
 	*mullama.Model
 	requests *server.Local
+	began    *sync.Once // the first part of an answer
 }
 
 func (m localModel) info() ([]byte, error) {
@@ -83,26 +86,32 @@ func (m localModel) detokenize(tokens []mullama.Token) ([]byte, error) {
 func (m localModel) render(request []byte) (string, error) { return m.requests.Render(request) }
 
 func (m localModel) chat(request []byte) (answer, error) {
-	return newLocalAnswer(m.requests.Chat(context.Background(), request))
+	a, err := m.requests.Chat(context.Background(), request)
+	return m.answer(a, err)
 }
 
 func (m localModel) generate(request []byte) (answer, error) {
-	return newLocalAnswer(m.requests.Generate(context.Background(), request))
+	a, err := m.requests.Generate(context.Background(), request)
+	return m.answer(a, err)
 }
 
 func (m localModel) close() error { return m.Close() }
 
-type localAnswer struct{ *server.Answer }
-
-func newLocalAnswer(a *server.Answer, err error) (answer, error) {
+func (m localModel) answer(a *server.Answer, err error) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return localAnswer{a}, nil
+	return localAnswer{a, m.began}, nil
+}
+
+type localAnswer struct {
+	*server.Answer
+	began *sync.Once
 }
 
 func (a localAnswer) next() (part, error) {
 	p, err := a.Next()
+	a.began.Do(watchExit)
 	return part{p.Text, p.Thinking, p.Tokens, p.JSON, p.Done}, err
 }
 

@@ -197,48 +197,78 @@ func remoteJSON(response any, done bool, logprobs []api.Logprob) []byte {
 	return data
 }
 
-// remoteAnswer reads the lines of an answer. The first is read when it begins, so that what is
-// wrong with a request is said there, as by the engine in this process.
-type remoteAnswer[T any] struct {
-	pull   func() (T, error, bool)
-	toPart func(T) part
-	stop   context.CancelFunc
-	first  *part
+// remoteAnswer has the parts of an answer, which a goroutine reads. The first is read when it
+// begins, so that what is wrong with a request is said there, as by the engine in this process.
+type remoteAnswer struct {
+	ctx   context.Context // ends when the answer is cancelled
+	stop  context.CancelFunc
+	parts <-chan remotePart
+	first *part
+	over  bool
+}
+
+type remotePart struct {
+	part part
+	err  error
 }
 
 func newRemoteAnswer[T any](
 	start func(context.Context) iter.Seq2[T, error], toPart func(T) part,
 ) (answer, error) {
 	ctx, stop := context.WithCancel(context.Background())
-	pull, _ := iter.Pull2(start(ctx))
-	a := &remoteAnswer[T]{pull: pull, toPart: toPart, stop: stop}
+	parts := make(chan remotePart)
+	go func() { // owns parts; ends with the answer, or with ctx
+		defer close(parts)
+		for response, err := range start(ctx) {
+			var p remotePart
+			if err != nil {
+				p.err = remoteError(err)
+			} else {
+				p.part = toPart(response)
+			}
+			select {
+			case parts <- p:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	a := &remoteAnswer{ctx: ctx, stop: stop, parts: parts}
 	first, err := a.next()
 	if err != nil {
 		stop()
 		return nil, err
 	}
-	a.first = &first
+	a.first, a.over = &first, false
 	return a, nil
 }
 
-func (a *remoteAnswer[T]) next() (part, error) {
+func (a *remoteAnswer) next() (part, error) {
 	if p := a.first; p != nil {
-		a.first = nil
+		a.first, a.over = nil, p.done
 		return *p, nil
 	}
-	response, err, ok := a.pull()
+	if a.over {
+		return part{}, io.EOF
+	}
+	var p remotePart
+	ok := false
+	select {
+	case p, ok = <-a.parts:
+	case <-a.ctx.Done():
+	}
 	switch {
+	case a.ctx.Err() != nil && !p.part.done:
+		a.over = true
+		return part{json: []byte(`{"done":true,"done_reason":"cancelled"}`), done: true}, nil
 	case !ok:
 		return part{}, io.EOF
-	case errors.Is(err, context.Canceled):
-		return part{json: []byte(`{"done":true,"done_reason":"cancelled"}`), done: true}, nil
-	case err != nil:
-		return part{}, remoteError(err)
 	}
-	return a.toPart(response), nil
+	a.over = p.part.done || p.err != nil
+	return p.part, p.err
 }
 
-func (a *remoteAnswer[T]) cancel() { a.stop() }
+func (a *remoteAnswer) cancel() { a.stop() }
 
 // remoteError gives an error of the daemon the kind that the engine in this process would have.
 func remoteError(err error) error {

@@ -41,6 +41,14 @@ static mullama_status fail_forked(mullama_error **error) {
     return MULLAMA_ERR_FORKED;
 }
 
+static void at_exit(void) {
+    if (!forked) {
+        goAtExit();
+    }
+}
+
+void capi_watch_exit(void) { atexit(at_exit); }
+
 const char *capi_file(void) {
     Dl_info info;
     return dladdr((void *)mullama_abi_version, &info) != 0 ? info.dli_fname : "";

@@ -9,6 +9,9 @@
 /* Makes an error with a copy of the message. */
 mullama_error *capi_error(mullama_status status, const char *message);
 
+/* Has goAtExit called when the process ends, before what was registered until now. */
+void capi_watch_exit(void);
+
 /* The file of this library; "" if the system does not tell. */
 const char *capi_file(void);
 

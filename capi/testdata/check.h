@@ -48,7 +48,7 @@ static int checks;
     } while (0)
 
 // Reads a stream to its end. The caller frees the text.
-static char *collect(mullama_stream *stream, char **last) {
+static inline char *collect(mullama_stream *stream, char **last) {
     mullama_chunk chunk = {.struct_size = sizeof(chunk)};
     char *text = calloc(1, 1);
     size_t size = 0;

@@ -1,0 +1,36 @@
+package main
+
+// #include "shim.h"
+import "C"
+
+import (
+	"sync"
+	"time"
+)
+
+// exitPatience is how long the end of the process waits for steps that run.
+const exitPatience = 5 * time.Second
+
+// watchExit has the models closed before the process ends. exit() destroys static data of llama.cpp
+// while its threads still compute, unless somebody stops them first. Handlers run in the opposite
+// order of their registration, and llama.cpp makes some of its data when it is first used: so this
+// is called after a load, and again after the first part of an answer.
+func watchExit() { C.capi_watch_exit() }
+
+//export goAtExit
+func goAtExit() {
+	var closing sync.WaitGroup
+	models.objects.Range(func(_, m any) bool {
+		closing.Go(func() { _ = m.(model).close() })
+		return true
+	})
+	done := make(chan struct{})
+	go func() { // ends with the closing, or with the process
+		closing.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(exitPatience):
+	}
+}
