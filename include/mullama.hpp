@@ -1,6 +1,5 @@
 /*
- * mullama.hpp: mullama.h for C++17, with owners instead of handles and exceptions instead of
- * statuses.
+ * mullama.hpp: mullama.h for C++17, with objects and exceptions for handles and statuses.
  *
  *     mullama::Runtime runtime;
  *     mullama::Model model = runtime.load("/models/smollm2.gguf");
@@ -11,17 +10,15 @@
  * Rules that hold for all of it:
  *
  * - Runtime, Model and Stream own what they stand for: they can be moved, not copied, and close it
- *   when they are destroyed. They do not need each other: a Model outlives its Runtime, and a
- *   Stream whose Model is closed ends. To share one, put it into a std::shared_ptr.
- * - A function that is not noexcept throws Error when the library reports one. Then nothing has
- *   changed, and there is nothing to free.
+ *   when they are destroyed; std::shared_ptr shares them. A Model outlives its Runtime; a Stream
+ *   whose Model is closed ends.
+ * - A function that is not noexcept throws Error when the library reports one, and has no result.
  * - Const functions may be called from several threads at once. Requests that run at the same time
  *   are computed together.
  * - Using an object that is closed or was moved from is an Error of the status Closed. Closing it
  *   again does nothing.
- * - Requests, options and infos are JSON objects as texts, those of docs/api.md and docs/abi.md.
- *   quote(), chat_request() and generate_request() write them, field() and unquote() read a little
- *   of them; any JSON library does both.
+ * - Requests, options and infos are JSON, as docs/api.md and docs/abi.md describe it. A few
+ *   functions write requests and read fields; any JSON library does both.
  */
 #ifndef MULLAMA_HPP
 #define MULLAMA_HPP
@@ -51,7 +48,7 @@ namespace mullama {
 
 // ---- Errors ----
 
-/* How a call ended: MULLAMA_OK and so on. A newer library may have others. */
+/* How a call ended. A newer library may have others. */
 enum class Status : mullama_status {
     Ok = MULLAMA_OK,
     End = MULLAMA_END,
@@ -81,8 +78,7 @@ inline const char *status_name(Status status) noexcept {
 /* What was wrong: what() is one sentence that says it, and what to do. */
 class Error : public std::runtime_error {
   public:
-    Error(Status status, const std::string &message)
-        : std::runtime_error(message), status_(status) {}
+    Error(Status status, const std::string &text) : std::runtime_error(text), status_(status) {}
 
     Status status() const noexcept { return status_; }
     const char *name() const noexcept { return status_name(status_); }
@@ -243,7 +239,6 @@ struct Outcome {
     mullama_status status;
     std::unique_ptr<mullama_error, Free> error;
 
-    /* Throws if the call failed. */
     void check() const {
         if (status != MULLAMA_OK && status != MULLAMA_END) {
             const std::string message = mullama_error_message(error.get());
@@ -287,16 +282,17 @@ inline const char *terminated(const std::string &text) {
 
 /* Has a function fill an array, which is made larger until the result fits. */
 template <typename Array, typename Function> Array fill(std::size_t guess, Function function) {
-    Array array(guess, {});
+    Array array(guess, typename Array::value_type());
     for (;;) {
         std::size_t count = 0;
         const Outcome outcome = function(array.data(), array.size(), &count);
         if (outcome.status != MULLAMA_ERR_TOO_SMALL) {
             outcome.check();
-            array.resize(count);
-            return array;
         }
         array.resize(count);
+        if (outcome.status == MULLAMA_OK) {
+            return array;
+        }
     }
 }
 
@@ -331,7 +327,7 @@ template <typename Handle, void (*close_handle)(Handle *)> class Owner {
 /* The version of the library, such as "0.1.0". */
 inline const char *version() noexcept { return mullama_version(); }
 
-/* Does nothing: what a call costs, and whether the library works. */
+/* Does nothing: what a call costs. */
 inline void noop() { detail::call(mullama_noop); }
 
 // ---- Streams ----
