@@ -162,13 +162,12 @@ run_memory() {
 # A library that is missing, or of another version, is told.
 run_wrong_libraries() {
 	mkdir -p "$build/none" "$build/stub"
-	LD_LIBRARY_PATH=$build/none refuses libmullama.so.0 "$build/$cxx-c++17/objects"
+	refuses libmullama.so.0 env LD_LIBRARY_PATH="$build/none" "$build/$cxx-c++17/objects"
 	"$cc" -shared -fPIC -Wl,-soname,libmullama.so.0 -I"$root/include" "$here/tests/stub.c" \
 		-o "$build/stub/libmullama.so.0"
-	compile "$build/wrong_abi" "$cxx" -std=c++17 -Wl,-z,lazy -I"$root/include" \
-		"$here/tests/wrong_abi.cpp"
-	LD_LIBRARY_PATH=$build/stub refuses 'library_missing: libmullama has the ABI version 99' \
-		"$build/wrong_abi"
+	compile "$build/wrong_abi" "$cxx" -std=c++17 -I"$root/include" "$here/tests/wrong_abi.cpp"
+	refuses 'library_missing: libmullama has the ABI version 99' \
+		env LD_LIBRARY_PATH="$build/stub" "$build/wrong_abi"
 }
 
 # run_examples FOLDER: runs the examples that were built there, beside the installed library.
@@ -230,7 +229,9 @@ with_pkg_config() {
 		"$2" $3 $strict "$root/examples/$1/$name.$1" $(pkg-config --cflags --libs mullama) \
 			-o "$build/pkg-config-$1/$name"
 	done
-	LD_LIBRARY_PATH=$moved/lib run_examples "$build/pkg-config-$1"
+	export LD_LIBRARY_PATH="$moved/lib"
+	run_examples "$build/pkg-config-$1"
+	unset LD_LIBRARY_PATH
 }
 
 # A package unpacked where nothing else is has what the quick start needs.
@@ -246,7 +247,7 @@ run_deb() {
 	# shellcheck disable=SC2086
 	"$cc" -std=c11 $strict -I"$usr/include" "$root/examples/c/echo.c" -o "$build/deb/echo" \
 		-L"$usr/lib" -lmullama
-	LD_LIBRARY_PATH=$usr/lib expect Hello lone "$build/deb/echo"
+	expect Hello lone env LD_LIBRARY_PATH="$usr/lib" "$build/deb/echo"
 	(cd "$build/unpacked" && dpkg-deb --ctrl-tarfile "$deb" | tar -xO ./md5sums |
 		md5sum --quiet -c) || fail 'a file is not the one of md5sums'
 }
