@@ -143,14 +143,16 @@ run_sanitized() {
 	fi
 }
 
+memcheck() {
+	valgrind -q --suppressions="$here/tests/valgrind.supp" --leak-check=full \
+		--show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
+		--error-exitcode=9 "$@"
+}
+
 # Valgrind does not know all instructions that the engine uses, so it sees the echo only.
 run_valgrind() {
-	for args in objects "vectors $vectors $build/valgrind.json"; do
-		# shellcheck disable=SC2086
-		valgrind -q --suppressions="$here/tests/valgrind.supp" --leak-check=full \
-			--show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
-			--error-exitcode=9 "$build/$cxx-c++17/"$args
-	done
+	memcheck "$build/$cxx-c++17/objects"
+	memcheck "$build/$cxx-c++17/vectors" "$vectors" "$build/valgrind.json"
 }
 
 run_memory() {
