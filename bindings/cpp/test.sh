@@ -98,8 +98,8 @@ check_install() {
 	refuses 'make native' sh "$here/install.sh" --lib "$library" --native /nowhere
 	refuses 'not known' sh "$here/install.sh" --library "$library"
 	refuses 'begin with /' sh "$here/install.sh" --lib "$library" --native "$native" --prefix x
-	for file in lib/libmullama.so lib/libmullama.so.0 lib/libmullama-native.so include/mullama.h \
-		include/mullama.hpp lib/pkgconfig/mullama.pc lib/cmake/mullama/mullamaConfig.cmake \
+	for file in lib/libmullama.so lib/libmullama.so.0 lib/libmullama-native.so \
+		include/mullama.h include/mullama.hpp lib/pkgconfig/mullama.pc lib/cmake/mullama/mullamaConfig.cmake \
 		lib/cmake/mullama/mullamaConfigVersion.cmake; do
 		[ -f "$prefix/$file" ] || fail "$file was not installed"
 	done
@@ -120,7 +120,8 @@ run_tests() {
 	compile "$folder/objects" "$1" "-std=$2" $strict -Wshadow -g -I"$root/include" \
 		"$here"/tests/test_*.cpp
 	# shellcheck disable=SC2086
-	compile "$folder/vectors" "$1" "-std=$2" $strict -g -I"$root/include" "$here/tests/vectors.cpp"
+	compile "$folder/vectors" "$1" "-std=$2" $strict -g -I"$root/include" \
+		"$here/tests/vectors.cpp"
 	"$folder/objects"
 	"$folder/vectors" "$vectors" "$results" ${model:+"$model"}
 }
@@ -135,8 +136,8 @@ run_sanitized() {
 		"$here/tests/vectors.cpp"
 	"$build/sanitized/objects"
 	"$build/sanitized/vectors" "$vectors" "$build/sanitized/results.json"
-	# The engine frees with free() what libstdc++ got from the program's operator new. With the
-	# sanitizer's that is harmless, and not ours to judge here.
+	# The engine frees with free() what libstdc++ got from the program's operator new. With
+	# the sanitizer's that is harmless, and not for this test to judge.
 	if [ -n "$model" ]; then
 		ASAN_OPTIONS=alloc_dealloc_mismatch=0 \
 			"$build/sanitized/vectors" "$vectors" "$build/sanitized/results.json" "$model"
@@ -157,7 +158,8 @@ run_valgrind() {
 
 run_memory() {
 	# shellcheck disable=SC2086
-	compile "$build/rounds" "$cc" -std=c11 $strict -O1 -I"$root/include" "$here/tests/rounds.c"
+	compile "$build/rounds" "$cc" -std=c11 $strict -O1 -I"$root/include" \
+		"$here/tests/rounds.c"
 	"$build/rounds"
 }
 
@@ -167,7 +169,8 @@ run_wrong_libraries() {
 	refuses libmullama.so.0 env LD_LIBRARY_PATH="$build/none" "$build/$cxx-c++17/objects"
 	"$cc" -shared -fPIC -Wl,-soname,libmullama.so.0 -I"$root/include" "$here/tests/stub.c" \
 		-o "$build/stub/libmullama.so.0"
-	compile "$build/wrong_abi" "$cxx" -std=c++17 -I"$root/include" "$here/tests/wrong_abi.cpp"
+	compile "$build/wrong_abi" "$cxx" -std=c++17 -I"$root/include" \
+		"$here/tests/wrong_abi.cpp"
 	refuses 'library_missing: libmullama has the ABI version 99' \
 		env LD_LIBRARY_PATH="$build/stub" "$build/wrong_abi"
 }
