@@ -99,7 +99,8 @@ check_install() {
 	refuses 'not known' sh "$here/install.sh" --library "$library"
 	refuses 'begin with /' sh "$here/install.sh" --lib "$library" --native "$native" --prefix x
 	for file in lib/libmullama.so lib/libmullama.so.0 lib/libmullama-native.so \
-		include/mullama.h include/mullama.hpp lib/pkgconfig/mullama.pc lib/cmake/mullama/mullamaConfig.cmake \
+		include/mullama.h include/mullama.hpp lib/pkgconfig/mullama.pc \
+		lib/cmake/mullama/mullamaConfig.cmake \
 		lib/cmake/mullama/mullamaConfigVersion.cmake; do
 		[ -f "$prefix/$file" ] || fail "$file was not installed"
 	done
@@ -107,7 +108,10 @@ check_install() {
 		fail 'a file names where it was installed, or was not filled in'
 	fi
 	if [ -n "$program" ]; then
-		lone "$prefix/bin/mullama" version >/dev/null || fail "the installed mullama does not run"
+		lone "$prefix/bin/mullama" version >/dev/null || fail 'mullama does not run'
+		# It finds the engine that was installed with it.
+		[ -z "$model" ] || lone "$prefix/bin/mullama" tokenize "$model" Hello | grep -q 19556 ||
+			fail 'mullama does not find the engine'
 	else
 		skip "the program: bin/mullama is not built"
 	fi
@@ -139,8 +143,8 @@ run_sanitized() {
 	# The engine frees with free() what libstdc++ got from the program's operator new. With
 	# the sanitizer's that is harmless, and not for this test to judge.
 	if [ -n "$model" ]; then
-		ASAN_OPTIONS=alloc_dealloc_mismatch=0 \
-			"$build/sanitized/vectors" "$vectors" "$build/sanitized/results.json" "$model"
+		set -- "$vectors" "$build/sanitized/results.json" "$model"
+		ASAN_OPTIONS=alloc_dealloc_mismatch=0 "$build/sanitized/vectors" "$@"
 	fi
 }
 
