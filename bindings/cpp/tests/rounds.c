@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WARM = 1000, ALL = 10000, WINDOW = 500, BOUND = 2 << 20 };
+enum { WARM = 1000, ALL = 10000, WINDOW = 1000, BOUND = 2 << 20 };
 
 static void must(mullama_status status, mullama_status want) {
     if (status != want) {
