@@ -25,7 +25,9 @@ GOLANGCI     := $(MULLAMA_CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)/golangc
 CLANG_FORMAT := $(MULLAMA_CACHE)/tools/clang-format-$(CLANG_FORMAT_VERSION)/clang_format/data/bin/clang-format
 
 C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h native/oracle/*.c \
-              include/*.h include/*.hpp capi/*.h capi/*.c capi/testdata/*.h capi/testdata/*.c)
+              include/*.h include/*.hpp capi/*.h capi/*.c capi/testdata/*.h capi/testdata/*.c \
+              bindings/cpp/tests/*.hpp bindings/cpp/tests/*.cpp bindings/cpp/tests/*.c \
+              examples/c/*.h examples/c/*.c examples/cpp/*.hpp examples/cpp/*.cpp)
 DEMO_MODEL := $(MULLAMA_CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
 MODELS     := smollm2 gemma270 qwen05 vocabs templates
 
@@ -70,6 +72,15 @@ test-bindings: lib build ## run the tests and examples of the bindings in all la
 .PHONY: parity
 parity: lib build ## run the bindings' tests and write the table of bindings/README.md
 	sh bindings/test.sh "$(CURDIR)/bin/lib"
+
+# Where make install puts things; DESTDIR stands before it while a package is made.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+.PHONY: install
+install: lib build ## install program, library and headers into $(DESTDIR)$(PREFIX)
+	@sh bindings/cpp/install.sh --lib "$(CURDIR)/bin/lib" --bin "$(CURDIR)/bin/mullama" \
+		--native "$(MULLAMA_CACHE)/native/current/lib" --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
 
 .PHONY: models
 models: ## fetch the pinned test models, vocabularies and templates (about 850 MB)

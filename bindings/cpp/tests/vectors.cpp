@@ -1,0 +1,197 @@
+// Runs the cases of conformance/vectors: vectors FOLDER RESULTS [MODEL]
+//
+// The file echo.json is run always, smollm2.json if its model is given. RESULTS receives how each
+// case ended.
+#include "json.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <stdexcept>
+
+namespace {
+
+const char *const language = "cpp";
+
+// What a case gave, to be compared with what its fields want.
+struct Result {
+    std::string text;
+    std::vector<std::string> parts;
+    json::Value last;
+    std::vector<std::int32_t> tokens;
+};
+
+// A case that did not give what it wants.
+struct Wrong : std::runtime_error {
+    using runtime_error::runtime_error;
+};
+
+std::vector<std::int32_t> tokens_of(const json::Value &list) {
+    std::vector<std::int32_t> tokens;
+    for (const json::Value &item : list.items) {
+        tokens.push_back(static_cast<std::int32_t>(item.number));
+    }
+    return tokens;
+}
+
+bool flag(const json::Value &vector, const std::string &name) {
+    const auto &flags = vector["flags"].items;
+    return std::any_of(flags.begin(), flags.end(),
+                       [&](const json::Value &value) { return value.string == name; });
+}
+
+void read(mullama::Stream stream, const json::Value &vector, Result &result) {
+    const auto cancel_after = static_cast<std::size_t>(vector["cancel_after"].number);
+    for (const mullama::Chunk &part : stream) {
+        result.text += part.text;
+        result.parts.emplace_back(part.text);
+        if (result.parts.size() == cancel_after) {
+            stream.cancel();
+        }
+        if (part.done) {
+            result.last = json::parse(std::string(part.json));
+        }
+    }
+}
+
+Result run(const mullama::Runtime &runtime, const mullama::Model &model,
+           const json::Value &vector) {
+    const std::string op = vector["op"].string, request = vector["request"].raw;
+    Result result;
+    if (op == "tokenize") {
+        result.tokens = model.tokenize(vector["text"].string, flag(vector, "add_special"),
+                                       flag(vector, "parse_special"));
+    } else if (op == "detokenize") {
+        result.text = model.detokenize(tokens_of(vector["tokens"]));
+    } else if (op == "render") {
+        result.text = model.render(request);
+    } else if (op == "chat") {
+        read(model.chat(request), vector, result);
+    } else if (op == "generate") {
+        read(model.generate(request), vector, result);
+    } else if (op == "load") {
+        runtime.load(vector["model"].string, vector["options"].raw);
+    } else {
+        throw Wrong("the op " + op + " is not known");
+    }
+    return result;
+}
+
+void compare(const Result &result, const json::Value &vector) {
+    if (vector.has("want_error")) {
+        throw Wrong("no error, want " + vector["want_error"].string);
+    }
+    if (vector["op"].string == "tokenize" && result.tokens != tokens_of(vector["tokens"])) {
+        throw Wrong("other tokens");
+    }
+    if (vector.has("want_text") && result.text != vector["want_text"].string) {
+        throw Wrong("the text is " + mullama::quote(result.text));
+    }
+    if (vector.has("want_parts")) {
+        std::vector<std::string> want;
+        for (const json::Value &item : vector["want_parts"].items) {
+            want.push_back(item.string);
+        }
+        if (result.parts != want) {
+            throw Wrong("there are other parts, " + std::to_string(result.parts.size()));
+        }
+    }
+    for (const auto &[name, want] : vector["want_last"].fields) {
+        if (!(result.last[name] == want)) {
+            throw Wrong(name + " is " + result.last[name].raw + ", want " + want.raw);
+        }
+    }
+}
+
+void compare_error(const mullama::Error &error, const json::Value &vector) {
+    const std::string message = error.what();
+    if (error.name() != vector["want_error"].string ||
+        message.find(vector["want_message"].string) == std::string::npos) {
+        throw Wrong(std::string("the error is ") + error.name() + ": " + message);
+    }
+}
+
+class Runner {
+  public:
+    // Runs the cases of a file with a model.
+    void run_file(const std::string &path, const mullama::Runtime &runtime,
+                  const std::string &name) {
+        const json::Value file = json::read_file(path);
+        const mullama::Model model = runtime.load(name, file["load"].raw);
+        for (const json::Value &vector : file["cases"].items) {
+            const std::string full = file["name"].string + "/" + vector["name"].string;
+            if (vector["skip"].has(language)) {
+                skip(full, vector["skip"][language].string);
+            } else {
+                report(full, run_case(full, runtime, model, vector));
+            }
+        }
+    }
+
+    bool write(const std::string &path) const {
+        std::ofstream file(path);
+        file << "{\"language\": \"" << language << "\", \"passed\": " << passed_
+             << ", \"failed\": " << failed_ << ", \"skipped\": [" << skipped_ << "], \"cases\": {"
+             << cases_ << "}}\n";
+        file.flush();
+        std::cout << "vectors: " << passed_ << " passed, " << failed_ << " failed, " << skips_
+                  << " skipped\n";
+        return file.good() && failed_ == 0 && passed_ > 0;
+    }
+
+  private:
+    static bool run_case(const std::string &full, const mullama::Runtime &runtime,
+                         const mullama::Model &model, const json::Value &vector) {
+        try {
+            try {
+                compare(run(runtime, model, vector), vector);
+            } catch (const mullama::Error &error) {
+                compare_error(error, vector);
+            }
+            return true;
+        } catch (const std::exception &wrong) {
+            std::cout << "FAILED " << full << ": " << wrong.what() << "\n";
+            return false;
+        }
+    }
+
+    void report(const std::string &full, bool passed) {
+        (passed ? passed_ : failed_)++;
+        note(cases_, mullama::quote(full) + ": " + (passed ? "\"passed\"" : "\"failed\""));
+    }
+
+    void skip(const std::string &full, const std::string &reason) {
+        std::cout << "skipped " << full << ": " << reason << "\n";
+        skips_++;
+        note(skipped_, "{\"name\": " + mullama::quote(full) +
+                           ", \"reason\": " + mullama::quote(reason) + "}");
+        note(cases_, mullama::quote(full) + ": \"skipped\"");
+    }
+
+    static void note(std::string &list, const std::string &item) {
+        list += list.empty() ? item : ", " + item;
+    }
+
+    int passed_ = 0, failed_ = 0, skips_ = 0;
+    std::string cases_, skipped_;
+};
+
+} // namespace
+
+int main(int argc, char **argv) {
+    if (argc < 3) {
+        std::cerr << "vectors FOLDER RESULTS [MODEL]\n";
+        return 2;
+    }
+    const std::string folder = argv[1];
+    try {
+        Runner runner;
+        runner.run_file(folder + "/echo.json", mullama::Runtime(R"({"echo":true})"), "echo");
+        if (argc > 3) {
+            runner.run_file(folder + "/smollm2.json", mullama::Runtime(), argv[3]);
+        }
+        return runner.write(argv[2]) ? 0 : 1;
+    } catch (const std::exception &error) {
+        std::cerr << "vectors: " << error.what() << "\n";
+        return 1;
+    }
+}

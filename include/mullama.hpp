@@ -1,0 +1,600 @@
+/*
+ * mullama.hpp: mullama.h for C++17, with objects and exceptions for handles and statuses.
+ *
+ *     mullama::Runtime runtime;
+ *     mullama::Model model = runtime.load("/models/smollm2.gguf");
+ *     for (const mullama::Chunk &part : model.chat(mullama::chat_request({{"user", "Hi"}}))) {
+ *         std::cout << part.text << std::flush;
+ *     }
+ *
+ * Rules that hold for all of it:
+ *
+ * - Runtime, Model and Stream own what they stand for: they can be moved, not copied, and close it
+ *   when they are destroyed; std::shared_ptr shares them. A Model outlives its Runtime; a Stream
+ *   whose Model is closed ends.
+ * - A function that is not noexcept throws Error when the library reports one, and has no result.
+ * - Const functions may be called from several threads at once. Requests that run at the same time
+ *   are computed together.
+ * - Using an object that is closed or was moved from is an Error of the status Closed. Closing it
+ *   again does nothing.
+ * - Requests, options and infos are JSON, as docs/api.md and docs/abi.md describe it. A few
+ *   functions write requests and read fields; any JSON library does both.
+ */
+#ifndef MULLAMA_HPP
+#define MULLAMA_HPP
+
+#include "mullama.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#if __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
+#error "mullama.hpp needs C++17"
+#endif
+
+namespace mullama {
+
+// ---- Errors ----
+
+/* How a call ended. A newer library may have others. */
+enum class Status : mullama_status {
+    Ok = MULLAMA_OK,
+    End = MULLAMA_END,
+    Invalid = MULLAMA_ERR_INVALID,
+    NotFound = MULLAMA_ERR_NOT_FOUND,
+    NotGguf = MULLAMA_ERR_NOT_GGUF,
+    Unsupported = MULLAMA_ERR_UNSUPPORTED,
+    ContextFull = MULLAMA_ERR_CONTEXT_FULL,
+    Template = MULLAMA_ERR_TEMPLATE,
+    Grammar = MULLAMA_ERR_GRAMMAR,
+    OutOfMemory = MULLAMA_ERR_OUT_OF_MEMORY,
+    Busy = MULLAMA_ERR_BUSY,
+    Store = MULLAMA_ERR_STORE,
+    LibraryMissing = MULLAMA_ERR_LIBRARY_MISSING,
+    Closed = MULLAMA_ERR_CLOSED,
+    Cancelled = MULLAMA_ERR_CANCELLED,
+    Internal = MULLAMA_ERR_INTERNAL,
+    Forked = MULLAMA_ERR_FORKED,
+    TooSmall = MULLAMA_ERR_TOO_SMALL,
+};
+
+/* The name of a status, such as "context_full". */
+inline const char *status_name(Status status) noexcept {
+    return mullama_status_name(static_cast<mullama_status>(status));
+}
+
+/* What was wrong: what() is one sentence that says it, and what to do. */
+class Error : public std::runtime_error {
+  public:
+    Error(Status status, const std::string &text) : std::runtime_error(text), status_(status) {}
+
+    Status status() const noexcept { return status_; }
+    const char *name() const noexcept { return status_name(status_); }
+
+  private:
+    Status status_;
+};
+
+// ---- JSON ----
+
+/* A JSON string, quotes and all, of a text of UTF-8, which may have zero bytes. */
+inline std::string quote(std::string_view text) {
+    static const char digits[] = "0123456789abcdef";
+    std::string json = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            json += '\\';
+        }
+        if (static_cast<unsigned char>(c) < 0x20) {
+            json.append("\\u00").append(1, digits[c >> 4]).append(1, digits[c & 15]);
+        } else {
+            json += c;
+        }
+    }
+    return json += '"';
+}
+
+/* One message of a conversation. */
+struct Message {
+    std::string role; // "system", "user", "assistant" or "tool"
+    std::string content;
+};
+
+namespace detail {
+
+/* Joins a first field with those of a JSON object, which may be empty. */
+inline std::string with_fields(const std::string &first, std::string_view object) {
+    const std::size_t open = std::min(object.find_first_not_of(" \t\r\n"), object.size());
+    if (object.substr(open, 1) != "{") {
+        throw Error(Status::Invalid, "the fields of a request are a JSON object, {…}");
+    }
+    const std::string rest(object.substr(open + 1));
+    const std::size_t next = rest.find_first_not_of(" \t\r\n");
+    const bool none = next == std::string::npos || rest[next] == '}';
+    return "{" + first + (none ? "" : ",") + rest;
+}
+
+/* Appends a character: its leading byte, which has so many bits to say its length, and the rest. */
+inline void append_utf8(std::string &text, std::uint32_t rune) {
+    const int more = rune < 0x80 ? 0 : rune < 0x800 ? 1 : rune < 0x10000 ? 2 : 3;
+    static const std::uint32_t lead[] = {0, 0xc0, 0xe0, 0xf0};
+    text += static_cast<char>(lead[more] | rune >> 6 * more);
+    for (int i = more - 1; i >= 0; i--) {
+        text += static_cast<char>(0x80 | (rune >> 6 * i & 0x3f));
+    }
+}
+
+/* Reads what follows a "\u" and moves at behind it: four digits, or a pair of surrogates. */
+inline std::uint32_t read_escape(std::string_view json, std::size_t &at) {
+    const auto digits = [json](std::size_t from) {
+        const std::string four(json.substr(std::min(from, json.size()), 4));
+        return static_cast<std::uint32_t>(std::strtoul(four.c_str(), nullptr, 16));
+    };
+    const std::uint32_t first = digits(at), second = digits(at + 6);
+    const bool pair = first >> 10 == 0x36 && second >> 10 == 0x37 && json[at + 4] == '\\';
+    at += pair ? 10 : 4;
+    if (pair) {
+        return 0x10000 + ((first & 0x3ff) << 10) + (second & 0x3ff);
+    }
+    return first >> 11 == 0x1b ? 0xfffd : first; // half a pair is no character
+}
+
+} // namespace detail
+
+/* The request of Model::chat for a conversation. fields is a JSON object with what else it has,
+ * such as {"options":{"temperature":0}}. */
+inline std::string chat_request(const std::vector<Message> &messages,
+                                std::string_view fields = "{}") {
+    std::string json = "\"messages\":[";
+    for (const Message &message : messages) {
+        json += &message == messages.data() ? "{\"role\":" : ",{\"role\":";
+        json += quote(message.role) + ",\"content\":" + quote(message.content) + "}";
+    }
+    return detail::with_fields(json + "]", fields);
+}
+
+/* The request of Model::generate for a prompt, in the same way. */
+inline std::string generate_request(std::string_view prompt, std::string_view fields = "{}") {
+    return detail::with_fields("\"prompt\":" + quote(prompt), fields);
+}
+
+/* The value of a field of a JSON object, as it is written there: 8, true, "stop", {…}. Nothing if
+ * the object does not have it. It does not check the JSON, and belongs to the text it is given. */
+inline std::string_view field(std::string_view json, std::string_view name) noexcept {
+    static const char space[] = " \t\r\n";
+    std::size_t value = 0; // where it begins; 0: not found yet
+    int depth = 0;
+    for (std::size_t at = json.find_first_not_of(space); at < json.size(); at++) {
+        const char c = json[at];
+        if (c == '"') {
+            const std::size_t start = at + 1;
+            for (at++; at < json.size() && json[at] != '"'; at++) {
+                at += json[at] == '\\';
+            }
+            const std::size_t colon = json.find_first_not_of(space, at + 1);
+            const bool key = colon < json.size() && json[colon] == ':';
+            if (key && depth == 1 && value == 0 && json.substr(start, at - start) == name) {
+                value = json.find_first_not_of(space, colon + 1);
+                at = colon;
+            }
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']' || c == ',') {
+            if (depth == 1 && value != 0 && value < at) {
+                const std::size_t last = json.find_last_not_of(space, at - 1);
+                return json.substr(value, last + 1 - value);
+            }
+            depth -= c != ',';
+        }
+    }
+    return {};
+}
+
+/* The text of a JSON string, such as field() gives; "" if it is none. */
+inline std::string unquote(std::string_view json) {
+    std::string text;
+    if (json.size() < 2 || json.front() != '"' || json.back() != '"') {
+        return text;
+    }
+    json = json.substr(1, json.size() - 2);
+    for (std::size_t at = 0; at < json.size();) {
+        char c = json[at++];
+        if (c == '\\' && at < json.size()) {
+            c = json[at++];
+            if (c == 'u') {
+                detail::append_utf8(text, detail::read_escape(json, at));
+                continue;
+            }
+            const std::size_t known = std::string_view("bfnrt").find(c);
+            c = known == std::string_view::npos ? c : "\b\f\n\r\t"[known];
+        }
+        text += c;
+    }
+    return text;
+}
+
+// ---- Calls into the library ----
+
+namespace detail {
+
+struct Free {
+    void operator()(mullama_error *error) const noexcept { mullama_error_free(error); }
+    void operator()(char *text) const noexcept { mullama_string_free(text); }
+};
+
+/* How a call ended, with its error. */
+struct Outcome {
+    mullama_status status;
+    std::unique_ptr<mullama_error, Free> error;
+
+    void check() const {
+        if (status != MULLAMA_OK && status != MULLAMA_END) {
+            const std::string message = mullama_error_message(error.get());
+            throw Error(Status(status), message.empty() ? mullama_status_name(status) : message);
+        }
+    }
+};
+
+/* Calls a function of the library, whose last parameter is the place for an error. */
+template <typename... Parameters, typename... Arguments>
+Outcome attempt(mullama_status (*function)(Parameters...), Arguments... arguments) {
+    mullama_error *error = nullptr;
+    const mullama_status status = function(arguments..., &error);
+    return {status, std::unique_ptr<mullama_error, Free>(error)};
+}
+
+template <typename... Parameters, typename... Arguments>
+mullama_status call(mullama_status (*function)(Parameters...), Arguments... arguments) {
+    const Outcome outcome = attempt(function, arguments...);
+    outcome.check();
+    return outcome.status;
+}
+
+/* The JSON that a function gives of what a handle stands for. */
+template <typename... Parameters, typename... Arguments>
+std::string json(mullama_status (*function)(Parameters...), Arguments... arguments) {
+    char *text = nullptr;
+    call(function, arguments..., &text);
+    const std::unique_ptr<char, Free> owned(text);
+    return text;
+}
+
+/* A text for the library, which would not see what follows a zero byte. */
+inline const char *terminated(const std::string &text) {
+    if (text.find('\0') != std::string::npos) {
+        throw Error(Status::Invalid, "a request, a name or options have a zero byte; in a JSON "
+                                     "string it is written \\u0000");
+    }
+    return text.c_str();
+}
+
+/* Has a function fill an array, which is made larger until the result fits. */
+template <typename Array, typename Function> Array fill(std::size_t guess, Function function) {
+    Array array(guess, typename Array::value_type());
+    for (;;) {
+        std::size_t count = 0;
+        const Outcome outcome = function(array.data(), array.size(), &count);
+        if (outcome.status != MULLAMA_ERR_TOO_SMALL) {
+            outcome.check();
+        }
+        array.resize(count);
+        if (outcome.status == MULLAMA_OK) {
+            return array;
+        }
+    }
+}
+
+/* Owns a handle. Handles are numbers that are used once, so a closed one is kept: the library then
+ * says that it is closed, and close() may be called at any time, from any thread. */
+template <typename Handle, void (*close_handle)(Handle *)> class Owner {
+  public:
+    Owner() noexcept = default;
+    explicit Owner(Handle *handle) noexcept : handle_(handle) {}
+    Owner(Owner &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Owner &operator=(Owner &&other) noexcept {
+        if (this != &other) {
+            close();
+            handle_ = std::exchange(other.handle_, nullptr);
+        }
+        return *this;
+    }
+    ~Owner() { close(); }
+
+    /* Closes it now. Does not wait. */
+    void close() const noexcept { close_handle(handle_); }
+
+    /* The handle for functions of mullama.h. It stays ours. */
+    Handle *handle() const noexcept { return handle_; }
+
+  private:
+    Handle *handle_ = nullptr;
+};
+
+} // namespace detail
+
+/* The version of the library, such as "0.1.0". */
+inline const char *version() noexcept { return mullama_version(); }
+
+/* Does nothing: what a call costs. */
+inline void noop() { detail::call(mullama_noop); }
+
+// ---- Streams ----
+
+/* The tokens of a part. A std::span<const int32_t> can be made of it. */
+struct Tokens {
+    const std::int32_t *first = nullptr;
+    std::size_t count = 0;
+
+    const std::int32_t *data() const noexcept { return first; }
+    std::size_t size() const noexcept { return count; }
+    const std::int32_t *begin() const noexcept { return first; }
+    const std::int32_t *end() const noexcept { return first + count; }
+};
+
+/* A part of an answer. The texts belong to the stream and are valid until its next call. */
+struct Chunk {
+    std::string_view text;     // whole characters of UTF-8; may be empty
+    std::string_view thinking; // what the model thinks before it answers, if it does
+    Tokens tokens;             // that text and thinking are of
+    std::string_view json; // of the last part: done_reason, counts and times; else "" or logprobs
+    bool done = false;     // this is the last part
+};
+
+/* A whole answer. */
+struct Answer {
+    std::string text;
+    std::string thinking;
+    std::string done_reason; // "stop", "length" or "cancelled"
+    std::int64_t prompt_eval_count = 0;
+    std::int64_t eval_count = 0;
+    std::int64_t cached_tokens = 0;
+    std::string json; // of the last part
+};
+
+/*
+ * An answer while it is generated: a range of parts that can be gone through once. It is owned by
+ * one thread, which reads it and waits for the parts; cancel() may be called from any other.
+ * Leaving a loop by break or by an exception and dropping the stream ends the answer.
+ */
+class Stream : public detail::Owner<mullama_stream, mullama_stream_close> {
+  public:
+    using Owner::Owner;
+
+    /* Waits for the next part. Nothing after the last one. */
+    std::optional<Chunk> next() {
+        mullama_chunk c = {};
+        c.struct_size = sizeof(c);
+        if (detail::call(mullama_stream_next, handle(), &c) == MULLAMA_END) {
+            return std::nullopt;
+        }
+        return Chunk{{c.text, c.text_size},
+                     {c.thinking, c.thinking_size},
+                     {c.tokens, c.token_count},
+                     {c.json, c.json_size},
+                     c.done};
+    }
+
+    /* Goes through the parts by next(). The stream must stay where it is meanwhile. */
+    class Iterator {
+      public:
+        using iterator_category = std::input_iterator_tag;
+        using value_type = Chunk;
+        using difference_type = std::ptrdiff_t;
+        using pointer = const Chunk *;
+        using reference = const Chunk &;
+
+        Iterator() noexcept = default; // the end
+        explicit Iterator(Stream *stream) : stream_(stream) { ++*this; }
+        reference operator*() const noexcept { return *stream_->current_; }
+        pointer operator->() const noexcept { return &*stream_->current_; }
+        Iterator &operator++() {
+            stream_->current_ = stream_->next();
+            if (!stream_->current_) {
+                stream_ = nullptr;
+            }
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        friend bool operator==(const Iterator &a, const Iterator &b) noexcept {
+            return a.stream_ == b.stream_;
+        }
+        friend bool operator!=(const Iterator &a, const Iterator &b) noexcept { return !(a == b); }
+
+      private:
+        Stream *stream_ = nullptr;
+    };
+
+    /* Waits for the next part; a second call goes on where the reading is. */
+    Iterator begin() { return Iterator(this); }
+    Iterator end() const noexcept { return {}; }
+
+    /* Reads the rest of the answer. */
+    Answer collect() {
+        Answer answer;
+        while (const std::optional<Chunk> part = next()) {
+            answer.text += part->text;
+            answer.thinking += part->thinking;
+            if (part->done) {
+                answer.json = part->json;
+            }
+        }
+        const auto number = [&answer](std::string_view name) {
+            return std::strtoll(std::string(field(answer.json, name)).c_str(), nullptr, 10);
+        };
+        answer.done_reason = unquote(field(answer.json, "done_reason"));
+        answer.prompt_eval_count = number("prompt_eval_count");
+        answer.eval_count = number("eval_count");
+        answer.cached_tokens = number("cached_tokens");
+        return answer;
+    }
+
+    /* Ends the answer, from any thread. Its last part comes soon, with done_reason "cancelled". */
+    void cancel() const { detail::call(mullama_stream_cancel, handle()); }
+
+  private:
+    std::optional<Chunk> current_; // what the iterators show
+};
+
+// ---- Models ----
+
+/* A loaded model, for any number of threads. Closing it ends its streams. */
+class Model : public detail::Owner<mullama_model, mullama_model_close> {
+  public:
+    using Owner::Owner;
+
+    /* What the model's file says of it, and what it is doing, as JSON. */
+    std::string info() const { return detail::json(mullama_model_info, handle()); }
+
+    /* Makes tokens of a text. The flags are MULLAMA_ADD_SPECIAL and MULLAMA_PARSE_SPECIAL. */
+    std::vector<std::int32_t> tokenize(std::string_view text, bool add_special = false,
+                                       bool parse_special = false) const {
+        std::uint32_t flags = add_special ? std::uint32_t{MULLAMA_ADD_SPECIAL} : 0;
+        flags |= parse_special ? std::uint32_t{MULLAMA_PARSE_SPECIAL} : 0;
+        return detail::fill<std::vector<std::int32_t>>(
+            text.size() + 2, [&](std::int32_t *tokens, std::size_t capacity, std::size_t *count) {
+                return detail::attempt(mullama_model_tokenize, handle(), text.data(), text.size(),
+                                       flags, tokens, capacity, count);
+            });
+    }
+
+    /* The bytes of tokens, which need not be UTF-8 when they begin or end within a character. */
+    std::string detokenize(const std::vector<std::int32_t> &tokens) const {
+        return detail::fill<std::string>(
+            8 * tokens.size(), [&](char *text, std::size_t capacity, std::size_t *size) {
+                return detail::attempt(mullama_model_detokenize, handle(), tokens.data(),
+                                       tokens.size(), text, capacity, size);
+            });
+    }
+
+    /* The prompt that a request of chat() makes. */
+    std::string render(const std::string &request) const {
+        const std::string json =
+            detail::json(mullama_model_render, handle(), detail::terminated(request));
+        return unquote(field(json, "prompt"));
+    }
+
+    /* Begins to answer a conversation: the request of POST /api/chat, which chat_request() makes.
+     * Does not wait for the answer. A prompt that does not fit is an Error of ContextFull. */
+    Stream chat(const std::string &request) const { return begin(mullama_model_chat, request); }
+
+    /* Begins to continue a text: the request of POST /api/generate, which generate_request() makes.
+     * Otherwise as chat(). */
+    Stream generate(const std::string &request) const {
+        return begin(mullama_model_generate, request);
+    }
+
+  private:
+    Stream begin(decltype(mullama_model_chat) *start, const std::string &request) const {
+        mullama_stream *stream = nullptr;
+        detail::call(start, handle(), detail::terminated(request), &stream);
+        return Stream(stream);
+    }
+};
+
+// ---- Runtimes ----
+
+/* How a runtime is opened; mullama_runtime_open says what each does. Empty texts are left out. */
+struct Options {
+    std::string library_dir{};
+    std::string models_dir{};
+    std::string url{};
+    std::string key{};
+    bool echo = false;
+};
+
+/* Is told the loaded part of a model, from 0 to 1, on some thread while load() waits. false gives
+ * the load up, which then throws an Error of Cancelled. load() throws its exceptions on. */
+using Progress = std::function<bool(float)>;
+
+namespace detail {
+
+struct Watch {
+    const Progress &progress;
+    std::exception_ptr thrown;
+
+    static bool tell(float fraction, void *user) noexcept {
+        Watch *watch = static_cast<Watch *>(user);
+        try {
+            return !watch->thrown && watch->progress(fraction);
+        } catch (...) {
+            watch->thrown = std::current_exception();
+            return false;
+        }
+    }
+};
+
+inline mullama_runtime *open(const std::string &options) {
+    mullama_runtime *runtime = nullptr;
+    const std::uint32_t abi = mullama_abi_version();
+    if (abi != MULLAMA_ABI_VERSION) {
+        throw Error(Status::LibraryMissing,
+                    "libmullama has the ABI version " + std::to_string(abi) +
+                        ", this program needs " + std::to_string(MULLAMA_ABI_VERSION) +
+                        "; compile it with the mullama.h of the library that is installed");
+    }
+    call(mullama_runtime_open, terminated(options), &runtime);
+    return runtime;
+}
+
+inline std::string json(const Options &options) {
+    std::string json = options.echo ? "{\"echo\":true" : "{\"echo\":false";
+    const auto add = [&json](const char *name, const std::string &value) {
+        json += value.empty() ? "" : std::string(",\"") + name + "\":" + quote(value);
+    };
+    add("library_dir", options.library_dir);
+    add("models_dir", options.models_dir);
+    add("url", options.url);
+    add("key", options.key);
+    return json + "}";
+}
+
+} // namespace detail
+
+/* The engine with the models that it has loaded, for any number of threads. */
+class Runtime : public detail::Owner<mullama_runtime, mullama_runtime_close> {
+  public:
+    /* Opens a runtime, by Options or by JSON. Throws LibraryMissing if libmullama does not fit this
+     * header. */
+    explicit Runtime(const Options &options = {}) : Runtime(detail::json(options)) {}
+    explicit Runtime(const std::string &options) : Owner(detail::open(options)) {}
+
+    /* What the runtime runs on, as JSON. */
+    std::string info() const { return detail::json(mullama_runtime_info, handle()); }
+
+    /* The models of the store, or of the daemon, as JSON: that of GET /api/tags. */
+    std::string models() const { return detail::json(mullama_runtime_models, handle()); }
+
+    /* Loads a model: a GGUF file by its path, which begins with / or ., or a model of the store or
+     * the daemon by its name. Waits for it. */
+    Model load(const std::string &name, const std::string &options = "{}",
+               const Progress &progress = nullptr) const {
+        detail::Watch watch{progress, nullptr};
+        mullama_model *handle = nullptr;
+        const detail::Outcome outcome =
+            detail::attempt(mullama_model_load, this->handle(), detail::terminated(name),
+                            detail::terminated(options), progress ? detail::Watch::tell : nullptr,
+                            static_cast<void *>(&watch), &handle);
+        Model model(handle);
+        if (watch.thrown) {
+            std::rethrow_exception(watch.thrown);
+        }
+        outcome.check();
+        return model;
+    }
+};
+
+} // namespace mullama
+
+#endif
