@@ -34,14 +34,20 @@ struct Flag {
     std::atomic<bool> raised{false};
 };
 
+template <typename T> static void drop(napi_env, void *data, void *) {
+    auto *holder = static_cast<std::shared_ptr<T> *>(data);
+    (*holder)->close();
+    delete holder;
+}
+
 // Wraps an object for JavaScript. Threads that use it share it, so that it lives as long as they.
-template <typename T> static Napi::Value wrap(Napi::Env env, std::shared_ptr<T> object) {
-    using Holder = std::shared_ptr<T>;
-    return Napi::External<Holder>::New(env, new Holder(std::move(object)),
-                                       [](Napi::Env, Holder *holder) {
-                                           (*holder)->close();
-                                           delete holder;
-                                       });
+template <typename T> static napi_value wrap(napi_env env, std::shared_ptr<T> object) {
+    auto *holder = new std::shared_ptr<T>(std::move(object));
+    napi_value value = nullptr;
+    if (napi_create_external(env, holder, drop<T>, nullptr, &value) != napi_ok) {
+        drop<T>(env, holder, nullptr);
+    }
+    return value;
 }
 
 template <typename T> static std::shared_ptr<T> unwrap(Napi::Value value) {
@@ -70,25 +76,30 @@ static Napi::Value open(const Napi::CallbackInfo &info) {
         }
         mullama_runtime *handle = nullptr;
         mullama_error *error = nullptr;
-        pending->failure =
-            library->failure(library->runtime_open(options.c_str(), &handle, &error), error);
+        mullama_status status = library->runtime_open(options.c_str(), &handle, &error);
+        pending->failure = library->failure(status, error);
         auto runtime = std::make_shared<Runtime>(library, handle);
-        pending->result = [runtime](Napi::Env env) { return wrap(env, runtime); };
+        pending->result = [runtime](napi_env env) { return wrap(env, runtime); };
     };
-    return run(std::make_unique<Pending>(info.Env(), std::initializer_list<Napi::Value>{}), work);
+    return run(info.Env(), std::make_unique<Pending>(info.Env(), std::initializer_list<napi_value>{}), work);
 }
 
 // A promise of the text that a call of the library gives.
 template <typename Call>
 static Napi::Value text_from(const Napi::CallbackInfo &info, const Library *library, Call call) {
-    auto pending = std::make_unique<Pending>(info.Env(), std::initializer_list<Napi::Value>{info[0]});
-    return run(std::move(pending), [library, call](Pending *pending) {
+    auto pending = std::make_unique<Pending>(info.Env(), std::initializer_list<napi_value>{info[0]});
+    return run(info.Env(), std::move(pending), [library, call](Pending *pending) {
         char *text = nullptr;
         mullama_error *error = nullptr;
-        pending->failure = library->failure(call(&text, &error), error);
+        mullama_status status = call(&text, &error);
+        pending->failure = library->failure(status, error);
         auto copy = std::make_shared<std::string>(text == nullptr ? "" : text);
         library->string_free(text);
-        pending->result = [copy](Napi::Env env) { return Napi::String::New(env, *copy); };
+        pending->result = [copy](napi_env env) {
+            napi_value value = nullptr;
+            napi_create_string_utf8(env, copy->data(), copy->size(), &value);
+            return value;
+        };
     });
 }
 
@@ -126,10 +137,12 @@ struct Loading {
 class Progress : public Item {
   public:
     Progress(napi_ref function, float fraction) : function_(function), fraction_(fraction) {}
-    void arrive(Napi::Env env) override {
-        napi_value function = nullptr;
+    void arrive(napi_env env) override {
+        napi_value function = nullptr, undefined = nullptr, fraction = nullptr;
         napi_get_reference_value(env, function_, &function);
-        Napi::Function(env, function).Call({Napi::Number::New(env, fraction_)});
+        napi_get_undefined(env, &undefined);
+        napi_create_double(env, fraction_, &fraction);
+        napi_call_function(env, undefined, function, 1, &fraction, nullptr);
     }
 
   private:
@@ -144,7 +157,7 @@ static bool on_progress(float fraction, void *user) {
 }
 
 static Napi::Value new_flag(const Napi::CallbackInfo &info) {
-    return wrap(info.Env(), std::make_shared<Flag>());
+    return Napi::Value(info.Env(), wrap(info.Env(), std::make_shared<Flag>()));
 }
 
 static void raise_flag(const Napi::CallbackInfo &info) { unwrap<Flag>(info[0])->close(); }
@@ -153,7 +166,7 @@ static void raise_flag(const Napi::CallbackInfo &info) { unwrap<Flag>(info[0])->
 static Napi::Value load(const Napi::CallbackInfo &info) {
     auto runtime = unwrap<Runtime>(info[0]);
     auto pending = std::make_unique<Pending>(
-        info.Env(), std::initializer_list<Napi::Value>{info[0], info[4]});
+        info.Env(), std::initializer_list<napi_value>{info[0], info[4]});
     Loading loading{unwrap<Flag>(info[3]), pending->channel(), pending->kept(1)};
     auto work = [runtime, name = text_of(info[1]), options = text_of(info[2]),
                  loading](Pending *pending) mutable {
@@ -163,9 +176,9 @@ static Napi::Value load(const Napi::CallbackInfo &info) {
             runtime->handle, name.c_str(), options.c_str(), on_progress, &loading, &handle, &error);
         pending->failure = runtime->library->failure(status, error);
         auto model = std::make_shared<Model>(runtime->library, handle);
-        pending->result = [model](Napi::Env env) { return wrap(env, model); };
+        pending->result = [model](napi_env env) { return wrap(env, model); };
     };
-    return run(std::move(pending), work);
+    return run(info.Env(), std::move(pending), work);
 }
 
 // ---- Models ----
@@ -211,9 +224,7 @@ static Napi::Value tokenize(const Napi::CallbackInfo &info) {
         throw_failure(info.Env(), failure);
         return info.Env().Undefined();
     }
-    Napi::Int32Array result = Napi::Int32Array::New(info.Env(), count);
-    std::copy_n(tokens.begin(), count, result.Data());
-    return result;
+    return Napi::Value(info.Env(), int32_array(info.Env(), tokens.data(), count));
 }
 
 // detokenize(model, Int32Array): the bytes, at once. A token is seldom longer than 16 bytes; for
@@ -253,9 +264,9 @@ static Napi::Value begin(const Napi::CallbackInfo &info,
             (model->library->*function)(model->handle, request.c_str(), &handle, &error);
         pending->failure = model->library->failure(status, error);
         auto stream = std::make_shared<Stream>(model->library, handle);
-        pending->result = [stream](Napi::Env env) { return wrap(env, stream); };
+        pending->result = [stream](napi_env env) { return wrap(env, stream); };
     };
-    return run(std::make_unique<Pending>(info.Env(), std::initializer_list<Napi::Value>{info[0]}),
+    return run(info.Env(), std::make_unique<Pending>(info.Env(), std::initializer_list<napi_value>{info[0]}),
                work);
 }
 

@@ -14,12 +14,16 @@
 
 namespace mullama {
 
+// An Int32Array with a copy of the numbers.
+napi_value int32_array(napi_env env, const int32_t *numbers, size_t count);
+
 // Something to do on the thread of the JavaScript. One that cannot be done any more, because its
-// environment ends, is only destroyed.
+// environment ends, is only destroyed. When a worker is being terminated, any call of N-API may fail:
+// arrive uses the C functions, whose results may be nullptr, and leaves the rest undone.
 class Item {
   public:
     virtual ~Item() = default;
-    virtual void arrive(Napi::Env env) = 0;
+    virtual void arrive(napi_env env) = 0;
 };
 
 // Channel takes items from any thread to that of an environment, and drops them after its end. It
@@ -50,32 +54,36 @@ struct Instance {
     Napi::FunctionReference error; // makes an Error of a status and a message
 
     static Instance &of(Napi::Env env) { return *env.GetInstanceData<Instance>(); }
-    Napi::Value make(Napi::Env env, const Failure &failure);
+    napi_value make(napi_env env, const Failure &failure) const;
 };
 
 // Pending is a promise that another thread settles. The values it is made with stay alive with it.
 class Pending : public Item {
   public:
-    using Result = std::function<Napi::Value(Napi::Env)>;
+    using Result = std::function<napi_value(napi_env)>;
 
-    Pending(Napi::Env env, std::initializer_list<Napi::Value> keep);
+    Pending(Napi::Env env, std::initializer_list<napi_value> keep);
 
-    Napi::Value promise() const { return deferred_.Promise(); }
+    napi_value promise() const { return promise_; } // on the thread that made it, at once
     std::shared_ptr<Channel> channel() const { return channel_; }
     napi_ref kept(size_t index) const { return kept_[index]; }
-    void arrive(Napi::Env env) override;
+    void arrive(napi_env env) override;
 
     Failure failure;
     Result result; // makes the value, if there is no failure
 
   private:
-    Napi::Promise::Deferred deferred_;
+    void settle(napi_env env);
+
+    napi_deferred deferred_ = nullptr;
+    napi_value promise_ = nullptr;
     std::shared_ptr<Channel> channel_;
     std::vector<napi_ref> kept_; // left alone if the environment ends first
 };
 
 // Runs work on a thread of its own, which may wait as long as it likes, and then settles pending.
-Napi::Value run(std::unique_ptr<Pending> pending, std::function<void(Pending *)> work);
+Napi::Value run(Napi::Env env, std::unique_ptr<Pending> pending,
+                std::function<void(Pending *)> work);
 
 } // namespace mullama
 

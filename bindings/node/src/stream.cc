@@ -11,16 +11,23 @@ struct Part {
           json(chunk.json, chunk.json_size), tokens(chunk.tokens, chunk.tokens + chunk.token_count),
           done(chunk.done) {}
 
-    Napi::Value value(Napi::Env env) const {
-        Napi::Object object = Napi::Object::New(env);
-        Napi::Int32Array list = Napi::Int32Array::New(env, tokens.size());
-        std::copy(tokens.begin(), tokens.end(), list.Data());
-        object.Set("text", Napi::String::New(env, text));
-        object.Set("thinking", Napi::String::New(env, thinking));
-        object.Set("tokens", list);
-        object.Set("done", Napi::Boolean::New(env, done));
-        object.Set("json", Napi::String::New(env, json));
+    napi_value value(napi_env env) const {
+        napi_value object = nullptr, last = nullptr;
+        napi_create_object(env, &object);
+        napi_get_boolean(env, done, &last);
+        set(env, object, "text", text);
+        set(env, object, "thinking", thinking);
+        napi_set_named_property(env, object, "tokens",
+                                int32_array(env, tokens.data(), tokens.size()));
+        napi_set_named_property(env, object, "done", last);
+        set(env, object, "json", json);
         return object;
+    }
+
+    static void set(napi_env env, napi_value object, const char *name, const std::string &text) {
+        napi_value value = nullptr;
+        napi_create_string_utf8(env, text.data(), text.size(), &value);
+        napi_set_named_property(env, object, name, value);
     }
 
     std::string text, thinking, json;
@@ -34,8 +41,8 @@ static void post(std::unique_ptr<Pending> pending) {
 }
 
 Napi::Value Stream::next(Napi::Env env, Napi::Value self) {
-    auto pending = std::make_unique<Pending>(env, std::initializer_list<Napi::Value>{self});
-    Napi::Value promise = pending->promise();
+    auto pending = std::make_unique<Pending>(env, std::initializer_list<napi_value>{self});
+    Napi::Value promise(env, pending->promise());
     {
         std::lock_guard<std::mutex> lock(mutex_);
         if (closed_) {
@@ -107,7 +114,7 @@ bool Stream::take(const mullama_chunk *chunk) {
     std::unique_ptr<Pending> pending = std::move(waiting_.front());
     waiting_.pop_front();
     auto part = std::make_shared<Part>(*chunk);
-    pending->result = [part](Napi::Env env) { return part->value(env); };
+    pending->result = [part](napi_env env) { return part->value(env); };
     post(std::move(pending));
     if (part->done) {
         return true; // only the end is to come, and nobody may ask for it

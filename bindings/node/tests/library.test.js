@@ -2,7 +2,6 @@
 
 import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { after, test } from "node:test";
 
 import { MullamaError, Runtime } from "../index.js";
@@ -217,29 +216,4 @@ test("the event loop turns while a real model is loaded and answers", {
   over = true;
   assert.ok(counts.loaded > 1 && counts.now > counts.loaded + 8, JSON.stringify(counts));
   model.close();
-});
-
-// The daemon runs on the event loop that the binding must not block.
-test("a daemon may be in the same process", async () => {
-  const server = createServer((request, response) => {
-    response.setHeader("content-type", "application/json");
-    if (request.url !== "/api/chat") {
-      response.end('{"version":"1","done":true}');
-      return;
-    }
-    const part = (content, rest) =>
-      response.write(JSON.stringify({ message: { role: "assistant", content }, ...rest }) + "\n");
-    part("a", { done: false });
-    part("b", { done: false });
-    part("", { done: true, done_reason: "stop", eval_count: 2 });
-    response.end();
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const runtime = new Runtime({ url: `http://127.0.0.1:${server.address().port}` });
-  const model = await runtime.load("any");
-  const answer = await (await model.chat(ask("hello"))).collect();
-  assert.equal(answer.text, "ab");
-  assert.equal(answer.evalCount, 2);
-  server.closeAllConnections();
-  server.close();
 });
