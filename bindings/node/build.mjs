@@ -4,6 +4,7 @@
 //   node build.mjs install   the same, unless the package has one for this platform already
 //   node build.mjs pack      what a package needs from outside this folder; and, if MULLAMA_BUNDLE
 //                            names a folder with the libraries, those and the addon for this platform
+//   node build.mjs clean     removes that again
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -13,6 +14,7 @@ import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");
+const output = join(here, "build", "mullama.node");
 const prebuilt = join(here, "prebuilt", `${process.platform}-${process.arch}`);
 const sources = ["addon.cc", "channel.cc", "library.cc", "stream.cc"];
 const headers = ["channel.h", "library.h", "stream.h"];
@@ -33,15 +35,14 @@ function includeFolders() {
   ];
 }
 
-function compile(folder) {
-  const output = join(folder, "mullama.node");
+function compile() {
   const inputs = [...sources, ...headers].map((name) => join(here, "src", name));
   inputs.push(fileURLToPath(import.meta.url), join(includeFolders()[0], "mullama.h"));
   const newest = Math.max(...inputs.map((file) => statSync(file).mtimeMs));
   if (existsSync(output) && statSync(output).mtimeMs >= newest) {
     return;
   }
-  mkdirSync(folder, { recursive: true });
+  mkdirSync(dirname(output), { recursive: true });
   const compiler = process.env.CXX || "g++";
   const args = [
     ...["-std=c++17", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra"],
@@ -59,16 +60,24 @@ function compile(folder) {
   }
 }
 
+function clean() {
+  for (const name of ["include", "LICENSE", "prebuilt"]) {
+    rmSync(join(here, name), { recursive: true, force: true });
+  }
+}
+
 function pack() {
+  clean();
   mkdirSync(join(here, "include"), { recursive: true });
   copyFileSync(join(root, "include", "mullama.h"), join(here, "include", "mullama.h"));
   copyFileSync(join(root, "LICENSE"), join(here, "LICENSE"));
-  rmSync(join(here, "prebuilt"), { recursive: true, force: true });
   const bundle = process.env.MULLAMA_BUNDLE;
   if (!bundle) {
     return;
   }
-  compile(prebuilt);
+  compile();
+  mkdirSync(prebuilt, { recursive: true });
+  copyFileSync(output, join(prebuilt, "mullama.node"));
   for (const name of ["libmullama.so", "libmullama-native.so"]) {
     if (!existsSync(join(bundle, name))) {
       fail(`${bundle}, which MULLAMA_BUNDLE names, has no ${name}`);
@@ -87,17 +96,20 @@ function checkVersion() {
 
 switch (process.argv[2]) {
   case "build":
-    compile(join(here, "build"));
+    compile();
     break;
   case "install":
     if (!existsSync(join(prebuilt, "mullama.node"))) {
-      compile(join(here, "build"));
+      compile();
     }
     break;
   case "pack":
     checkVersion();
     pack();
     break;
+  case "clean":
+    clean();
+    break;
   default:
-    fail("usage: node build.mjs build|install|pack");
+    fail("usage: node build.mjs build|install|pack|clean");
 }
