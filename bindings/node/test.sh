@@ -12,7 +12,6 @@ root=$(dirname "$(dirname "$here")")
 cache=${MULLAMA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mullama}
 MULLAMA_LIBRARY=${MULLAMA_LIBRARY:-$root/bin/lib}
 export MULLAMA_LIBRARY
-# The settings of the person who runs this are not for npm's runs here, but for its registry.
 export npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
 export npm_config_loglevel=error npm_config_cache="$cache/npm" npm_config_prefer_offline=true
 
@@ -31,7 +30,6 @@ node_js() {
         cp "$wanted" "$venv/requirements.txt"
     fi
     PATH=$venv/bin:$PATH
-    PATH=$(dirname "$(node -p process.execPath)"):$PATH
     export PATH
 }
 
