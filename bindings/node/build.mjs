@@ -2,8 +2,8 @@
 //
 //   node build.mjs build     for a checkout, into build/
 //   node build.mjs install   the same, unless the package has one for this platform already
-//   node build.mjs pack      what a package needs from outside this folder; and, if MULLAMA_BUNDLE
-//                            names a folder with the libraries, those and the addon for this platform
+//   node build.mjs pack      copies what a package needs from outside this folder; and, if
+//                            MULLAMA_BUNDLE names a folder with the libraries, those and the addon
 //   node build.mjs clean     removes that again
 
 import { spawnSync } from "node:child_process";

@@ -20,7 +20,7 @@ export type Status =
   | "too_small"
   | "unknown";
 
-/** What every function of this package throws. An abort is the exception: it throws the signal's reason. */
+/** What the functions of this package throw; only an abort throws the signal's reason. */
 export class MullamaError extends Error {
   constructor(status: Status, message: string);
   readonly name: "MullamaError";

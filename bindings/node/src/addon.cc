@@ -1,7 +1,7 @@
 // The functions of libmullama for JavaScript. index.js, the only caller, checks their arguments.
 //
-// What may wait runs on a thread of its own and gives a promise. Handles are values whose finalizers
-// close them, at the latest when the environment ends.
+// What may wait runs on a thread of its own and gives a promise. Handles are values whose
+// finalizers close them, at the latest when the environment ends.
 #include <atomic>
 
 #include "stream.h"
@@ -60,6 +60,11 @@ static void throw_failure(Napi::Env env, const Failure &failure) {
     napi_throw(env, Instance::of(env).make(env, failure));
 }
 
+static std::unique_ptr<Pending> make_pending(Napi::Env env,
+                                             std::initializer_list<napi_value> keep) {
+    return std::make_unique<Pending>(env, keep);
+}
+
 // ---- Runtimes ----
 
 // open(files, options): a promise of a runtime of the first library that is there.
@@ -81,14 +86,13 @@ static Napi::Value open(const Napi::CallbackInfo &info) {
         auto runtime = std::make_shared<Runtime>(library, handle);
         pending->result = [runtime](napi_env env) { return wrap(env, runtime); };
     };
-    return run(info.Env(), std::make_unique<Pending>(info.Env(), std::initializer_list<napi_value>{}), work);
+    return run(info.Env(), make_pending(info.Env(), {}), work);
 }
 
 // A promise of the text that a call of the library gives.
 template <typename Call>
 static Napi::Value text_from(const Napi::CallbackInfo &info, const Library *library, Call call) {
-    auto pending = std::make_unique<Pending>(info.Env(), std::initializer_list<napi_value>{info[0]});
-    return run(info.Env(), std::move(pending), [library, call](Pending *pending) {
+    auto work = [library, call](Pending *pending) {
         char *text = nullptr;
         mullama_error *error = nullptr;
         mullama_status status = call(&text, &error);
@@ -100,7 +104,8 @@ static Napi::Value text_from(const Napi::CallbackInfo &info, const Library *libr
             napi_create_string_utf8(env, copy->data(), copy->size(), &value);
             return value;
         };
-    });
+    };
+    return run(info.Env(), make_pending(info.Env(), {info[0]}), work);
 }
 
 static Napi::Value runtime_info(const Napi::CallbackInfo &info) {
@@ -123,7 +128,9 @@ static Napi::Value version(const Napi::CallbackInfo &info) {
     return Napi::String::New(info.Env(), unwrap<Runtime>(info[0])->library->version());
 }
 
-static void noop(const Napi::CallbackInfo &info) { unwrap<Runtime>(info[0])->library->noop(nullptr); }
+static void noop(const Napi::CallbackInfo &info) {
+    unwrap<Runtime>(info[0])->library->noop(nullptr);
+}
 
 // ---- Loading ----
 
@@ -165,8 +172,7 @@ static void raise_flag(const Napi::CallbackInfo &info) { unwrap<Flag>(info[0])->
 // load(runtime, name, options, flag, progress): a promise of a model. progress must not throw.
 static Napi::Value load(const Napi::CallbackInfo &info) {
     auto runtime = unwrap<Runtime>(info[0]);
-    auto pending = std::make_unique<Pending>(
-        info.Env(), std::initializer_list<napi_value>{info[0], info[4]});
+    auto pending = make_pending(info.Env(), {info[0], info[4]});
     Loading loading{unwrap<Flag>(info[3]), pending->channel(), pending->kept(1)};
     auto work = [runtime, name = text_of(info[1]), options = text_of(info[2]),
                  loading](Pending *pending) mutable {
@@ -216,10 +222,9 @@ static Napi::Value tokenize(const Napi::CallbackInfo &info) {
     uint32_t flags = info[2].As<Napi::Number>().Uint32Value();
     std::vector<int32_t> tokens(size + 8);
     size_t count = 0;
-    mullama_status status = MULLAMA_ERR_TOO_SMALL;
     mullama_error *error = nullptr;
-    status = model->library->model_tokenize(model->handle, text, size, flags, tokens.data(),
-                                            tokens.size(), &count, &error);
+    mullama_status status = model->library->model_tokenize(
+        model->handle, text, size, flags, tokens.data(), tokens.size(), &count, &error);
     if (Failure failure = model->library->failure(status, error)) {
         throw_failure(info.Env(), failure);
         return info.Env().Undefined();
@@ -266,8 +271,7 @@ static Napi::Value begin(const Napi::CallbackInfo &info,
         auto stream = std::make_shared<Stream>(model->library, handle);
         pending->result = [stream](napi_env env) { return wrap(env, stream); };
     };
-    return run(info.Env(), std::make_unique<Pending>(info.Env(), std::initializer_list<napi_value>{info[0]}),
-               work);
+    return run(info.Env(), make_pending(info.Env(), {info[0]}), work);
 }
 
 static Napi::Value chat(const Napi::CallbackInfo &info) {

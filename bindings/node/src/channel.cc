@@ -104,7 +104,8 @@ void Pending::settle(napi_env env) {
     napi_resolve_deferred(env, deferred_, value);
 }
 
-Napi::Value run(Napi::Env env, std::unique_ptr<Pending> pending, std::function<void(Pending *)> work) {
+Napi::Value run(Napi::Env env, std::unique_ptr<Pending> pending,
+                std::function<void(Pending *)> work) {
     Napi::Value promise(env, pending->promise());
     Pending *shared = pending.release();
     auto finish = [shared] { shared->channel()->post(std::unique_ptr<Item>(shared)); };

@@ -18,8 +18,8 @@ namespace mullama {
 napi_value int32_array(napi_env env, const int32_t *numbers, size_t count);
 
 // Something to do on the thread of the JavaScript. One that cannot be done any more, because its
-// environment ends, is only destroyed. When a worker is being terminated, any call of N-API may fail:
-// arrive uses the C functions, whose results may be nullptr, and leaves the rest undone.
+// environment ends, is only destroyed. When a worker is being terminated, any call of N-API may
+// fail: arrive uses the C functions, whose results may be nullptr, and leaves the rest undone.
 class Item {
   public:
     virtual ~Item() = default;
@@ -64,7 +64,8 @@ class Pending : public Item {
 
     Pending(Napi::Env env, std::initializer_list<napi_value> keep);
 
-    napi_value promise() const { return promise_; } // on the thread that made it, at once
+    // Only until the function that made this returns to JavaScript.
+    napi_value promise() const { return promise_; }
     std::shared_ptr<Channel> channel() const { return channel_; }
     napi_ref kept(size_t index) const { return kept_[index]; }
     void arrive(napi_env env) override;

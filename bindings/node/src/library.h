@@ -42,7 +42,7 @@ struct Failure {
     X(stream_cancel)                                                                               \
     X(stream_close)
 
-// The functions of a loaded library. It stays loaded until the process ends, because it has threads.
+// The functions of a loaded library. It has threads, so it stays loaded until the process ends.
 struct Library {
 #define MULLAMA_MEMBER(name) decltype(&::mullama_##name) name;
     MULLAMA_FUNCTIONS(MULLAMA_MEMBER)

@@ -31,7 +31,8 @@ test("process.exit ends a process with an open stream", () =>
   endsWith(7, `${prologue} stream.next(); stream.next(); process.exit(7);`));
 
 test("an exception ends a process with an open stream", async () => {
-  const stderr = await endsWith(1, `${prologue} for await (const c of stream) throw new Error("mine");`);
+  const stderr = await endsWith(1, `${prologue}
+    for await (const chunk of stream) throw new Error("mine");`);
   assert.match(stderr, /Error: mine/);
 });
 
@@ -107,8 +108,8 @@ test("a worker may exit with a stream that waits", async () => {
   await worker.terminate();
 });
 
-// Only the worker has loaded the addon, so Node.js unloads it when the worker ends. The thread of the
-// load must not notice.
+// Only the worker has loaded the addon, so Node.js unloads it when the worker ends. The thread of
+// the load must not notice.
 test("a thread of a worker that is gone may come back", async () => {
   const [gate, closed] = [scratchFile("worker-gate"), scratchFile("worker-stream")];
   await writeFile(closed, "");
