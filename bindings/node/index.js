@@ -50,7 +50,8 @@ function invalid(message) {
   return new MullamaError("invalid", message);
 }
 
-// An abort settles a promise at once. What it then still gives is closed.
+// An abort, which may have come already, settles a promise at once. What it then still gives is
+// closed.
 async function abortable(promise, signal, close, giveUp = () => {}) {
   if (!signal) {
     return promise;
@@ -59,6 +60,9 @@ async function abortable(promise, signal, close, giveUp = () => {}) {
   const aborted = new Promise((_, reject) => {
     abort = () => reject(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) {
+      abort();
+    }
   });
   try {
     return await Promise.race([promise, aborted]);
@@ -234,6 +238,9 @@ export class Stream {
       const weak = new WeakRef(this);
       this.#abort = () => weak.deref()?.close();
       signal.addEventListener("abort", this.#abort, { once: true });
+      if (signal.aborted) {
+        this.close();
+      }
     }
   }
 

@@ -94,6 +94,14 @@ test("an abort of a load that waits rejects at once", async () => {
   await assert.rejects(loading, reason);
 });
 
+test("an abort while the runtime is opened rejects, too", async () => {
+  const controller = new AbortController();
+  const loading = new Runtime({ library }).load(newGate(), { signal: controller.signal });
+  const reason = new Error("enough");
+  controller.abort(reason);
+  await assert.rejects(loading, reason);
+});
+
 test("what comes after an abort is closed", async () => {
   const gate = newGate();
   await writeFile(gate, "");
