@@ -70,23 +70,25 @@ test("process.exit ends a process with a real model and open streams", {
 async function startWorker(text) {
   const url = new URL(`data:text/javascript,${encodeURIComponent(text)}`);
   const worker = new Worker(url, { env: { ...process.env } });
+  const exited = once(worker, "exit");
   const [message] = await once(worker, "message");
-  return { worker, message };
+  return { worker, message, exited };
 }
 
 const inWorker = `import { parentPort } from "node:worker_threads"; ${prologue}`;
 
 test("a worker answers as the main thread does", async () => {
-  const { worker, message } = await startWorker(
+  const { message, exited } = await startWorker(
     `${inWorker} parentPort.postMessage(await (await model.generate("abc")).text());`);
   assert.equal(message, "abc");
-  await once(worker, "exit");
+  assert.deepEqual(await exited, [0]);
 });
 
 test("several workers answer at once", async () => {
   const text = `${inWorker} parentPort.postMessage((await stream.text()).length);`;
   const workers = await Promise.all(Array.from({ length: 4 }, () => startWorker(text)));
   assert.deepEqual(workers.map((w) => w.message), Array(4).fill(9_999));
+  await Promise.all(workers.map((w) => w.exited));
 });
 
 test("a worker may be terminated in the middle of a stream", async () => {
@@ -101,11 +103,11 @@ test("a worker may be terminated in the middle of a stream", async () => {
 });
 
 test("a worker may exit with a stream that waits", async () => {
-  const { worker } = await startWorker(`${inWorker}
+  const { exited } = await startWorker(`${inWorker}
     parentPort.postMessage("reading");
     stream.next(); stream.next();
     process.exit(0);`);
-  await worker.terminate();
+  assert.deepEqual(await exited, [0]);
 });
 
 // Only the worker has loaded the addon, so Node.js unloads it when the worker ends. The thread of
