@@ -1,0 +1,344 @@
+// The functions of libmullama for JavaScript. index.js, the only caller, checks their arguments.
+//
+// What may wait runs on a thread of its own and gives a promise. Handles are values whose
+// finalizers close them, at the latest when the environment ends.
+#include <atomic>
+
+#include "stream.h"
+
+namespace mullama {
+
+struct Runtime {
+    Runtime(const Library *library, mullama_runtime *handle) : library(library), handle(handle) {}
+    Runtime(const Runtime &) = delete;
+    ~Runtime() { close(); }
+    void close() { library->runtime_close(handle); }
+
+    const Library *const library;
+    mullama_runtime *const handle;
+};
+
+struct Model {
+    Model(const Library *library, mullama_model *handle) : library(library), handle(handle) {}
+    Model(const Model &) = delete;
+    ~Model() { close(); }
+    void close() { library->model_close(handle); }
+
+    const Library *const library;
+    mullama_model *const handle;
+};
+
+// Flag is raised when a load is to be given up; also when its environment ends.
+struct Flag {
+    void close() { raised = true; }
+    std::atomic<bool> raised{false};
+};
+
+template <typename T> static void drop(napi_env, void *data, void *) {
+    auto *holder = static_cast<std::shared_ptr<T> *>(data);
+    (*holder)->close();
+    delete holder;
+}
+
+// Wraps an object for JavaScript. Threads that use it share it, so that it lives as long as they.
+template <typename T> static napi_value wrap(napi_env env, std::shared_ptr<T> object) {
+    auto *holder = new std::shared_ptr<T>(std::move(object));
+    napi_value value = nullptr;
+    if (napi_create_external(env, holder, drop<T>, nullptr, &value) != napi_ok) {
+        drop<T>(env, holder, nullptr);
+    }
+    return value;
+}
+
+template <typename T> static std::shared_ptr<T> unwrap(Napi::Value value) {
+    return *value.As<Napi::External<std::shared_ptr<T>>>().Data();
+}
+
+static std::string text_of(Napi::Value value) { return value.As<Napi::String>().Utf8Value(); }
+
+static void throw_failure(Napi::Env env, const Failure &failure) {
+    napi_throw(env, Instance::of(env).make(env, failure));
+}
+
+static std::unique_ptr<Pending> make_pending(Napi::Env env,
+                                             std::initializer_list<napi_value> keep) {
+    return std::make_unique<Pending>(env, keep);
+}
+
+// ---- Runtimes ----
+
+// open(files, options): a promise of a runtime of the first library that is there.
+static Napi::Value open(const Napi::CallbackInfo &info) {
+    Napi::Array list = info[0].As<Napi::Array>();
+    std::vector<std::string> files;
+    for (uint32_t i = 0; i < list.Length(); i++) {
+        files.push_back(text_of(list.Get(i)));
+    }
+    auto work = [files, options = text_of(info[1])](Pending *pending) {
+        const Library *library = open_library(files, &pending->failure);
+        if (library == nullptr) {
+            return;
+        }
+        mullama_runtime *handle = nullptr;
+        mullama_error *error = nullptr;
+        mullama_status status = library->runtime_open(options.c_str(), &handle, &error);
+        pending->failure = library->failure(status, error);
+        auto runtime = std::make_shared<Runtime>(library, handle);
+        pending->result = [runtime](napi_env env) { return wrap(env, runtime); };
+    };
+    return run(info.Env(), make_pending(info.Env(), {}), work);
+}
+
+// A promise of the text that a call of the library gives.
+template <typename Call>
+static Napi::Value text_from(const Napi::CallbackInfo &info, const Library *library, Call call) {
+    auto work = [library, call](Pending *pending) {
+        char *text = nullptr;
+        mullama_error *error = nullptr;
+        mullama_status status = call(&text, &error);
+        pending->failure = library->failure(status, error);
+        auto copy = std::make_shared<std::string>(text == nullptr ? "" : text);
+        library->string_free(text);
+        pending->result = [copy](napi_env env) {
+            napi_value value = nullptr;
+            napi_create_string_utf8(env, copy->data(), copy->size(), &value);
+            return value;
+        };
+    };
+    return run(info.Env(), make_pending(info.Env(), {info[0]}), work);
+}
+
+static Napi::Value runtime_info(const Napi::CallbackInfo &info) {
+    auto runtime = unwrap<Runtime>(info[0]);
+    return text_from(info, runtime->library, [runtime](char **text, mullama_error **error) {
+        return runtime->library->runtime_info(runtime->handle, text, error);
+    });
+}
+
+static Napi::Value runtime_models(const Napi::CallbackInfo &info) {
+    auto runtime = unwrap<Runtime>(info[0]);
+    return text_from(info, runtime->library, [runtime](char **text, mullama_error **error) {
+        return runtime->library->runtime_models(runtime->handle, text, error);
+    });
+}
+
+static void runtime_close(const Napi::CallbackInfo &info) { unwrap<Runtime>(info[0])->close(); }
+
+static Napi::Value version(const Napi::CallbackInfo &info) {
+    return Napi::String::New(info.Env(), unwrap<Runtime>(info[0])->library->version());
+}
+
+static void noop(const Napi::CallbackInfo &info) {
+    unwrap<Runtime>(info[0])->library->noop(nullptr);
+}
+
+// ---- Loading ----
+
+// Loading is what the thread of a load shares with the thread of the JavaScript.
+struct Loading {
+    std::shared_ptr<Flag> give_up;
+    std::shared_ptr<Channel> channel;
+    napi_ref progress; // of a function; its promise keeps it
+};
+
+class Progress : public Item {
+  public:
+    Progress(napi_ref function, float fraction) : function_(function), fraction_(fraction) {}
+    void arrive(napi_env env) override {
+        napi_value function = nullptr, undefined = nullptr, fraction = nullptr;
+        napi_get_reference_value(env, function_, &function);
+        napi_get_undefined(env, &undefined);
+        napi_create_double(env, fraction_, &fraction);
+        napi_call_function(env, undefined, function, 1, &fraction, nullptr);
+    }
+
+  private:
+    napi_ref function_; // valid, because its promise is settled by a later item
+    float fraction_;
+};
+
+static bool on_progress(float fraction, void *user) {
+    auto *loading = static_cast<Loading *>(user);
+    loading->channel->post(std::make_unique<Progress>(loading->progress, fraction));
+    return !loading->give_up->raised;
+}
+
+static Napi::Value new_flag(const Napi::CallbackInfo &info) {
+    return Napi::Value(info.Env(), wrap(info.Env(), std::make_shared<Flag>()));
+}
+
+static void raise_flag(const Napi::CallbackInfo &info) { unwrap<Flag>(info[0])->close(); }
+
+// load(runtime, name, options, flag, progress): a promise of a model. progress must not throw.
+static Napi::Value load(const Napi::CallbackInfo &info) {
+    auto runtime = unwrap<Runtime>(info[0]);
+    auto pending = make_pending(info.Env(), {info[0], info[4]});
+    Loading loading{unwrap<Flag>(info[3]), pending->channel(), pending->kept(1)};
+    auto work = [runtime, name = text_of(info[1]), options = text_of(info[2]),
+                 loading](Pending *pending) mutable {
+        mullama_model *handle = nullptr;
+        mullama_error *error = nullptr;
+        mullama_status status = runtime->library->model_load(
+            runtime->handle, name.c_str(), options.c_str(), on_progress, &loading, &handle, &error);
+        pending->failure = runtime->library->failure(status, error);
+        auto model = std::make_shared<Model>(runtime->library, handle);
+        pending->result = [model](napi_env env) { return wrap(env, model); };
+    };
+    return run(info.Env(), std::move(pending), work);
+}
+
+// ---- Models ----
+
+static void model_close(const Napi::CallbackInfo &info) { unwrap<Model>(info[0])->close(); }
+
+static Napi::Value model_info(const Napi::CallbackInfo &info) {
+    auto model = unwrap<Model>(info[0]);
+    return text_from(info, model->library, [model](char **text, mullama_error **error) {
+        return model->library->model_info(model->handle, text, error);
+    });
+}
+
+static Napi::Value render(const Napi::CallbackInfo &info) {
+    auto model = unwrap<Model>(info[0]);
+    std::string request = text_of(info[1]);
+    return text_from(info, model->library, [model, request](char **text, mullama_error **error) {
+        return model->library->model_render(model->handle, request.c_str(), text, error);
+    });
+}
+
+// tokenize(model, bytes, flags): the tokens, at once.
+static Napi::Value tokenize(const Napi::CallbackInfo &info) {
+    auto model = unwrap<Model>(info[0]);
+    std::string copy;
+    const char *text = nullptr;
+    size_t size = 0;
+    if (info[1].IsString()) {
+        copy = text_of(info[1]);
+        text = copy.data(), size = copy.size();
+    } else {
+        Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
+        text = reinterpret_cast<const char *>(bytes.Data()), size = bytes.ByteLength();
+    }
+    uint32_t flags = info[2].As<Napi::Number>().Uint32Value();
+    std::vector<int32_t> tokens(size + 8);
+    size_t count = 0;
+    mullama_error *error = nullptr;
+    mullama_status status = model->library->model_tokenize(
+        model->handle, text, size, flags, tokens.data(), tokens.size(), &count, &error);
+    if (Failure failure = model->library->failure(status, error)) {
+        throw_failure(info.Env(), failure);
+        return info.Env().Undefined();
+    }
+    return Napi::Value(info.Env(), int32_array(info.Env(), tokens.data(), count));
+}
+
+// detokenize(model, Int32Array): the bytes, at once. A token is seldom longer than 16 bytes; for
+// those that are the library says what it needs.
+static Napi::Value detokenize(const Napi::CallbackInfo &info) {
+    auto model = unwrap<Model>(info[0]);
+    Napi::Int32Array tokens = info[1].As<Napi::Int32Array>();
+    std::string text(16 * tokens.ElementLength() + 16, '\0');
+    size_t size = 0;
+    auto attempt = [&] {
+        mullama_error *error = nullptr;
+        mullama_status status =
+            model->library->model_detokenize(model->handle, tokens.Data(), tokens.ElementLength(),
+                                             &text[0], text.size(), &size, &error);
+        return model->library->failure(status, error);
+    };
+    Failure failure = attempt();
+    if (failure && size > text.size()) {
+        text.resize(size);
+        failure = attempt();
+    }
+    if (failure) {
+        throw_failure(info.Env(), failure);
+        return info.Env().Undefined();
+    }
+    return Napi::Buffer<char>::Copy(info.Env(), text.data(), size);
+}
+
+// A promise of the stream that a request begins. With a daemon it waits for the answer to begin.
+static Napi::Value begin(const Napi::CallbackInfo &info,
+                         decltype(&::mullama_model_chat) Library::*function) {
+    auto model = unwrap<Model>(info[0]);
+    auto work = [model, function, request = text_of(info[1])](Pending *pending) {
+        mullama_stream *handle = nullptr;
+        mullama_error *error = nullptr;
+        mullama_status status =
+            (model->library->*function)(model->handle, request.c_str(), &handle, &error);
+        pending->failure = model->library->failure(status, error);
+        auto stream = std::make_shared<Stream>(model->library, handle);
+        pending->result = [stream](napi_env env) { return wrap(env, stream); };
+    };
+    return run(info.Env(), make_pending(info.Env(), {info[0]}), work);
+}
+
+static Napi::Value chat(const Napi::CallbackInfo &info) {
+    return begin(info, &Library::model_chat);
+}
+
+static Napi::Value generate(const Napi::CallbackInfo &info) {
+    return begin(info, &Library::model_generate);
+}
+
+// ---- Streams ----
+
+static Napi::Value stream_next(const Napi::CallbackInfo &info) {
+    return unwrap<Stream>(info[0])->next(info.Env(), info[0]);
+}
+
+static void stream_cancel(const Napi::CallbackInfo &info) {
+    if (Failure failure = unwrap<Stream>(info[0])->cancel()) {
+        throw_failure(info.Env(), failure);
+    }
+}
+
+static void stream_close(const Napi::CallbackInfo &info) { unwrap<Stream>(info[0])->close(); }
+
+// ---- The module ----
+
+// init(error): the functions. error(status, message) makes the errors that they throw.
+static Napi::Value init(const Napi::CallbackInfo &info) {
+    Napi::Env env = info.Env();
+    auto *instance = new Instance{std::make_shared<Channel>(env),
+                                  Napi::Persistent(info[0].As<Napi::Function>())};
+    env.SetInstanceData(instance);
+    // Hooks run in the opposite order of their adding: this one before the end of the channel's
+    // function, after which no thread may call it.
+    std::shared_ptr<Channel> channel = instance->channel;
+    env.AddCleanupHook([channel] { channel->close(); });
+    return env.Undefined();
+}
+
+static Napi::Object start(Napi::Env env, Napi::Object exports) {
+    exports.Set("init", Napi::Function::New(env, init, "init"));
+    exports.Set("open", Napi::Function::New(env, open));
+    exports.Set("runtimeInfo", Napi::Function::New(env, runtime_info));
+    exports.Set("runtimeModels", Napi::Function::New(env, runtime_models));
+    exports.Set("runtimeClose", Napi::Function::New(env, runtime_close));
+    exports.Set("version", Napi::Function::New(env, version));
+    exports.Set("noop", Napi::Function::New(env, noop));
+    exports.Set("newFlag", Napi::Function::New(env, new_flag));
+    exports.Set("raiseFlag", Napi::Function::New(env, raise_flag));
+    exports.Set("load", Napi::Function::New(env, load));
+    exports.Set("modelClose", Napi::Function::New(env, model_close));
+    exports.Set("modelInfo", Napi::Function::New(env, model_info));
+    exports.Set("render", Napi::Function::New(env, render));
+    exports.Set("tokenize", Napi::Function::New(env, tokenize));
+    exports.Set("detokenize", Napi::Function::New(env, detokenize));
+    exports.Set("chat", Napi::Function::New(env, chat));
+    exports.Set("generate", Napi::Function::New(env, generate));
+    exports.Set("streamNext", Napi::Function::New(env, stream_next));
+    exports.Set("streamCancel", Napi::Function::New(env, stream_cancel));
+    exports.Set("streamClose", Napi::Function::New(env, stream_close));
+    return exports;
+}
+
+} // namespace mullama
+
+static Napi::Object start(Napi::Env env, Napi::Object exports) {
+    return mullama::start(env, exports);
+}
+
+NODE_API_MODULE(mullama, start)

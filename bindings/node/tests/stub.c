@@ -1,0 +1,164 @@
+// A library for tests of what no engine can show: another version of the ABI, calls that wait until
+// a test lets them go on, and how many handles were closed. The name of its models is the gate: a
+// file that opens it by being there. Its streams never have a part until they are closed.
+#include <mullama.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef STUB_ABI_VERSION
+#define STUB_ABI_VERSION MULLAMA_ABI_VERSION
+#endif
+
+uint32_t mullama_abi_version(void) { return STUB_ABI_VERSION; }
+
+#ifndef STUB_INCOMPLETE
+
+static char gate[4096];
+static atomic_int runtimes_closed, models_closed, streams_closed;
+
+static void pause_shortly(void) { usleep(200); }
+
+const char *mullama_version(void) { return "stub"; }
+
+const char *mullama_status_name(mullama_status status) {
+    return status == MULLAMA_ERR_CANCELLED ? "cancelled" : "unknown";
+}
+
+mullama_status mullama_noop(mullama_error **error) { return (void)error, MULLAMA_OK; }
+
+void mullama_string_free(char *text) { free(text); }
+
+mullama_status mullama_error_status(const mullama_error *error) { return (void)error, MULLAMA_OK; }
+
+const char *mullama_error_message(const mullama_error *error) { return (void)error, ""; }
+
+void mullama_error_free(mullama_error *error) { (void)error; }
+
+mullama_status mullama_runtime_open(const char *options, mullama_runtime **runtime,
+                                    mullama_error **error) {
+    (void)options, (void)error;
+    *runtime = (mullama_runtime *)1;
+    return MULLAMA_OK;
+}
+
+void mullama_runtime_close(mullama_runtime *runtime) { runtimes_closed += runtime != NULL; }
+
+mullama_status mullama_runtime_info(mullama_runtime *runtime, char **json, mullama_error **error) {
+    (void)runtime, (void)error;
+    *json = malloc(128);
+    snprintf(*json, 128, "{\"runtimes\":%d,\"models\":%d,\"streams\":%d}", runtimes_closed,
+             models_closed, streams_closed);
+    return MULLAMA_OK;
+}
+
+mullama_status mullama_runtime_models(mullama_runtime *runtime, char **json,
+                                      mullama_error **error) {
+    return mullama_runtime_info(runtime, json, error);
+}
+
+mullama_status mullama_model_load(mullama_runtime *runtime, const char *name, const char *options,
+                                  mullama_progress progress, void *user, mullama_model **model,
+                                  mullama_error **error) {
+    (void)runtime, (void)options, (void)error;
+    snprintf(gate, sizeof(gate), "%s", name);
+    for (; access(name, F_OK) != 0; pause_shortly()) {
+        if (!progress(0.5f, user)) {
+            return MULLAMA_ERR_CANCELLED;
+        }
+    }
+    *model = (mullama_model *)2;
+    return MULLAMA_OK;
+}
+
+void mullama_model_close(mullama_model *model) { models_closed += model != NULL; }
+
+mullama_status mullama_model_info(mullama_model *model, char **json, mullama_error **error) {
+    (void)model;
+    return mullama_runtime_info(NULL, json, error);
+}
+
+mullama_status mullama_model_tokenize(mullama_model *model, const char *text, size_t text_size,
+                                      uint32_t flags, int32_t *tokens, size_t capacity,
+                                      size_t *count, mullama_error **error) {
+    (void)model, (void)text, (void)text_size, (void)flags, (void)tokens, (void)capacity;
+    (void)error;
+    *count = 0;
+    return MULLAMA_OK;
+}
+
+// Every token is 100 bytes.
+mullama_status mullama_model_detokenize(mullama_model *model, const int32_t *tokens, size_t count,
+                                        char *text, size_t capacity, size_t *text_size,
+                                        mullama_error **error) {
+    (void)model, (void)tokens, (void)error;
+    *text_size = 100 * count;
+    memset(text, 'x', capacity < *text_size ? capacity : *text_size);
+    return capacity < *text_size ? MULLAMA_ERR_TOO_SMALL : MULLAMA_OK;
+}
+
+mullama_status mullama_model_render(mullama_model *model, const char *request, char **json,
+                                    mullama_error **error) {
+    (void)request;
+    return mullama_model_info(model, json, error);
+}
+
+// Waits for the gate, as a daemon's answer is waited for.
+mullama_status mullama_model_chat(mullama_model *model, const char *request,
+                                  mullama_stream **stream, mullama_error **error) {
+    (void)model, (void)request, (void)error;
+    while (access(gate, F_OK) != 0) {
+        pause_shortly();
+    }
+    *stream = malloc(1);
+    return MULLAMA_OK;
+}
+
+mullama_status mullama_model_generate(mullama_model *model, const char *request,
+                                      mullama_stream **stream, mullama_error **error) {
+    return mullama_model_chat(model, request, stream, error);
+}
+
+mullama_status mullama_stream_next(mullama_stream *stream, mullama_chunk *chunk,
+                                   mullama_error **error) {
+    return (void)stream, (void)chunk, (void)error, MULLAMA_END;
+}
+
+struct delivery {
+    mullama_on_chunk on_chunk;
+    void *user;
+    int closed_before;
+};
+
+static void *deliver(void *argument) {
+    struct delivery *d = argument;
+    while (streams_closed == d->closed_before) {
+        pause_shortly();
+    }
+    d->on_chunk(NULL, MULLAMA_END, NULL, d->user);
+    free(d);
+    return NULL;
+}
+
+mullama_status mullama_stream_deliver(mullama_stream *stream, mullama_on_chunk on_chunk, void *user,
+                                      mullama_error **error) {
+    (void)stream, (void)error;
+    pthread_t thread;
+    struct delivery *d = malloc(sizeof(*d));
+    *d = (struct delivery){on_chunk, user, streams_closed};
+    pthread_create(&thread, NULL, deliver, d);
+    pthread_detach(thread);
+    return MULLAMA_OK;
+}
+
+mullama_status mullama_stream_cancel(mullama_stream *stream, mullama_error **error) {
+    return (void)stream, (void)error, MULLAMA_OK;
+}
+
+void mullama_stream_close(mullama_stream *stream) { streams_closed += stream != NULL; }
+
+#endif
