@@ -161,16 +161,18 @@ class _Delivery(AsyncIterator[Chunk]):
                 return False
 
         _abi.stream_deliver(stream._handle, tell)
+        weakref.finalize(self, stream.close)
 
     async def __anext__(self) -> Chunk:
         if self._over:
             raise StopAsyncIteration
-        part, error = await self._events.get()
+        try:
+            part, error = await self._events.get()
+        except BaseException:  # the task is cancelled; its traceback would keep this for long
+            self._stream.close()
+            raise
         if part is not None:
             return _chunk(part)
         self._over = True
         self._stream.close()
         raise error or StopAsyncIteration
-
-    def __del__(self) -> None:
-        self._stream.close()
