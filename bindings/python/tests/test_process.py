@@ -98,7 +98,8 @@ def test_the_library_by_its_path(program):
 
 # What a child does ends with its exit status, as an assert of its own would not reach pytest.
 FORK = """
-    import gc, os, mullama
+    import gc, os, warnings, mullama
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
 
     def in_child(function):
         child = os.fork()
