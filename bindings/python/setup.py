@@ -15,6 +15,9 @@ ROOT = REPOSITORY if (REPOSITORY / SHARED[0]).exists() else HERE
 
 LIBRARIES = ("libmullama.so", "libmullama-native.so")
 
+SOURCES = ("callbacks", "handles", "library", "models", "module", "streams")
+FLAGS = ["-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
+
 
 class Sdist(sdist):
     """Adds the files of the repository that the build needs."""
@@ -50,10 +53,11 @@ setup(
     ext_modules=[
         Extension(
             "mullama._abi",
-            sources=["src/_abi.c"],
+            sources=[f"src/abi/{name}.c" for name in SOURCES],
+            depends=["src/abi/abi.h"],
             include_dirs=[os.path.relpath(ROOT / "include", HERE)],
             define_macros=[("_GNU_SOURCE", None)],
-            extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter"],
+            extra_compile_args=FLAGS,
             libraries=["dl", "pthread"],
             py_limited_api=True,
         )

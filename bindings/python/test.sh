@@ -48,7 +48,7 @@ wheel() {
         cat "$work/log" >&2
         exit 1
     fi
-    if grep '_abi\.c.*warning' "$work/log" >&2; then
+    if grep 'src/abi/.*warning' "$work/log" >&2; then
         echo "python: the extension has warnings" >&2
         exit 1
     fi
