@@ -64,12 +64,18 @@ PyObject *new_ref(PyObject *object);
 
 /* ---- callbacks.c: calls from threads of the library ---- */
 
-/* True if Python may be called; leave must follow then. */
-bool enter(PyGILState_STATE *state);
-void leave(PyGILState_STATE state);
+/* How a thread has entered Python. */
+struct entry {
+    PyThreadState *thread; /* made for this; NULL if it had one */
+    PyGILState_STATE state;
+};
 
-/* Forgets these threads, which a child of fork() has not. */
-void after_fork(void);
+/* To be called once, when the module is imported. */
+void init_callbacks(void);
+
+/* True if Python may be called; leave must follow then. */
+bool enter(struct entry *e);
+void leave(struct entry *e);
 
 /* ---- handles.c: what owns a runtime, model or stream ---- */
 
@@ -110,6 +116,9 @@ PyObject *list_of_tokens(const int32_t *tokens, size_t count);
     X(open_library)                                                                                \
     X(version)                                                                                     \
     X(noop)                                                                                        \
+    X(before_fork)                                                                                 \
+    X(after_fork_in_parent)                                                                        \
+    X(after_fork_in_child)                                                                         \
     X(end_callbacks)                                                                               \
     X(close)                                                                                       \
     X(runtime_open)                                                                                \

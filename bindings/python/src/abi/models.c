@@ -77,12 +77,12 @@ static bool tell_progress(struct progress *p, float fraction) {
 }
 
 static bool on_progress(float fraction, void *user) {
-    PyGILState_STATE state;
-    if (!enter(&state)) {
+    struct entry entry;
+    if (!enter(&entry)) {
         return false;
     }
     bool more = tell_progress(user, fraction);
-    leave(state);
+    leave(&entry);
     return more;
 }
 

@@ -1,8 +1,6 @@
 /* The module. */
 #include "abi.h"
 
-#include <pthread.h>
-
 #define METHOD(name) {#name, py_##name, METH_VARARGS, NULL},
 static PyMethodDef methods[] = {METHODS(METHOD){NULL, NULL, 0, NULL}};
 
@@ -19,6 +17,7 @@ PyMODINIT_FUNC PyInit__abi(void) {
     if (errors == NULL) {
         return NULL;
     }
+    init_callbacks();
     error_of = PyObject_GetAttrString(errors, "error_of");
     Py_DECREF(errors);
     handle_type = (PyTypeObject *)PyType_FromSpec(&handle_spec);
@@ -30,6 +29,5 @@ PyMODINIT_FUNC PyInit__abi(void) {
         Py_XDECREF(module);
         return NULL;
     }
-    pthread_atfork(NULL, NULL, after_fork);
     return module;
 }

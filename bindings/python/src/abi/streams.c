@@ -84,15 +84,15 @@ static void end_delivery(struct delivery *d) {
 
 static bool on_chunk(const mullama_chunk *chunk, mullama_status status, const mullama_error *error,
                      void *user) {
-    PyGILState_STATE state;
-    if (!enter(&state)) {
+    struct entry entry;
+    if (!enter(&entry)) {
         return false;
     }
     bool more = tell_chunk(user, chunk, status, error);
     if (chunk == NULL) {
         end_delivery(user);
     }
-    leave(state);
+    leave(&entry);
     return more;
 }
 

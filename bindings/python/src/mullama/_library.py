@@ -14,8 +14,14 @@ _NAME = "libmullama.so"
 _lock = threading.Lock()  # guards _opened
 _opened: Optional[str] = None
 
-# Runs before the interpreter ends: from then on no thread of the library enters it.
+# From the end of the interpreter on, no thread of the library enters it, and none does so during a
+# fork.
 atexit.register(_abi.end_callbacks)
+os.register_at_fork(
+    before=_abi.before_fork,
+    after_in_parent=_abi.after_fork_in_parent,
+    after_in_child=_abi.after_fork_in_child,
+)
 
 
 def load_library(path: Union[str, os.PathLike[str], None] = None) -> str:
