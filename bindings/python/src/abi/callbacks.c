@@ -10,9 +10,9 @@
  * end_callbacks, which runs before the interpreter ends, waits until none is inside.
  *
  * It must not make or delete its thread state during a fork either: up to version 3.11 the child of
- * CPython waits for ever for a lock that such a thread held. So that happens with gate held, which
- * os.fork() takes. Nobody waits for the GIL to let go of something while holding gate, except the
- * thread that forks, and nobody waits for gate with the GIL.
+ * CPython waits for ever for a lock that such a thread held. So that happens with gate held, and
+ * os.fork() takes gate first. Nobody waits for gate while holding the GIL; only the thread that
+ * forks waits for the GIL while holding gate.
  */
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* guards ended */
 static bool ended;
