@@ -60,7 +60,7 @@ def pytest_runtest_logreport(report):
     if name and (report.when == "call" or report.outcome != "passed"):
         _outcomes[name] = report.outcome
         if report.outcome == "skipped":
-            _reasons.append({"name": name, "reason": report.longrepr[2]})
+            _reasons.append({"name": name, "reason": report.longrepr[2].removeprefix("Skipped: ")})
 
 
 def pytest_sessionfinish():
