@@ -1,0 +1,64 @@
+"""Language models in your process, on llama.cpp.
+
+    import mullama
+
+    with mullama.Runtime() as runtime, runtime.load("./smollm2.gguf") as model:
+        for chunk in model.chat([{"role": "user", "content": "Hi"}]):
+            print(chunk.text, end="")
+
+A Runtime loads Models, and a Model answers requests, each with a Stream. All three may be used
+from any thread, and requests that run at the same time are computed together. Functions that wait
+let other threads run; those with a name that ends in _async, and `async for`, leave the event loop
+free.
+"""
+
+from ._errors import (
+    BusyError,
+    CancelledError,
+    ClosedError,
+    ContextFullError,
+    ForkedError,
+    GrammarError,
+    InternalError,
+    InvalidError,
+    LibraryMissingError,
+    MullamaError,
+    NotFoundError,
+    NotGGUFError,
+    OutOfMemoryError,
+    StoreError,
+    TemplateError,
+    TooSmallError,
+    UnsupportedError,
+)
+from ._library import load_library
+from ._runtime import Conversation, Model, Prompt, Runtime
+from ._stream import Answer, Chunk, Stream
+
+__all__ = [
+    "Answer",
+    "BusyError",
+    "CancelledError",
+    "Chunk",
+    "ClosedError",
+    "ContextFullError",
+    "Conversation",
+    "ForkedError",
+    "GrammarError",
+    "InternalError",
+    "InvalidError",
+    "LibraryMissingError",
+    "Model",
+    "MullamaError",
+    "NotFoundError",
+    "NotGGUFError",
+    "OutOfMemoryError",
+    "Prompt",
+    "Runtime",
+    "StoreError",
+    "Stream",
+    "TemplateError",
+    "TooSmallError",
+    "UnsupportedError",
+    "load_library",
+]
