@@ -124,7 +124,8 @@ static void shared() {
         threads.emplace_back([shared] {
             for (int round = 0; round < 100; round++) {
                 try {
-                    CHECK(shared->chat(say("a")).collect().text == "a");
+                    const std::string text = shared->chat(say("a")).collect().text;
+                    CHECK(text == "a" || text.empty()); // the close ended it
                 } catch (const mullama::Error &error) {
                     CHECK(error.status() == Status::Closed);
                 }
