@@ -27,6 +27,7 @@ CLANG_FORMAT := $(MULLAMA_CACHE)/tools/clang-format-$(CLANG_FORMAT_VERSION)/clan
 C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h native/oracle/*.c \
               include/*.h include/*.hpp capi/*.h capi/*.c capi/testdata/*.h capi/testdata/*.c \
               bindings/cpp/tests/*.hpp bindings/cpp/tests/*.cpp bindings/cpp/tests/*.c \
+              bindings/node/src/*.cc bindings/node/src/*.h bindings/python/src/abi/*.[ch] \
               examples/c/*.h examples/c/*.c examples/cpp/*.hpp examples/cpp/*.cpp)
 DEMO_MODEL := $(MULLAMA_CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
 MODELS     := smollm2 gemma270 qwen05 vocabs templates

@@ -44,11 +44,13 @@ func (f File) IsTest() bool {
 }
 
 // notOurs are folders that hold no sources of ours: results, other people's packages, data.
-var notOurs = []string{".git", "bin", "target", "node_modules", "__pycache__", ".venv", "testdata"}
+var notOurs = []string{".git", "bin", "build", "target", "node_modules", "__pycache__", ".venv",
+	"mullama.egg-info", "testdata"}
 
 // textKinds are the extensions of the files that are checked; files without one are too.
-var textKinds = []string{"", ".go", ".c", ".h", ".cpp", ".hpp", ".md", ".txt", ".py", ".js", ".ts",
-	".rs", ".sh", ".yml", ".yaml", ".toml", ".lock", ".mod", ".sum", ".map", ".mk", ".json"}
+var textKinds = []string{"", ".go", ".c", ".h", ".cpp", ".hpp", ".md", ".txt", ".py", ".pyi",
+	".js", ".mjs", ".ts", ".php", ".rs", ".sh", ".cmake", ".in", ".yml", ".yaml", ".toml", ".lock",
+	".mod", ".sum", ".map", ".mk", ".json"}
 
 // ReadRepo returns the text files under root.
 func ReadRepo(root string) ([]File, error) {

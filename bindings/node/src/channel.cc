@@ -21,8 +21,8 @@ void Channel::call(napi_env env, napi_value, void *, void *data) {
 
 void Channel::post(std::unique_ptr<Item> item) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (open_ && napi_call_threadsafe_function(function_, item.get(), napi_tsfn_nonblocking) ==
-                     napi_ok) {
+    if (open_ &&
+        napi_call_threadsafe_function(function_, item.get(), napi_tsfn_nonblocking) == napi_ok) {
         item.release(); // call has it now
     }
 }

@@ -77,7 +77,8 @@ const Library *open_library(const std::vector<std::string> &files, Failure *fail
         tried += std::string(tried.empty() ? "" : "; ") + dlerror();
     }
     *failure = missing("libmullama was not found; set MULLAMA_LIBRARY to the file or to its "
-                       "folder. Tried: " + tried);
+                       "folder. Tried: " +
+                       tried);
     return nullptr;
 }
 

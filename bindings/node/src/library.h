@@ -17,29 +17,29 @@ struct Failure {
     explicit operator bool() const { return !status.empty(); }
 };
 
-#define MULLAMA_FUNCTIONS(X)                                                                       \
-    X(abi_version)                                                                                 \
-    X(version)                                                                                     \
-    X(status_name)                                                                                 \
-    X(noop)                                                                                        \
-    X(string_free)                                                                                 \
-    X(error_status)                                                                                \
-    X(error_message)                                                                               \
-    X(error_free)                                                                                  \
-    X(runtime_open)                                                                                \
-    X(runtime_close)                                                                               \
-    X(runtime_info)                                                                                \
-    X(runtime_models)                                                                              \
-    X(model_load)                                                                                  \
-    X(model_close)                                                                                 \
-    X(model_info)                                                                                  \
-    X(model_tokenize)                                                                              \
-    X(model_detokenize)                                                                            \
-    X(model_render)                                                                                \
-    X(model_chat)                                                                                  \
-    X(model_generate)                                                                              \
-    X(stream_deliver)                                                                              \
-    X(stream_cancel)                                                                               \
+#define MULLAMA_FUNCTIONS(X) \
+    X(abi_version)           \
+    X(version)               \
+    X(status_name)           \
+    X(noop)                  \
+    X(string_free)           \
+    X(error_status)          \
+    X(error_message)         \
+    X(error_free)            \
+    X(runtime_open)          \
+    X(runtime_close)         \
+    X(runtime_info)          \
+    X(runtime_models)        \
+    X(model_load)            \
+    X(model_close)           \
+    X(model_info)            \
+    X(model_tokenize)        \
+    X(model_detokenize)      \
+    X(model_render)          \
+    X(model_chat)            \
+    X(model_generate)        \
+    X(stream_deliver)        \
+    X(stream_cancel)         \
     X(stream_close)
 
 // The functions of a loaded library. It has threads, so it stays loaded until the process ends.

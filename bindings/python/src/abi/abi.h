@@ -15,29 +15,29 @@
 
 /* ---- library.c: the library and its errors ---- */
 
-#define FUNCTIONS(X)                                                                               \
-    X(abi_version)                                                                                 \
-    X(version)                                                                                     \
-    X(status_name)                                                                                 \
-    X(noop)                                                                                        \
-    X(string_free)                                                                                 \
-    X(error_message)                                                                               \
-    X(error_free)                                                                                  \
-    X(runtime_open)                                                                                \
-    X(runtime_close)                                                                               \
-    X(runtime_info)                                                                                \
-    X(runtime_models)                                                                              \
-    X(model_load)                                                                                  \
-    X(model_close)                                                                                 \
-    X(model_info)                                                                                  \
-    X(model_tokenize)                                                                              \
-    X(model_detokenize)                                                                            \
-    X(model_render)                                                                                \
-    X(model_chat)                                                                                  \
-    X(model_generate)                                                                              \
-    X(stream_next)                                                                                 \
-    X(stream_deliver)                                                                              \
-    X(stream_cancel)                                                                               \
+#define FUNCTIONS(X)    \
+    X(abi_version)      \
+    X(version)          \
+    X(status_name)      \
+    X(noop)             \
+    X(string_free)      \
+    X(error_message)    \
+    X(error_free)       \
+    X(runtime_open)     \
+    X(runtime_close)    \
+    X(runtime_info)     \
+    X(runtime_models)   \
+    X(model_load)       \
+    X(model_close)      \
+    X(model_info)       \
+    X(model_tokenize)   \
+    X(model_detokenize) \
+    X(model_render)     \
+    X(model_chat)       \
+    X(model_generate)   \
+    X(stream_next)      \
+    X(stream_deliver)   \
+    X(stream_cancel)    \
     X(stream_close)
 
 #define FIELD(name) __typeof__(mullama_##name) *name;
@@ -82,8 +82,7 @@ void leave(struct entry *e);
 /* All fields are read and written with the GIL held, which is what keeps a stream from being closed
  * while its texts are being copied. */
 typedef struct {
-    PyObject_HEAD
-    void *handle;
+    PyObject_HEAD void *handle;
     void (*close)(void *);
     bool in_use; /* a call reads or delivers this stream */
     bool closed; /* closed, or to be closed when that call is over */
@@ -112,27 +111,27 @@ void end_use(Handle *h);
 PyObject *list_of_tokens(const int32_t *tokens, size_t count);
 
 #define DECLARE(name) PyObject *py_##name(PyObject *self, PyObject *args);
-#define METHODS(X)                                                                                 \
-    X(open_library)                                                                                \
-    X(version)                                                                                     \
-    X(noop)                                                                                        \
-    X(before_fork)                                                                                 \
-    X(after_fork_in_parent)                                                                        \
-    X(after_fork_in_child)                                                                         \
-    X(end_callbacks)                                                                               \
-    X(close)                                                                                       \
-    X(runtime_open)                                                                                \
-    X(runtime_info)                                                                                \
-    X(runtime_models)                                                                              \
-    X(model_load)                                                                                  \
-    X(model_info)                                                                                  \
-    X(model_tokenize)                                                                              \
-    X(model_detokenize)                                                                            \
-    X(model_render)                                                                                \
-    X(model_chat)                                                                                  \
-    X(model_generate)                                                                              \
-    X(stream_next)                                                                                 \
-    X(stream_deliver)                                                                              \
+#define METHODS(X)          \
+    X(open_library)         \
+    X(version)              \
+    X(noop)                 \
+    X(before_fork)          \
+    X(after_fork_in_parent) \
+    X(after_fork_in_child)  \
+    X(end_callbacks)        \
+    X(close)                \
+    X(runtime_open)         \
+    X(runtime_info)         \
+    X(runtime_models)       \
+    X(model_load)           \
+    X(model_info)           \
+    X(model_tokenize)       \
+    X(model_detokenize)     \
+    X(model_render)         \
+    X(model_chat)           \
+    X(model_generate)       \
+    X(stream_next)          \
+    X(stream_deliver)       \
     X(stream_cancel)
 METHODS(DECLARE)
 

@@ -63,10 +63,8 @@ void leave(struct entry *e) {
 }
 
 PyObject *py_before_fork(PyObject *self, PyObject *args) {
-    Py_BEGIN_ALLOW_THREADS
-    pthread_mutex_lock(&gate);
-    Py_END_ALLOW_THREADS
-    Py_RETURN_NONE;
+    Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&gate);
+    Py_END_ALLOW_THREADS Py_RETURN_NONE;
 }
 
 PyObject *py_after_fork_in_parent(PyObject *self, PyObject *args) {
@@ -82,13 +80,11 @@ PyObject *py_after_fork_in_child(PyObject *self, PyObject *args) {
 }
 
 PyObject *py_end_callbacks(PyObject *self, PyObject *args) {
-    Py_BEGIN_ALLOW_THREADS
-    pthread_mutex_lock(&gate);
+    Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&gate);
     ended = true;
     pthread_mutex_unlock(&gate);
     while (atomic_load(&inside) > 0) { /* each only has to get the GIL, and to append to a list */
         nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
     }
-    Py_END_ALLOW_THREADS
-    Py_RETURN_NONE;
+    Py_END_ALLOW_THREADS Py_RETURN_NONE;
 }

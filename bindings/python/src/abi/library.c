@@ -40,10 +40,10 @@ bool is_open(void) {
 }
 
 static bool find_functions(void *file, struct library *found) {
-#define FIND(name)                                                                                 \
-    if ((*(void **)&found->name = dlsym(file, "mullama_" #name)) == NULL) {                        \
-        fail("library_missing", "it is not libmullama: it has no function mullama_" #name);       \
-        return false;                                                                              \
+#define FIND(name)                                                                          \
+    if ((*(void **)&found->name = dlsym(file, "mullama_" #name)) == NULL) {                 \
+        fail("library_missing", "it is not libmullama: it has no function mullama_" #name); \
+        return false;                                                                       \
     }
     FUNCTIONS(FIND)
     return true;

@@ -18,26 +18,24 @@ PyObject *py_runtime_open(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "s:runtime_open", &options) || !is_open()) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = lib.runtime_open(options, &runtime, &error);
-    Py_END_ALLOW_THREADS
-    return status == MULLAMA_OK ? new_handle(runtime, close_runtime) : raise_error(status, error);
+    Py_BEGIN_ALLOW_THREADS status = lib.runtime_open(options, &runtime, &error);
+    Py_END_ALLOW_THREADS return status == MULLAMA_OK ? new_handle(runtime, close_runtime)
+                                                     : raise_error(status, error);
 }
 
 /* Calls one of the functions that say something of a handle as JSON. */
-#define DEFINE_JSON(function)                                                                      \
-    PyObject *py_##function(PyObject *self, PyObject *args) {                                    \
-        Handle *h;                                                                                 \
-        char *json;                                                                                \
-        mullama_error *error = NULL;                                                               \
-        mullama_status status;                                                                     \
-        if (!PyArg_ParseTuple(args, "O!:" #function, handle_type, &h)) {                           \
-            return NULL;                                                                           \
-        }                                                                                          \
-        Py_BEGIN_ALLOW_THREADS                                                                     \
-        status = lib.function(h->handle, &json, &error);                                           \
-        Py_END_ALLOW_THREADS                                                                       \
-        return status == MULLAMA_OK ? take_text(json) : raise_error(status, error);                \
+#define DEFINE_JSON(function)                                                          \
+    PyObject *py_##function(PyObject *self, PyObject *args) {                          \
+        Handle *h;                                                                     \
+        char *json;                                                                    \
+        mullama_error *error = NULL;                                                   \
+        mullama_status status;                                                         \
+        if (!PyArg_ParseTuple(args, "O!:" #function, handle_type, &h)) {               \
+            return NULL;                                                               \
+        }                                                                              \
+        Py_BEGIN_ALLOW_THREADS status = lib.function(h->handle, &json, &error);        \
+        Py_END_ALLOW_THREADS return status == MULLAMA_OK ? take_text(json)             \
+                                                         : raise_error(status, error); \
     }
 DEFINE_JSON(runtime_info)
 DEFINE_JSON(runtime_models)
@@ -98,10 +96,10 @@ PyObject *py_model_load(PyObject *self, PyObject *args) {
         return NULL;
     }
     mullama_progress progress = p.function != Py_None ? on_progress : NULL;
-    Py_BEGIN_ALLOW_THREADS
-    status = lib.model_load(h->handle, name, options, progress, &p, &model, &error);
-    Py_END_ALLOW_THREADS
-    if (p.type != NULL) { /* what the caller's function raised counts more than "cancelled" */
+    Py_BEGIN_ALLOW_THREADS status =
+        lib.model_load(h->handle, name, options, progress, &p, &model, &error);
+    Py_END_ALLOW_THREADS if (
+        p.type != NULL) { /* what the caller's function raised counts more than "cancelled" */
         if (status == MULLAMA_OK) {
             lib.model_close(model);
         }
@@ -128,11 +126,10 @@ PyObject *py_model_tokenize(PyObject *self, PyObject *args) {
         return PyErr_NoMemory();
     }
     Py_BEGIN_ALLOW_THREADS /* always, as a daemon may be asked */
-    status = lib.model_tokenize(h->handle, text, (size_t)size, flags, tokens, capacity, &count,
-                                &error);
-    Py_END_ALLOW_THREADS
-    PyObject *result = status == MULLAMA_OK ? list_of_tokens(tokens, count)
-                                            : raise_error(status, error);
+        status = lib.model_tokenize(h->handle, text, (size_t)size, flags, tokens, capacity, &count,
+                                    &error);
+    Py_END_ALLOW_THREADS PyObject *result =
+        status == MULLAMA_OK ? list_of_tokens(tokens, count) : raise_error(status, error);
     PyMem_Free(tokens);
     return result;
 }
@@ -171,10 +168,9 @@ static PyObject *detokenize(Handle *h, const int32_t *tokens, size_t count, size
     if (text == NULL) {
         return PyErr_NoMemory();
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = lib.model_detokenize(h->handle, tokens, count, text, capacity, &size, &error);
-    Py_END_ALLOW_THREADS
-    PyObject *result = NULL;
+    Py_BEGIN_ALLOW_THREADS status =
+        lib.model_detokenize(h->handle, tokens, count, text, capacity, &size, &error);
+    Py_END_ALLOW_THREADS PyObject *result = NULL;
     if (status == MULLAMA_OK) {
         result = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
     } else if (status == MULLAMA_ERR_TOO_SMALL && size > capacity) {
@@ -215,28 +211,24 @@ PyObject *py_model_render(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "O!s:model_render", handle_type, &h, &request)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = lib.model_render(h->handle, request, &json, &error);
-    Py_END_ALLOW_THREADS
-    return status == MULLAMA_OK ? take_text(json) : raise_error(status, error);
+    Py_BEGIN_ALLOW_THREADS status = lib.model_render(h->handle, request, &json, &error);
+    Py_END_ALLOW_THREADS return status == MULLAMA_OK ? take_text(json) : raise_error(status, error);
 }
 
 /* Calls one of the functions that begin an answer. */
-#define DEFINE_ANSWER(function)                                                                    \
-    PyObject *py_##function(PyObject *self, PyObject *args) {                                    \
-        Handle *h;                                                                                 \
-        const char *request;                                                                       \
-        mullama_stream *stream;                                                                    \
-        mullama_error *error = NULL;                                                               \
-        mullama_status status;                                                                     \
-        if (!PyArg_ParseTuple(args, "O!s:" #function, handle_type, &h, &request)) {                \
-            return NULL;                                                                           \
-        }                                                                                          \
-        Py_BEGIN_ALLOW_THREADS                                                                     \
-        status = lib.function(h->handle, request, &stream, &error);                                \
-        Py_END_ALLOW_THREADS                                                                       \
-        return status == MULLAMA_OK ? new_handle(stream, close_stream)                             \
-                                    : raise_error(status, error);                                  \
+#define DEFINE_ANSWER(function)                                                             \
+    PyObject *py_##function(PyObject *self, PyObject *args) {                               \
+        Handle *h;                                                                          \
+        const char *request;                                                                \
+        mullama_stream *stream;                                                             \
+        mullama_error *error = NULL;                                                        \
+        mullama_status status;                                                              \
+        if (!PyArg_ParseTuple(args, "O!s:" #function, handle_type, &h, &request)) {         \
+            return NULL;                                                                    \
+        }                                                                                   \
+        Py_BEGIN_ALLOW_THREADS status = lib.function(h->handle, request, &stream, &error);  \
+        Py_END_ALLOW_THREADS return status == MULLAMA_OK ? new_handle(stream, close_stream) \
+                                                         : raise_error(status, error);      \
     }
 DEFINE_ANSWER(model_chat)
 DEFINE_ANSWER(model_generate)

@@ -20,10 +20,8 @@ PyObject *py_stream_next(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "O!:stream_next", handle_type, &h) || !begin_use(h)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = lib.stream_next(h->handle, &chunk, &error);
-    Py_END_ALLOW_THREADS
-    PyObject *result;
+    Py_BEGIN_ALLOW_THREADS status = lib.stream_next(h->handle, &chunk, &error);
+    Py_END_ALLOW_THREADS PyObject *result;
     if (status == MULLAMA_OK) {
         result = copy_chunk(&chunk);
     } else if (status == MULLAMA_END) {
