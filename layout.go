@@ -20,8 +20,8 @@ var kvLayouts = map[string]string{
 const (
 	// splitLeast is how many slots a context has at least for the automatic layout to give each a
 	// cache of its own. In one pool every token looks at the cells of all, those of idle prefixes
-	// too: on two cores 4 requests at once make 127 tokens/s of SmolLM2 instead of 233, 8 make 185
-	// instead of 309, and 32 make 113 instead of 355
+	// too: on two cores 4 requests at once make 127 tokens/s of SmolLM2 instead of 277, 8 make 185
+	// instead of 330, and 32 make 113 instead of 421
 	// (bench/results/streams-smollm2-unified.json beside streams-smollm2-split.json).
 	splitLeast = 4
 	// splitShare is the part of the free memory that a split cache may take: one part of so many.
