@@ -15,7 +15,7 @@ const exitPatience = 5 * time.Second
 // while its threads still compute, unless somebody stops them first. Handlers run in the opposite
 // order of their registration, and llama.cpp makes some of its data when it is first used: so this
 // is called after a load, and again after the first part of an answer.
-func watchExit() { C.capi_watch_exit() }
+var watchExit = func() { C.capi_watch_exit() }
 
 //export goAtExit
 func goAtExit() {

@@ -57,7 +57,7 @@ func (s *stream) endReading() (closed bool) {
 
 // close ends the answer and frees the memory, or has the reader free it.
 func (s *stream) close() {
-	s.answer.cancel()
+	defer s.answer.cancel() // after it is closed, so that no reader gets the last part
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

@@ -14,14 +14,12 @@ static bool give_up(float fraction, void *user) {
     return false;
 }
 
-// Reads until the stream is closed by the other thread. A chunk that comes is whole.
+// Reads until the stream is closed by the other thread. It does not look at the chunks, which a
+// close frees.
 static void *read_on(void *stream) {
     mullama_chunk chunk = {.struct_size = sizeof(chunk)};
     mullama_status status;
     while ((status = mullama_stream_next(stream, &chunk, NULL)) == MULLAMA_OK) {
-        if (strlen(chunk.text) != chunk.text_size || strlen(chunk.json) != chunk.json_size) {
-            return "a chunk is broken";
-        }
     }
     return status == MULLAMA_ERR_CLOSED ? NULL : "the stream ended in another way";
 }
@@ -33,8 +31,9 @@ static void close_while_reading(mullama_model *model) {
         pthread_t reader;
         void *fault = NULL;
         SUCCEEDS(mullama_model_generate(
-            model, "{\"prompt\":\"Once upon\",\"options\":{\"num_predict\":400}}", &stream,
-            &error));
+            model,
+            "{\"prompt\":\"Once upon\",\"options\":{\"num_predict\":400,\"ignore_eos\":true}}",
+            &stream, &error));
         CHECK(pthread_create(&reader, NULL, read_on, stream) == 0);
         usleep(1000 * (i % 10) * 5);
         mullama_stream_close(stream);
