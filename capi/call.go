@@ -5,11 +5,9 @@ import "C"
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"runtime/debug"
 	"sync/atomic"
 	"unsafe"
@@ -86,14 +84,11 @@ var kinds = []struct {
 
 // explain finds the status and the sentence of an error.
 func explain(err error) (C.mullama_status, string) {
-	httpStatus, message := server.Explain(err)
+	message := server.Explain(err)
 	for _, k := range kinds {
 		if errors.Is(err, k.kind) {
 			return k.code, message
 		}
-	}
-	if httpStatus == http.StatusBadRequest {
-		return C.MULLAMA_ERR_INVALID, message
 	}
 	return C.MULLAMA_ERR_INTERNAL, message
 }
@@ -102,17 +97,6 @@ var errTooSmall = errors.New("the buffer is too small")
 
 func invalid(format string, args ...any) error {
 	return &mullama.Error{Kind: mullama.ErrInvalidOption, Err: fmt.Errorf(format, args...)}
-}
-
-// parse reads a JSON object that may be missing. What is not known in it is an error.
-func parse(data []byte, into any) error {
-	if len(data) == 0 {
-		return nil
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return invalid("the JSON is not valid: %v", err)
-	}
-	return nil
 }
 
 // statusName is mullama_status_name, for the tests.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
+	"github.com/mullama/mullama/internal/server"
 )
 
 // echo is an engine without an engine: its one model, "echo", has the bytes as tokens and repeats
@@ -74,12 +75,9 @@ func (echoModel) detokenize(tokens []mullama.Token) ([]byte, error) {
 }
 
 func (m echoModel) render(request []byte) (string, error) {
-	var req api.ChatRequest
-	if err := parse(request, &req); err != nil {
+	req, err := server.ReadChat(request)
+	if err != nil {
 		return "", err
-	}
-	if len(req.Messages) == 0 {
-		return "", invalid("messages must not be empty")
 	}
 	var text bytes.Buffer
 	for _, message := range req.Messages {
@@ -89,23 +87,17 @@ func (m echoModel) render(request []byte) (string, error) {
 }
 
 func (m echoModel) chat(request []byte) (answer, error) {
-	var req api.ChatRequest
-	if err := parse(request, &req); err != nil {
+	req, err := server.ReadChat(request)
+	if err != nil {
 		return nil, err
-	}
-	if len(req.Messages) == 0 {
-		return nil, invalid("messages must not be empty")
 	}
 	return m.answer(req.Messages[len(req.Messages)-1].Content, req.Options)
 }
 
 func (m echoModel) generate(request []byte) (answer, error) {
-	var req api.GenerateRequest
-	if err := parse(request, &req); err != nil {
+	req, err := server.ReadGenerate(request)
+	if err != nil {
 		return nil, err
-	}
-	if req.Prompt == "" {
-		return nil, invalid("prompt must not be empty")
 	}
 	return m.answer(req.Prompt, req.Options)
 }

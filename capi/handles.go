@@ -10,8 +10,7 @@ import (
 // table has the objects behind the handles of one kind. A number is used once, so that a closed
 // handle never means another object.
 type table[T any] struct {
-	what    string // for errors: "model"
-	last    *atomic.Uintptr
+	what    string   // for errors: "model"
 	objects sync.Map // uintptr to T
 }
 
@@ -21,10 +20,10 @@ var numbers atomic.Uintptr
 // handleStep keeps handles apart from small numbers, which may come from a mistake.
 const handleStep = 16
 
-func newTable[T any](what string) *table[T] { return &table[T]{what: what, last: &numbers} }
+func newTable[T any](what string) *table[T] { return &table[T]{what: what} }
 
 func (t *table[T]) add(object T) uintptr {
-	handle := t.last.Add(handleStep)
+	handle := numbers.Add(handleStep)
 	t.objects.Store(handle, object)
 	return handle
 }

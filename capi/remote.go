@@ -105,20 +105,16 @@ func (m remoteModel) render(request []byte) (string, error) {
 }
 
 func (m remoteModel) chatRequest(request []byte) (*api.ChatRequest, error) {
-	var req api.ChatRequest
-	if err := parse(request, &req); err != nil {
+	req, err := server.ReadChat(request)
+	if err != nil {
 		return nil, err
-	}
-	if len(req.Messages) == 0 {
-		return nil, invalid("messages must not be empty")
 	}
 	if err := server.CheckRequestOptions(req.Options); err != nil {
 		return nil, err
 	}
 	req.Model, req.Stream, req.KeepAlive = m.name, nil, nil
 	req.Options = m.options(req.Options)
-	req.Truncate, req.Shift = orFalse(req.Truncate), orFalse(req.Shift)
-	return &req, nil
+	return req, nil
 }
 
 // options are those of a request with the size of the context.
@@ -131,13 +127,6 @@ func (m remoteModel) options(options map[string]any) map[string]any {
 		with[name] = value
 	}
 	return with
-}
-
-func orFalse(b *bool) *bool {
-	if b == nil {
-		return new(bool)
-	}
-	return b
 }
 
 func (m remoteModel) chat(request []byte) (answer, error) {
@@ -158,22 +147,18 @@ func (m remoteModel) chat(request []byte) (answer, error) {
 }
 
 func (m remoteModel) generate(request []byte) (answer, error) {
-	var req api.GenerateRequest
-	if err := parse(request, &req); err != nil {
+	req, err := server.ReadGenerate(request)
+	if err != nil {
 		return nil, err
-	}
-	if req.Prompt == "" && req.Suffix == "" && len(req.Context) == 0 {
-		return nil, invalid("prompt must not be empty")
 	}
 	if err := server.CheckRequestOptions(req.Options); err != nil {
 		return nil, err
 	}
 	req.Model, req.Stream, req.KeepAlive = m.name, nil, nil
 	req.Options = m.options(req.Options)
-	req.Truncate, req.Shift = orFalse(req.Truncate), orFalse(req.Shift)
 	return newRemoteAnswer(
 		func(ctx context.Context) iter.Seq2[*api.GenerateResponse, error] {
-			return m.client.Generate(ctx, &req)
+			return m.client.Generate(ctx, req)
 		},
 		func(r *api.GenerateResponse) part {
 			p := part{text: r.Response, thinking: r.Thinking, done: r.Done}

@@ -52,6 +52,11 @@ type failure struct {
 
 func (f *failure) Error() string { return f.message }
 
+// Is gives a request that is at fault the kind that the library has for it.
+func (f *failure) Is(kind error) bool {
+	return f.status == http.StatusBadRequest && kind == mullama.ErrInvalidOption
+}
+
 // refuse is a failure with a formatted message.
 func refuse(status int, format string, args ...any) *failure {
 	return &failure{status: status, message: fmt.Sprintf(format, args...)}

@@ -33,54 +33,43 @@ func NewLocal(model *mullama.Model, stored *mullama.StoredModel) *Local {
 // Unlike the daemon it refuses what does not fit in the context, unless the request says truncate
 // or shift.
 func (l *Local) Chat(ctx context.Context, body []byte) (*Answer, error) {
-	var req api.ChatRequest
-	if err := unmarshal(body, &req); err != nil {
+	req, err := ReadChat(body)
+	if err != nil {
 		return nil, err
 	}
-	if len(req.Messages) == 0 {
-		return nil, badField("messages", "messages must not be empty")
-	}
-	req.Truncate, req.Shift = orFalse(req.Truncate), orFalse(req.Shift)
 	run, err := l.run(req.Options, true)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := run.startChat(ctx, &req)
+	stream, err := run.startChat(ctx, req)
 	return newAnswer(run, stream, err)
 }
 
 // Generate begins to answer a request of POST /api/generate, as Chat does.
 func (l *Local) Generate(ctx context.Context, body []byte) (*Answer, error) {
-	var req api.GenerateRequest
-	if err := unmarshal(body, &req); err != nil {
+	req, err := ReadGenerate(body)
+	if err != nil {
 		return nil, err
 	}
-	if req.Prompt == "" && req.Suffix == "" && len(req.Context) == 0 {
-		return nil, badField("prompt", "prompt must not be empty")
-	}
-	req.Truncate, req.Shift = orFalse(req.Truncate), orFalse(req.Shift)
 	run, err := l.run(req.Options, false)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := run.startPrompt(ctx, &req)
+	stream, err := run.startPrompt(ctx, req)
 	return newAnswer(run, stream, err)
 }
 
 // Render returns the text of the prompt that a request of POST /api/chat makes.
 func (l *Local) Render(body []byte) (string, error) {
-	var req api.ChatRequest
-	if err := unmarshal(body, &req); err != nil {
+	req, err := ReadChat(body)
+	if err != nil {
 		return "", err
-	}
-	if len(req.Messages) == 0 {
-		return "", badField("messages", "messages must not be empty")
 	}
 	run, err := l.run(req.Options, true)
 	if err != nil {
 		return "", err
 	}
-	messages, err := run.configureChat(&req)
+	messages, err := run.configureChat(req)
 	if err != nil {
 		return "", err
 	}
@@ -89,6 +78,39 @@ func (l *Local) Render(body []byte) (string, error) {
 		return "", err
 	}
 	return prompt.Text, nil
+}
+
+// ReadChat reads a request for Chat. No body is an empty object.
+func ReadChat(body []byte) (*api.ChatRequest, error) {
+	req := new(api.ChatRequest)
+	if err := unmarshal(orEmpty(body), req); err != nil {
+		return nil, err
+	}
+	if len(req.Messages) == 0 {
+		return nil, badField("messages", "messages must not be empty")
+	}
+	req.Truncate, req.Shift = orFalse(req.Truncate), orFalse(req.Shift)
+	return req, nil
+}
+
+// ReadGenerate reads a request for Generate.
+func ReadGenerate(body []byte) (*api.GenerateRequest, error) {
+	req := new(api.GenerateRequest)
+	if err := unmarshal(orEmpty(body), req); err != nil {
+		return nil, err
+	}
+	if req.Prompt == "" && req.Suffix == "" && len(req.Context) == 0 {
+		return nil, badField("prompt", "prompt must not be empty")
+	}
+	req.Truncate, req.Shift = orFalse(req.Truncate), orFalse(req.Shift)
+	return req, nil
+}
+
+func orEmpty(body []byte) []byte {
+	if len(body) == 0 {
+		return []byte("{}")
+	}
+	return body
 }
 
 func orFalse(b *bool) *bool {
@@ -185,8 +207,5 @@ func (a *Answer) Next() (AnswerPart, error) {
 // Close ends the answer, from any goroutine. It returns nil and may be called more than once.
 func (a *Answer) Close() error { return a.stream.Close() }
 
-// Explain returns the status with which the daemon answers an error, and its message with a hint.
-func Explain(err error) (status int, message string) {
-	f := toFailure(err)
-	return f.status, f.message
-}
+// Explain returns the message with which the daemon answers an error: its text, and a hint.
+func Explain(err error) string { return toFailure(err).message }
