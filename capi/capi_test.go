@@ -76,6 +76,10 @@ func TestEveryFunctionUnderTheAddressSanitizer(t *testing.T) {
 	expectOK(t, compile(t, "echo", "-fsanitize=address,undefined"))
 }
 
+func TestSignalsArriveWhenTheProgramTookItsSignalStackAway(t *testing.T) {
+	expectOK(t, compile(t, "signals"))
+}
+
 func TestARealModelFromC(t *testing.T) {
 	expectOK(t, compile(t, "real"), testmodels.Path(t, "smollm2"))
 }

@@ -2,6 +2,7 @@
 // a call would hang. So each function first looks whether this is a child.
 #define _GNU_SOURCE // dladdr
 #include "shim.h"
+#include "signal_stack.h"
 
 #include "_cgo_export.h"
 
@@ -23,6 +24,27 @@ __attribute__((constructor)) static void watch_fork(void) {
     pthread_atfork(NULL, NULL, after_fork);
 }
 
+// Whether Go can be called: not in a child.
+static bool can_call(void) {
+    if (forked) {
+        return false;
+    }
+    if (!signal_stack_known) {
+        signal_stack_first_call();
+    }
+    return true;
+}
+
+// The same for calls that last long enough to be interrupted, or that destructors make. It costs a
+// call of the system more.
+static bool can_call_long(void) {
+    if (!can_call()) {
+        return false;
+    }
+    signal_stack_restore();
+    return true;
+}
+
 mullama_error *capi_error(mullama_status status, const char *message) {
     size_t size = strlen(message) + 1;
     mullama_error *error = malloc(sizeof(*error) + size);
@@ -42,7 +64,7 @@ static mullama_status fail_forked(mullama_error **error) {
 }
 
 static void at_exit(void) {
-    if (!forked) {
+    if (can_call_long()) {
         goAtExit();
     }
 }
@@ -55,11 +77,13 @@ const char *capi_file(void) {
 }
 
 bool capi_progress(mullama_progress progress, float fraction, void *user) {
+    signal_stack_known = true; // Go's thread has Go's stack
     return progress(fraction, user);
 }
 
 bool capi_on_chunk(mullama_on_chunk on_chunk, const mullama_chunk *chunk, mullama_status status,
                    const mullama_error *error, void *user) {
+    signal_stack_known = true;
     return on_chunk(chunk, status, error, user);
 }
 
@@ -69,7 +93,7 @@ uint32_t mullama_abi_version(void) { return MULLAMA_ABI_VERSION; }
 
 const char *mullama_version(void) {
     static _Atomic(const char *) version;
-    if (version == NULL && !forked) {
+    if (version == NULL && can_call()) {
         version = goVersion(); // the same text each time, never freed
     }
     return version != NULL ? version : "";
@@ -89,7 +113,7 @@ const char *mullama_status_name(mullama_status status) {
 }
 
 mullama_status mullama_noop(mullama_error **error) {
-    return forked ? fail_forked(error) : goNoop(error);
+    return can_call() ? goNoop(error) : fail_forked(error);
 }
 
 void mullama_string_free(char *text) { free(text); }
@@ -110,23 +134,23 @@ void mullama_error_free(mullama_error *error) { free(error); }
 
 mullama_status mullama_runtime_open(const char *options, mullama_runtime **runtime,
                                     mullama_error **error) {
-    return forked ? fail_forked(error)
-                  : goRuntimeOpen((char *)options, (uintptr_t *)runtime, error);
+    return can_call_long() ? goRuntimeOpen((char *)options, (uintptr_t *)runtime, error)
+                           : fail_forked(error);
 }
 
 void mullama_runtime_close(mullama_runtime *runtime) {
-    if (!forked) {
+    if (can_call_long()) {
         goRuntimeClose((uintptr_t)runtime);
     }
 }
 
 mullama_status mullama_runtime_info(mullama_runtime *runtime, char **json, mullama_error **error) {
-    return forked ? fail_forked(error) : goRuntimeInfo((uintptr_t)runtime, json, error);
+    return can_call_long() ? goRuntimeInfo((uintptr_t)runtime, json, error) : fail_forked(error);
 }
 
 mullama_status mullama_runtime_models(mullama_runtime *runtime, char **json,
                                       mullama_error **error) {
-    return forked ? fail_forked(error) : goRuntimeModels((uintptr_t)runtime, json, error);
+    return can_call_long() ? goRuntimeModels((uintptr_t)runtime, json, error) : fail_forked(error);
 }
 
 // ---- Models ----
@@ -134,73 +158,76 @@ mullama_status mullama_runtime_models(mullama_runtime *runtime, char **json,
 mullama_status mullama_model_load(mullama_runtime *runtime, const char *name, const char *options,
                                   mullama_progress progress, void *user, mullama_model **model,
                                   mullama_error **error) {
-    return forked ? fail_forked(error)
-                  : goModelLoad((uintptr_t)runtime, (char *)name, (char *)options, progress, user,
-                                (uintptr_t *)model, error);
+    return can_call_long() ? goModelLoad((uintptr_t)runtime, (char *)name, (char *)options,
+                                         progress, user, (uintptr_t *)model, error)
+                           : fail_forked(error);
 }
 
 void mullama_model_close(mullama_model *model) {
-    if (!forked) {
+    if (can_call_long()) {
         goModelClose((uintptr_t)model);
     }
 }
 
 mullama_status mullama_model_info(mullama_model *model, char **json, mullama_error **error) {
-    return forked ? fail_forked(error) : goModelInfo((uintptr_t)model, json, error);
+    return can_call_long() ? goModelInfo((uintptr_t)model, json, error) : fail_forked(error);
 }
 
 mullama_status mullama_model_tokenize(mullama_model *model, const char *text, size_t text_size,
                                       uint32_t flags, int32_t *tokens, size_t capacity,
                                       size_t *count, mullama_error **error) {
-    return forked ? fail_forked(error)
-                  : goModelTokenize((uintptr_t)model, (char *)text, text_size, flags, tokens,
-                                    capacity, count, error);
+    return can_call() ? goModelTokenize((uintptr_t)model, (char *)text, text_size, flags, tokens,
+                                        capacity, count, error)
+                      : fail_forked(error);
 }
 
 mullama_status mullama_model_detokenize(mullama_model *model, const int32_t *tokens, size_t count,
                                         char *text, size_t capacity, size_t *text_size,
                                         mullama_error **error) {
-    return forked ? fail_forked(error)
-                  : goModelDetokenize((uintptr_t)model, (int32_t *)tokens, count, text, capacity,
-                                      text_size, error);
+    return can_call() ? goModelDetokenize((uintptr_t)model, (int32_t *)tokens, count, text,
+                                          capacity, text_size, error)
+                      : fail_forked(error);
 }
 
 mullama_status mullama_model_render(mullama_model *model, const char *request, char **json,
                                     mullama_error **error) {
-    return forked ? fail_forked(error)
-                  : goModelRender((uintptr_t)model, (char *)request, json, error);
+    return can_call_long() ? goModelRender((uintptr_t)model, (char *)request, json, error)
+                           : fail_forked(error);
 }
 
 mullama_status mullama_model_chat(mullama_model *model, const char *request,
                                   mullama_stream **stream, mullama_error **error) {
-    return forked ? fail_forked(error)
-                  : goModelChat((uintptr_t)model, (char *)request, (uintptr_t *)stream, error);
+    return can_call_long()
+               ? goModelChat((uintptr_t)model, (char *)request, (uintptr_t *)stream, error)
+               : fail_forked(error);
 }
 
 mullama_status mullama_model_generate(mullama_model *model, const char *request,
                                       mullama_stream **stream, mullama_error **error) {
-    return forked ? fail_forked(error)
-                  : goModelGenerate((uintptr_t)model, (char *)request, (uintptr_t *)stream, error);
+    return can_call_long()
+               ? goModelGenerate((uintptr_t)model, (char *)request, (uintptr_t *)stream, error)
+               : fail_forked(error);
 }
 
 // ---- Streams ----
 
 mullama_status mullama_stream_next(mullama_stream *stream, mullama_chunk *chunk,
                                    mullama_error **error) {
-    return forked ? fail_forked(error) : goStreamNext((uintptr_t)stream, chunk, error);
+    return can_call_long() ? goStreamNext((uintptr_t)stream, chunk, error) : fail_forked(error);
 }
 
 mullama_status mullama_stream_deliver(mullama_stream *stream, mullama_on_chunk on_chunk, void *user,
                                       mullama_error **error) {
-    return forked ? fail_forked(error) : goStreamDeliver((uintptr_t)stream, on_chunk, user, error);
+    return can_call_long() ? goStreamDeliver((uintptr_t)stream, on_chunk, user, error)
+                           : fail_forked(error);
 }
 
 mullama_status mullama_stream_cancel(mullama_stream *stream, mullama_error **error) {
-    return forked ? fail_forked(error) : goStreamCancel((uintptr_t)stream, error);
+    return can_call_long() ? goStreamCancel((uintptr_t)stream, error) : fail_forked(error);
 }
 
 void mullama_stream_close(mullama_stream *stream) {
-    if (!forked) {
+    if (can_call_long()) {
         goStreamClose((uintptr_t)stream);
     }
 }
