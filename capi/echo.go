@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -14,23 +16,29 @@ import (
 	"github.com/mullama/mullama/internal/server"
 )
 
-// echo is an engine without an engine: its one model, "echo", has the bytes as tokens and repeats
-// the prompt, or the last message, a character at a time. Bindings are tested with it where no
-// model is.
+// echo is an engine without an engine. Its model "echo" has the bytes as tokens and repeats the
+// prompt, or the last message, a character at a time: bindings are tested with it where no model
+// is. Its model "clock" is in clock.go.
 type echo struct{}
+
+var echoModels = []string{"clock", "echo"}
 
 func (echo) info() ([]byte, error) {
 	return json.Marshal(map[string]any{"version": mullama.Version(), "engine": "echo"})
 }
 
 func (echo) models() ([]byte, error) {
-	return json.Marshal(api.ListResponse{Models: []api.ListedModel{{Name: "echo", Model: "echo"}}})
+	var list api.ListResponse
+	for _, name := range echoModels {
+		list.Models = append(list.Models, api.ListedModel{Name: name, Model: name})
+	}
+	return json.Marshal(list)
 }
 
 func (echo) load(_ context.Context, name string, o *mullama.LoadOptions) (model, error) {
-	if name != "echo" {
+	if !slices.Contains(echoModels, name) {
 		return nil, &mullama.Error{Kind: mullama.ErrNotFound, Op: "load " + name,
-			Err: stateError("only model here is echo")}
+			Err: stateError("only models here are " + strings.Join(echoModels, " and "))}
 	}
 	if o.Progress != nil {
 		o.Progress(1)
@@ -39,19 +47,20 @@ func (echo) load(_ context.Context, name string, o *mullama.LoadOptions) (model,
 	if o.ContextSize > 0 {
 		context = o.ContextSize
 	}
-	return echoModel{context, new(atomic.Bool)}, nil
+	return echoModel{name, context, new(atomic.Bool)}, nil
 }
 
 func (echo) close() error { return nil }
 
 type echoModel struct {
+	name    string
 	context int
 	closed  *atomic.Bool // ends the answers
 }
 
 func (m echoModel) info() ([]byte, error) {
 	return json.Marshal(map[string]any{
-		"model": &mullama.Info{Name: "echo", Architecture: "echo", Vocab: 256}, "slots": 1,
+		"model": &mullama.Info{Name: m.name, Architecture: "echo", Vocab: 256}, "slots": 1,
 		"ctx_size": m.context,
 	})
 }
@@ -103,6 +112,9 @@ func (m echoModel) generate(request []byte) (answer, error) {
 }
 
 func (m echoModel) answer(text string, options map[string]any) (answer, error) {
+	if m.name == "clock" {
+		return newClockAnswer(m, options), nil
+	}
 	if len(text) > m.context {
 		return nil, &mullama.Error{Kind: mullama.ErrContextFull, Op: "generate",
 			Err: fmt.Errorf("the prompt has %d tokens, the context %d", len(text), m.context)}
@@ -145,14 +157,18 @@ func (a *echoAnswer) next() (part, error) {
 	}
 	if reason != "" {
 		a.over = true
-		last, err := json.Marshal(map[string]any{"done": true, "done_reason": reason,
-			"prompt_eval_count": a.prompt, "eval_count": a.said})
-		return part{json: last, done: true}, err
+		return lastPart(reason, a.prompt, a.said), nil
 	}
 	text := a.text[:size]
 	a.text, a.limit, a.said = a.text[size:], a.limit-size, a.said+size
 	tokens, err := a.model.tokenize(text, mullama.TokenizeOptions{})
 	return part{text: text, tokens: tokens}, err
+}
+
+func lastPart(reason string, prompt, said int) part {
+	return part{done: true, json: fmt.Appendf(nil,
+		`{"done":true,"done_reason":"%s","prompt_eval_count":%d,"eval_count":%d}`,
+		reason, prompt, said)}
 }
 
 func (a *echoAnswer) cancel() { a.cancelled.Store(true) }
