@@ -88,18 +88,27 @@ type TokenizeOptions struct {
 
 // Tokenize returns the tokens of text.
 func (m *Model) Tokenize(text string, opts TokenizeOptions) ([]Token, error) {
+	return m.AppendTokens(make([]Token, 0, len(text)/2+4), text, opts)
+}
+
+// AppendTokens appends the tokens of text to dst, and returns the longer slice. With room for them
+// in dst it allocates nothing for most texts. If there is an error it returns dst.
+func (m *Model) AppendTokens(dst []Token, text string, opts TokenizeOptions) ([]Token, error) {
 	const op = "tokenize"
 	if err := m.enter(op); err != nil {
-		return nil, err
+		return dst, err
 	}
 	defer m.calls.Done()
 	if !opts.AddSpecial {
-		if tokens, ok := m.shared.words().find(text); ok {
+		if tokens, ok := m.shared.words().appendTokens(dst, text); ok {
 			return tokens, nil
 		}
 	}
 	tokens, err := m.shared.weights.Tokenize(text, opts.AddSpecial, opts.ParseSpecial)
-	return tokens, wrap(op, err)
+	if err != nil {
+		return dst, wrap(op, err)
+	}
+	return append(dst, tokens...), nil
 }
 
 // Detokenize returns the bytes of tokens with control tokens as text. A part of a text need not be

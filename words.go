@@ -17,16 +17,16 @@ import (
 // a word that is met for the first time come from llama.cpp. Other text, and text in which a
 // special token may begin, is left to llama.cpp as a whole.
 type wordCache struct {
-	split    splitter
-	special  [asciiEnd]bool // bytes that text for the cache must not have
+	next     splitter
+	plain    [256]bool // bytes that a text for the cache may have
 	tokenize func(text string) ([]Token, error)
 
 	mu    sync.RWMutex // guards words
 	words map[string][]Token
 }
 
-// splitter calls word with each word of a text of ASCII until it returns false.
-type splitter func(text string, word func(string) bool) bool
+// splitter returns where the word ends that begins where the walk is. It has at least a byte.
+type splitter func(words) int
 
 const (
 	asciiEnd  = 0x80
@@ -37,13 +37,13 @@ const (
 
 // splitters are those of the kinds of vocabularies, by the GGUF key tokenizer.ggml.pre.
 var splitters = map[string]splitter{
-	"gpt-2": splitGPT2, "phi-2": splitGPT2, "olmo": splitGPT2, "mpt": splitGPT2,
-	"smollm": splitDigits, "starcoder": splitDigits, "refact": splitDigits,
-	"command-r": splitDigits, "codeshell": splitDigits, "exaone": splitDigits,
-	"llama-bpe": splitLlama3, "llama3": splitLlama3, "llama-v3": splitLlama3,
-	"falcon3": splitLlama3, "pixtral": splitLlama3, "dbrx": splitLlama3,
-	"smaug-bpe": splitLlama3,
-	"qwen2":     splitQwen2, "deepseek-r1-qwen": splitQwen2, "stablelm2": splitQwen2,
+	"gpt-2": nextGPT2, "phi-2": nextGPT2, "olmo": nextGPT2, "mpt": nextGPT2,
+	"smollm": nextOrDigit, "starcoder": nextOrDigit, "refact": nextOrDigit,
+	"command-r": nextOrDigit, "codeshell": nextOrDigit, "exaone": nextOrDigit,
+	"llama-bpe": nextLlama3, "llama3": nextLlama3, "llama-v3": nextLlama3,
+	"falcon3": nextLlama3, "pixtral": nextLlama3, "dbrx": nextLlama3,
+	"smaug-bpe": nextLlama3,
+	"qwen2":     nextQwen2, "deepseek-r1-qwen": nextQwen2, "stablelm2": nextQwen2,
 }
 
 // newWordCache returns nil for a vocabulary that it does not know, and for a file that cannot be
@@ -54,61 +54,75 @@ func newWordCache(path string, weights *llama.Model) *wordCache {
 	if err != nil || f.String("tokenizer.ggml.model") != "gpt2" {
 		return nil
 	}
-	split := splitters[f.String("tokenizer.ggml.pre")]
+	next := splitters[f.String("tokenizer.ggml.pre")]
 	texts, err := f.Strings("tokenizer.ggml.tokens")
-	if err != nil || split == nil {
+	if err != nil || next == nil {
 		return nil
 	}
 	types, err := f.Ints("tokenizer.ggml.token_type")
 	if err != nil || len(types) != len(texts) {
 		return nil
 	}
-	c := &wordCache{split: split, words: map[string][]Token{}}
-	c.tokenize = func(text string) ([]Token, error) { return weights.Tokenize(text, false, false) }
-	c.forbid(texts, types)
+	return makeWordCache(next, specialBytes(texts, types), func(text string) ([]Token, error) {
+		return weights.Tokenize(text, false, false)
+	})
+}
+
+// makeWordCache returns a cache for text that has none of the special bytes.
+func makeWordCache(
+	next splitter, special string, tokenize func(text string) ([]Token, error),
+) *wordCache {
+	c := &wordCache{next: next, tokenize: tokenize, words: map[string][]Token{}}
+	for b := range byte(asciiEnd) {
+		c.plain[b] = classes[b] != noClass && strings.IndexByte(special, b) < 0
+	}
 	return c
 }
 
-// forbid leaves out text in which a special token may begin. llama.cpp takes some tokens for
+// specialBytes are those with which a special token may begin. llama.cpp takes some tokens for
 // special by their names, too; those have a < or [.
-func (c *wordCache) forbid(texts []string, types []int64) {
+func specialBytes(texts []string, types []int64) string {
 	const normal, byteToken = 1, 6 // of llama.cpp's enum llama_token_type
-	c.special['<'], c.special['['] = true, true
+	special := []byte("<[")
 	for i, kind := range types {
-		if kind == normal || kind == byteToken || texts[i] == "" {
-			continue
-		}
-		if first := texts[i][0]; first < asciiEnd {
-			c.special[first] = true
+		if kind != normal && kind != byteToken && texts[i] != "" {
+			special = append(special, texts[i][0])
 		}
 	}
+	return string(special)
 }
 
-// find returns the tokens of a text, or false for text that is left to llama.cpp.
-func (c *wordCache) find(text string) ([]Token, bool) {
-	if c == nil || len(text) > textMost || !c.plain(text) {
-		return nil, false
+// appendTokens appends the tokens of a text to dst. It reports false, and leaves dst as it is, for
+// text that is left to llama.cpp.
+func (c *wordCache) appendTokens(dst []Token, text string) ([]Token, bool) {
+	if c == nil || len(text) > textMost || !c.isPlain(text) {
+		return dst, false
 	}
-	tokens := make([]Token, 0, len(text)/2+4)
-	ok := c.split(text, func(word string) bool {
-		c.mu.RLock()
+	tokens := dst
+	w := words{text: text, classes: &classes}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for w.pos < len(text) {
+		end := c.next(w)
+		word := text[w.pos:end]
+		w.pos = end
 		known, found := c.words[word]
-		c.mu.RUnlock()
 		if !found {
-			if known, found = c.learn(word); !found {
-				return false
+			c.mu.RUnlock()
+			known, found = c.learn(word)
+			c.mu.RLock()
+			if !found {
+				return dst, false
 			}
 		}
 		tokens = append(tokens, known...)
-		return true
-	})
-	return tokens, ok
+	}
+	return tokens, true
 }
 
-// plain reports whether all bytes are ones that the splitters know.
-func (c *wordCache) plain(text string) bool {
+func (c *wordCache) isPlain(text string) bool {
 	for i := range len(text) {
-		if b := text[i]; b >= asciiEnd || classes[b] == noClass || c.special[b] {
+		if !c.plain[text[i]] {
 			return false
 		}
 	}

@@ -27,11 +27,20 @@ var classes = func() (classes [256]class) {
 	return classes
 }()
 
-// words walks through a text and cuts it.
+// noDigits are the classes for text in which a digit is an end.
+var noDigits = func() [256]class {
+	c := classes
+	for b := byte('0'); b <= '9'; b++ {
+		c[b] = noClass
+	}
+	return c
+}()
+
+// words is a walk through a text of ASCII, from word to word.
 type words struct {
-	text       string
-	begin, pos int // of the word at hand, and where the walk is
-	word       func(string) bool
+	text    string
+	pos     int         // where the walk is
+	classes *[256]class // of bytes; those of noClass are as if the text ended there
 }
 
 // at is the class of the byte that is so far ahead.
@@ -39,7 +48,7 @@ func (w *words) at(ahead int) class {
 	if w.pos+ahead >= len(w.text) {
 		return noClass
 	}
-	return classes[w.text[w.pos+ahead]]
+	return w.classes[w.text[w.pos+ahead]]
 }
 
 // byteAt is the byte that is so far ahead; 0 after the end.
@@ -55,13 +64,6 @@ func (w *words) pass(c class) {
 	for w.at(0) == c {
 		w.pos++
 	}
-}
-
-// cut ends the word at hand.
-func (w *words) cut() bool {
-	word := w.text[w.begin:w.pos]
-	w.begin = w.pos
-	return word == "" || w.word(word)
 }
 
 // contraction is the length of 's, 't, 'm, 'd, 're, 've or 'll that begins here, or 0.
@@ -102,96 +104,66 @@ func (w *words) spaces(lines bool) {
 	switch {
 	case lines && end > 0:
 		w.pos += end
-	case n > 1 && w.pos+n < len(w.text):
+	case n > 1 && w.at(n) != noClass:
 		w.pos += n - 1
 	default:
 		w.pos += n
 	}
 }
 
-// splitGPT2 is llama.cpp's split for GPT-2's expression:
+// nextGPT2 is for words of GPT-2's expression, as llama.cpp has it:
 // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+.
-func splitGPT2(text string, word func(string) bool) bool {
-	w := words{text: text, word: word}
-	for w.pos < len(text) {
-		next, skip := w.at(0), 0
-		if text[w.pos] == ' ' {
-			next, skip = w.at(1), 1
-		}
-		n := w.contraction(false)
-		switch {
-		case n > 0:
-			w.pos += n
-		case next == letter || next == digit || next == sign:
-			w.pos += skip
-			w.pass(next)
-		default:
-			w.spaces(false)
-		}
-		if !w.cut() {
-			return false
-		}
+func nextGPT2(w words) int {
+	if n := w.contraction(false); n > 0 {
+		return w.pos + n
 	}
-	return true
+	next, skip := w.at(0), 0
+	if w.text[w.pos] == ' ' {
+		next, skip = w.at(1), 1
+	}
+	switch next {
+	case letter, digit, sign:
+		w.pos += skip
+		w.pass(next)
+	default:
+		w.spaces(false)
+	}
+	return w.pos
 }
 
-// splitDigits takes each digit as a word, and splits what is between them as GPT-2 does.
-func splitDigits(text string, word func(string) bool) bool {
-	for begin := 0; begin < len(text); {
-		end := begin
-		for end < len(text) && classes[text[end]] != digit {
-			end++
-		}
-		if !splitGPT2(text[begin:end], word) {
-			return false
-		}
-		if end < len(text) {
-			if !word(text[end : end+1]) {
-				return false
-			}
-			end++
-		}
-		begin = end
+// nextOrDigit takes each digit as a word, and what is between them as texts for GPT-2's expression.
+func nextOrDigit(w words) int {
+	if classes[w.text[w.pos]] == digit {
+		return w.pos + 1
 	}
-	return true
+	w.classes = &noDigits
+	return nextGPT2(w)
 }
 
-// splitLlama3 is llama.cpp's split for Llama 3's expression:
+// nextLlama3 is for words of Llama 3's expression, as llama.cpp has it:
 // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
 // \s*[\r\n]+|\s+(?!\S)|\s+.
-func splitLlama3(text string, word func(string) bool) bool { return splitModern(text, 3, word) }
+func nextLlama3(w words) int { return w.modern(3) }
 
-// splitQwen2 is that for Qwen 2's, which has each digit alone.
-func splitQwen2(text string, word func(string) bool) bool { return splitModern(text, 1, word) }
+// nextQwen2 does so for Qwen 2's, which has each digit alone.
+func nextQwen2(w words) int { return w.modern(1) }
 
-func splitModern(text string, digits int, word func(string) bool) bool {
-	w := words{text: text, word: word}
-	for w.pos < len(text) {
-		w.modern(digits)
-		if !w.cut() {
-			return false
-		}
-	}
-	return true
-}
-
-// modern passes over the next word of Llama 3's expression, with so many digits in a number.
-func (w *words) modern(digits int) {
+// modern is the end of the next word of Llama 3's expression, with so many digits in a number.
+func (w words) modern(digits int) int {
 	here, b := w.at(0), w.byteAt(0)
 	if n := w.contraction(true); n > 0 {
-		w.pos += n
-		return
+		return w.pos + n
 	}
 	if b != '\r' && b != '\n' && here != digit && (here == letter || w.at(1) == letter) {
 		w.pos++
 		w.pass(letter)
-		return
+		return w.pos
 	}
 	if here == digit {
 		for n := 0; n < digits && w.at(0) == digit; n++ {
 			w.pos++
 		}
-		return
+		return w.pos
 	}
 	next, skip := here, 0
 	if b == ' ' {
@@ -203,7 +175,8 @@ func (w *words) modern(digits int) {
 		for w.byteAt(0) == '\r' || w.byteAt(0) == '\n' {
 			w.pos++
 		}
-		return
+		return w.pos
 	}
 	w.spaces(true)
+	return w.pos
 }

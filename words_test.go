@@ -78,7 +78,7 @@ func compareWords(t *testing.T, m *Model, c *wordCache, texts int) {
 	answered := 0
 	for range texts {
 		text := randomText(random)
-		got, ok := c.find(text)
+		got, ok := c.appendTokens(nil, text)
 		if !ok {
 			continue
 		}
@@ -98,14 +98,13 @@ func compareWords(t *testing.T, m *Model, c *wordCache, texts int) {
 
 func TestTheWordCacheIsBounded(t *testing.T) {
 	calls := 0
-	c := &wordCache{split: splitGPT2, words: map[string][]Token{},
-		tokenize: func(text string) ([]Token, error) {
-			calls++
-			return []Token{Token(len(text))}, nil
-		}}
+	c := makeWordCache(nextGPT2, "<[", func(text string) ([]Token, error) {
+		calls++
+		return []Token{Token(len(text))}, nil
+	})
 	long := strings.Repeat("a", wordMost+1)
 	for range 2 {
-		if tokens, ok := c.find("one two " + long); !ok || len(tokens) != 3 {
+		if tokens, ok := c.appendTokens(nil, "one two "+long); !ok || len(tokens) != 3 {
 			t.Fatalf("got %v, %v", tokens, ok)
 		}
 	}
@@ -113,45 +112,39 @@ func TestTheWordCacheIsBounded(t *testing.T) {
 		t.Errorf("llama.cpp was asked %d times, want 4", calls)
 	}
 	for i := range wordsMost + 1 {
-		c.find(strings.Repeat("x", i%20+1) + strings.Repeat("y", i/20%50+1) + " " +
+		c.appendTokens(nil, strings.Repeat("x", i%20+1)+strings.Repeat("y", i/20%50+1)+" "+
 			strings.Repeat("z", i/1000+1))
 	}
 	if len(c.words) > wordsMost {
 		t.Errorf("%d words are kept, at most %d may be", len(c.words), wordsMost)
 	}
 	for _, text := range []string{"é", "a\x00", "<|x|>", "[", strings.Repeat("a ", textMost)} {
-		c.special['<'], c.special['['] = true, true
-		if _, ok := c.find(text); ok {
+		if _, ok := c.appendTokens(nil, text); ok {
 			t.Errorf("%.9q was not left to llama.cpp", text)
 		}
 	}
 }
 
-// FuzzSplitters checks that the words of a text are its parts, in order, and none is empty.
+// FuzzSplitters checks that each word has a byte at least, and that the last one ends with the text.
 func FuzzSplitters(f *testing.F) {
 	for _, text := range []string{"", " ", "a 'S\n  1234 it's\r\n", "  \t\n x", "don't 'll'"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for name, split := range map[string]splitter{
-			"GPT-2": splitGPT2, "digits": splitDigits, "Llama 3": splitLlama3,
-			"Qwen 2": splitQwen2,
+		for name, next := range map[string]splitter{
+			"GPT-2": nextGPT2, "digits": nextOrDigit, "Llama 3": nextLlama3, "Qwen 2": nextQwen2,
 		} {
 			if strings.ContainsFunc(text, func(r rune) bool {
 				return r >= asciiEnd || classes[byte(r)] == noClass
 			}) {
 				return // for llama.cpp
 			}
-			joined := ""
-			split(text, func(word string) bool {
-				if word == "" {
-					t.Errorf("%s: an empty word in %q", name, text)
+			for w := (words{text: text, classes: &classes}); w.pos < len(text); {
+				end := next(w)
+				if end <= w.pos || end > len(text) {
+					t.Fatalf("%s: %q: a word from %d to %d", name, text, w.pos, end)
 				}
-				joined += word
-				return true
-			})
-			if joined != text {
-				t.Errorf("%s: %q becomes %q", name, text, joined)
+				w.pos = end
 			}
 		}
 	})
@@ -175,8 +168,9 @@ func BenchmarkTokenize(b *testing.B) {
 		"to llama.cpp": "Grüße, world!",
 	} {
 		b.Run(name, func(b *testing.B) {
+			tokens := make([]Token, 0, len(text))
 			for b.Loop() {
-				if _, err := m.Tokenize(text, TokenizeOptions{}); err != nil {
+				if _, err := m.AppendTokens(tokens, text, TokenizeOptions{}); err != nil {
 					b.Fatal(err)
 				}
 			}

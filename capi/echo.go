@@ -65,12 +65,13 @@ func (m echoModel) info() ([]byte, error) {
 	})
 }
 
-func (echoModel) tokenize(text string, _ mullama.TokenizeOptions) ([]mullama.Token, error) {
-	tokens := make([]mullama.Token, len(text))
+func (echoModel) appendTokens(
+	dst []mullama.Token, text string, _ mullama.TokenizeOptions,
+) ([]mullama.Token, error) {
 	for i := range len(text) {
-		tokens[i] = mullama.Token(text[i])
+		dst = append(dst, mullama.Token(text[i]))
 	}
-	return tokens, nil
+	return dst, nil
 }
 
 func (echoModel) detokenize(tokens []mullama.Token) ([]byte, error) {
@@ -161,7 +162,7 @@ func (a *echoAnswer) next() (part, error) {
 	}
 	text := a.text[:size]
 	a.text, a.limit, a.said = a.text[size:], a.limit-size, a.said+size
-	tokens, err := a.model.tokenize(text, mullama.TokenizeOptions{})
+	tokens, err := a.model.appendTokens(nil, text, mullama.TokenizeOptions{})
 	return part{text: text, tokens: tokens}, err
 }
 

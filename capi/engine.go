@@ -18,7 +18,9 @@ type engine interface {
 // model is what is behind a model. Its methods are called from several goroutines.
 type model interface {
 	info() ([]byte, error)
-	tokenize(text string, o mullama.TokenizeOptions) ([]mullama.Token, error)
+	// appendTokens does not keep the text, which may be the caller's memory.
+	appendTokens(
+		dst []mullama.Token, text string, o mullama.TokenizeOptions) ([]mullama.Token, error)
 	detokenize(tokens []mullama.Token) ([]byte, error)
 	render(request []byte) (prompt string, err error)
 	chat(request []byte) (answer, error)

@@ -187,7 +187,13 @@ func goModelTokenize(
 		if err != nil {
 			return err
 		}
-		list, err := m.tokenize(string(data), mullama.TokenizeOptions{
+		room, err := borrow[mullama.Token](
+			unsafe.Pointer(tokens), min(capacity, 1<<31), "tokens")
+		if err != nil {
+			return err
+		}
+		text := unsafe.String(unsafe.SliceData(data), len(data))
+		list, err := m.appendTokens(room[:0], text, mullama.TokenizeOptions{
 			AddSpecial:   flags&C.MULLAMA_ADD_SPECIAL != 0,
 			ParseSpecial: flags&C.MULLAMA_PARSE_SPECIAL != 0,
 		})

@@ -75,8 +75,10 @@ func (m localModel) info() ([]byte, error) {
 	})
 }
 
-func (m localModel) tokenize(text string, o mullama.TokenizeOptions) ([]mullama.Token, error) {
-	return m.Tokenize(text, o)
+func (m localModel) appendTokens(
+	dst []mullama.Token, text string, o mullama.TokenizeOptions,
+) ([]mullama.Token, error) {
+	return m.AppendTokens(dst, text, o)
 }
 
 func (m localModel) detokenize(tokens []mullama.Token) ([]byte, error) {

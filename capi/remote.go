@@ -75,10 +75,12 @@ func (m remoteModel) info() ([]byte, error) {
 	return json.Marshal(map[string]any{"model": m.show, "ctx_size": m.context})
 }
 
-func (m remoteModel) tokenize(text string, o mullama.TokenizeOptions) ([]mullama.Token, error) {
+func (m remoteModel) appendTokens(
+	dst []mullama.Token, text string, o mullama.TokenizeOptions,
+) ([]mullama.Token, error) {
 	tokens, err := m.client.Tokenize(context.Background(), &api.TokenizeRequest{
 		Model: m.name, Content: text, AddSpecial: o.AddSpecial, ParseSpecial: o.ParseSpecial})
-	return tokens, remoteError(err)
+	return append(dst, tokens...), remoteError(err)
 }
 
 func (m remoteModel) detokenize(tokens []mullama.Token) ([]byte, error) {

@@ -124,7 +124,7 @@ func (v *vector) checkError(t *testing.T, err error) {
 }
 
 func (v *vector) tokenize(t *testing.T, m model) error {
-	tokens, err := m.tokenize(v.Text, mullama.TokenizeOptions{
+	tokens, err := m.appendTokens(nil, v.Text, mullama.TokenizeOptions{
 		AddSpecial:   slices.Contains(v.Flags, "add_special"),
 		ParseSpecial: slices.Contains(v.Flags, "parse_special"),
 	})
