@@ -26,6 +26,7 @@ CLANG_FORMAT := $(MULLAMA_CACHE)/tools/clang-format-$(CLANG_FORMAT_VERSION)/clan
 
 C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h native/oracle/*.c \
               include/*.h include/*.hpp capi/*.h capi/*.c capi/testdata/*.h capi/testdata/*.c \
+              bench/callers/*.h bench/callers/*.c bench/callers/*.cpp \
               bindings/cpp/tests/*.hpp bindings/cpp/tests/*.cpp bindings/cpp/tests/*.c \
               bindings/node/src/*.cc bindings/node/src/*.h bindings/python/src/abi/*.[ch] \
               examples/c/*.h examples/c/*.c examples/cpp/*.hpp examples/cpp/*.cpp)
@@ -115,6 +116,18 @@ fuzz: ## run every fuzz target for $(FUZZ_TIME)
 bench: native build ## measure throughput beside llama.cpp alone, on the demo's model
 	@$(GO) run ./tools/fetchmodels smollm2
 	bin/mullama bench throughput --model "$(DEMO_MODEL)"
+
+CALLERS := $(MULLAMA_CACHE)/callers
+
+.PHONY: callers
+callers: lib build ## build the programs of bench-overhead in all languages
+	@sh bench/callers/build.sh bin/lib "$(MULLAMA_CACHE)/native/current/lib" "$(CALLERS)"
+
+.PHONY: bench-overhead
+bench-overhead: callers ## measure what a call costs in each language
+	@$(GO) run ./tools/fetchmodels smollm2
+	bin/mullama bench overhead --model "$(DEMO_MODEL)" --callers "$(CALLERS)" \
+		--json bench/results/overhead-smollm2.json
 
 .PHONY: peers-ollama
 peers-ollama: native build ## run Ollama's own integration tests against the daemon

@@ -125,7 +125,8 @@ func TestTheWordCacheIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzSplitters checks that each word has a byte at least, and that the last one ends with the text.
+// FuzzSplitters checks that each word has a byte at least, and that the last one ends with the
+// text.
 func FuzzSplitters(f *testing.F) {
 	for _, text := range []string{"", " ", "a 'S\n  1234 it's\r\n", "  \t\n x", "don't 'll'"} {
 		f.Add(text)

@@ -22,8 +22,8 @@ func Command() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure speed and memory against llama.cpp alone",
 	}
-	cmd.AddCommand(throughputCommand(), streamsCommand(), latencyCommand(), loadCommand(),
-		soakCommand(), oursCommand())
+	cmd.AddCommand(throughputCommand(), streamsCommand(), latencyCommand(),
+		overheadCommand(), loadCommand(), soakCommand(), oursCommand(), callerCommand())
 	return cmd
 }
 

@@ -58,6 +58,10 @@ func section(b *strings.Builder, r *Result) {
 		soakSection(b, r)
 		return
 	}
+	if len(r.Calls) > 0 {
+		overheadSection(b, r)
+		return
+	}
 	fmt.Fprintf(b, "## %s: %s\n\n", r.Group, r.Model.File)
 	fmt.Fprint(b, "| quantity | unit | ours | llama.cpp alone | ratio | 95 % | goal | |\n")
 	fmt.Fprint(b, "|---|---|--:|--:|--:|---|---|---|\n")

@@ -31,6 +31,10 @@ type Result struct {
 	Waves    []Wave    `json:"waves,omitempty"` // of the group streams
 
 	Soak *soak.Report `json:"soak,omitempty"` // of the group soak
+
+	// Of the group overhead.
+	Calls []Calls `json:"calls,omitempty"`
+	Paces []Pace  `json:"paces,omitempty"`
 }
 
 // newResult begins the result of a run that starts now.

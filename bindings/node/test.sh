@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds and tests the binding. Settings, in the environment:
+# Builds and tests the binding; with the word "build" it only builds. Settings, in the environment:
 #
 #   MULLAMA_LIBRARY     folder of libmullama.so
 #   MULLAMA_TEST_MODEL  SmolLM2's file; without it only the model that repeats is used
@@ -102,6 +102,7 @@ cd "$here"
 node_js
 packages
 npm run --silent build
+[ "${1:-}" != build ] || exit 0
 npm run --silent types
 source_package
 bundle_package
