@@ -2,9 +2,13 @@ package mullama
 
 import (
 	"context"
+	"io/fs"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -44,8 +48,33 @@ func vocabularyFiles(t *testing.T) []string {
 	return append(files, testmodels.Path(t, "smollm2"), testmodels.Path(t, "qwen05"))
 }
 
-// TestWordsHaveTheTokensOfLlamaCpp compares random texts with llama.cpp, which is asked for the
-// whole text.
+// realTexts are lines of source code and English: those of Go's own library.
+func realTexts(t *testing.T, most int) []string {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	src := filepath.Join(strings.TrimSpace(string(root)), "src")
+	err = filepath.WalkDir(src, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
+		}
+		if len(texts) >= most {
+			return fs.SkipAll
+		}
+		data, err := os.ReadFile(path)
+		texts = append(texts, strings.Split(string(data), "\n")...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return texts[:min(most, len(texts))]
+}
+
+// TestWordsHaveTheTokensOfLlamaCpp compares random and real texts with llama.cpp, which is asked
+// for the whole text. MULLAMA_TEST_TEXTS is how many of each vocabulary; half of them are real.
 func TestWordsHaveTheTokensOfLlamaCpp(t *testing.T) {
 	rt, err := Open(Options{})
 	if err != nil {
@@ -55,6 +84,9 @@ func TestWordsHaveTheTokensOfLlamaCpp(t *testing.T) {
 	texts := 20_000
 	if testing.Short() {
 		texts = 500
+	}
+	if n, err := strconv.Atoi(os.Getenv("MULLAMA_TEST_TEXTS")); err == nil {
+		texts = n
 	}
 	known := 0
 	for _, file := range vocabularyFiles(t) {
@@ -75,9 +107,12 @@ func TestWordsHaveTheTokensOfLlamaCpp(t *testing.T) {
 
 func compareWords(t *testing.T, m *Model, c *wordCache, texts int) {
 	random := rand.New(rand.NewPCG(7, 8))
+	all := realTexts(t, texts/2)
+	for len(all) < texts {
+		all = append(all, randomText(random))
+	}
 	answered := 0
-	for range texts {
-		text := randomText(random)
+	for _, text := range all {
 		got, ok := c.appendTokens(nil, text)
 		if !ok {
 			continue
