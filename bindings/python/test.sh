@@ -19,12 +19,6 @@ MULLAMA_LIBRARY=$(CDPATH='' cd -- "${MULLAMA_LIBRARY:?names the folder with libm
 export MULLAMA_LIBRARY
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 
-# The library looks for the native engine in MULLAMA_CACHE too. If that is a folder for tests only,
-# the engine is where it is without the variable.
-if [ ! -e "$cache/native/current" ]; then
-    unset MULLAMA_CACHE
-fi
-
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
