@@ -135,6 +135,15 @@ END
     installed="$(basename "$zip") with Composer, PHP $(php -r 'echo PHP_VERSION;')"
 }
 
+# as_root COMMAND…: what dpkg wants to be.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        unshare --map-root-user "$@"
+    fi
+}
+
 # debian_root: installs the Debian package into a system that has nothing else, but to which the
 # libraries of this one are left.
 debian_root() {
@@ -143,7 +152,8 @@ debian_root() {
     [ ! -d "$usr" ] || return 0
     mkdir -p "$work/root/var/lib/dpkg/info" "$work/root/var/lib/dpkg/updates"
     : >"$work/root/var/lib/dpkg/status"
-    logged dpkg --root="$work/root" --log=/dev/null --force-depends --install "$deb"
+    logged as_root dpkg --root="$work/root" --log=/dev/null --force-depends --force-bad-path \
+        --install "$deb"
 }
 
 test_deb() {
