@@ -75,6 +75,16 @@ test-bindings: lib build ## run the tests and examples of the bindings in all la
 parity: lib build ## run the bindings' tests and write the table of bindings/README.md
 	sh bindings/test.sh "$(CURDIR)/bin/lib"
 
+.PHONY: packages
+packages: lib build ## make the packages of all languages in bin/packages
+	sh bindings/packages.sh "$(CURDIR)/bin/lib" "$(MULLAMA_CACHE)/native/current/lib" \
+		bin/mullama bin/packages
+
+.PHONY: test-packages
+test-packages: packages ## install each package into an empty environment and run its quick start
+	@$(GO) run ./tools/fetchmodels smollm2
+	sh bindings/test-packages.sh bin/packages "$(DEMO_MODEL)"
+
 # Where make install puts things; DESTDIR stands before it while a package is made.
 PREFIX  ?= /usr/local
 DESTDIR ?=

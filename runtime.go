@@ -11,8 +11,8 @@ import (
 
 // Options configure a Runtime. The zero value is ready to use.
 type Options struct {
-	// LibraryDir is the folder of the native library. Empty: beside the executable, in ../lib of
-	// it, or where `make native` puts it.
+	// LibraryDir is the folder of the native library. Empty: that of the variable MULLAMA_LIBRARY,
+	// beside the executable, in ../lib of it, or where `make native` puts it.
 	LibraryDir string
 	// ModelsDir is the folder of the model store, in Ollama's layout; it need not exist. Empty:
 	// there is no store, and no name is found.

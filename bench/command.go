@@ -83,7 +83,7 @@ func (o *options) define(cmd *cobra.Command) {
 	f.IntVar(&o.Threads, "threads", runtime.NumCPU(), "threads of both sides")
 	f.StringVar(&o.oracle, "oracle", "",
 		"baseline program (default: mullama-oracle beside the library)")
-	f.StringVar(&o.library, "library", os.Getenv("MULLAMA_LIBRARY"), "folder of the native library")
+	f.StringVar(&o.library, "library", "", "folder of the native library (default: searched for)")
 	if err := cmd.MarkFlagRequired("model"); err != nil {
 		panic(err) // the flag is defined above
 	}

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds libmullama.so, with the native library beside it: build.sh FOLDER
+# Builds libmullama.so: build.sh FOLDER
 set -eu
 here=$(dirname "$0")
 mkdir -p "$1"

@@ -6,7 +6,6 @@ import "C"
 import (
 	"context"
 	"encoding/json"
-	"path/filepath"
 	"unsafe"
 
 	"github.com/mullama/mullama"
@@ -61,24 +60,7 @@ func open(o *runtimeOptions) (engine, error) {
 	case o.Key != "":
 		return nil, invalid("key is for a daemon; give its url, too")
 	}
-	if o.LibraryDir == "" {
-		o.LibraryDir = besideUs()
-	}
 	return openLocal(o)
-}
-
-// besideUs is the folder of this library if the native one is there, as in packages; else "", which
-// has it looked for as by the command line.
-func besideUs() string {
-	file, err := filepath.EvalSymlinks(C.GoString(C.capi_file()))
-	if err != nil {
-		return ""
-	}
-	dir := filepath.Dir(file)
-	if found, _ := filepath.Glob(filepath.Join(dir, "libmullama-native.*")); len(found) == 0 {
-		return ""
-	}
-	return dir
 }
 
 //export goRuntimeClose

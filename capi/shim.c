@@ -1,12 +1,10 @@
 // The functions of mullama.h. A Go library does not live through fork(): its threads are gone, and
 // a call would hang. So each function first looks whether this is a child.
-#define _GNU_SOURCE // dladdr
 #include "shim.h"
 #include "signal_stack.h"
 
 #include "_cgo_export.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -70,11 +68,6 @@ static void at_exit(void) {
 }
 
 void capi_watch_exit(void) { atexit(at_exit); }
-
-const char *capi_file(void) {
-    Dl_info info;
-    return dladdr((void *)mullama_abi_version, &info) != 0 ? info.dli_fname : "";
-}
 
 bool capi_progress(mullama_progress progress, float fraction, void *user) {
     signal_stack_known = true; // Go's thread has Go's stack

@@ -12,9 +12,6 @@ mullama_error *capi_error(mullama_status status, const char *message);
 /* Has goAtExit called when the process ends, before what was registered until now. */
 void capi_watch_exit(void);
 
-/* The file of this library; "" if the system does not tell. */
-const char *capi_file(void);
-
 /* Call the caller's functions, which Go cannot. */
 bool capi_progress(mullama_progress progress, float fraction, void *user);
 bool capi_on_chunk(mullama_on_chunk on_chunk, const mullama_chunk *chunk, mullama_status status,

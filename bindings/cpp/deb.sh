@@ -34,13 +34,11 @@ mv "$doc/LICENSE" "$doc/copyright"
 
 # dpkg-shlibdeps wants a source package around it, and names the dependencies of all programs.
 printf 'Source: mullama\n\nPackage: mullama\nArchitecture: %s\n' "$arch" >"$work/debian/control"
-programs=$work/package/usr/lib/libmullama.so.0
-for file in lib/libmullama-native.so bin/mullama; do
-	[ ! -f "$work/package/usr/$file" ] || programs="$programs $work/package/usr/$file"
-done
+programs=$(cd "$work/package/usr" && ls -d "$PWD"/lib/libmullama.so.0 "$PWD"/lib/mullama/*)
+[ ! -f "$work/package/usr/bin/mullama" ] || programs="$programs $work/package/usr/bin/mullama"
 # The names have no spaces: mktemp's folder and ours.
 # shellcheck disable=SC2086
-depends=$(cd "$work" && dpkg-shlibdeps -O $programs | sed -n 's/^shlibs:Depends=//p')
+depends=$(cd "$work" && dpkg-shlibdeps -O -l"$work/package/usr/lib/mullama" $programs | sed -n 's/^shlibs:Depends=//p')
 
 cat >"$work/package/DEBIAN/control" <<END
 Package: mullama

@@ -4,7 +4,7 @@
 #   install.sh --lib FOLDER --native FOLDER [--bin FILE] [--prefix FOLDER] [--destdir FOLDER]
 #
 #   --lib      where libmullama.so is
-#   --native   where libmullama-native.so is, the engine that libmullama.so looks for beside itself
+#   --native   where libmullama-native.so is, the engine; it goes into lib/mullama, which is looked in
 #   --bin      the program mullama; left out, only libraries and headers are installed
 #   --prefix   where the files will be used: /usr/local
 #   --destdir  a folder that stands for / while a package is made
@@ -37,8 +37,6 @@ case $prefix in
 *) fail "the prefix $prefix does not begin with /" ;;
 esac
 [ -f "$lib/libmullama.so" ] || fail "libmullama.so is not in '$lib'; build it with make lib"
-[ -f "$native/libmullama-native.so" ] ||
-	fail "libmullama-native.so is not in '$native'; build it with make native"
 [ -z "$bin" ] || [ -f "$bin" ] || fail "$bin is missing; build it with make build"
 
 version=$(cat "$root/VERSION")
@@ -62,6 +60,7 @@ fill() {
 }
 
 umask 022
+sh "$here/../engine.sh" "$native" "$to/lib/mullama"
 mkdir -p "$to/lib/pkgconfig" "$to/lib/cmake/mullama" "$to/include" "$to/share/doc/mullama"
 if [ -n "$bin" ]; then
 	mkdir -p "$to/bin"
@@ -69,7 +68,6 @@ if [ -n "$bin" ]; then
 fi
 put 644 "$lib/libmullama.so" "$to/lib/libmullama.so.$soversion"
 ln -sf "libmullama.so.$soversion" "$to/lib/libmullama.so"
-put 644 "$native/libmullama-native.so" "$to/lib/libmullama-native.so"
 put 644 "$root/include/mullama.h" "$to/include/mullama.h"
 put 644 "$root/include/mullama.hpp" "$to/include/mullama.hpp"
 put 644 "$root/LICENSE" "$to/share/doc/mullama/LICENSE"

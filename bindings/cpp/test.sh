@@ -90,8 +90,7 @@ install_to() {
 	sh "$here/install.sh" "$@"
 }
 
-# Programs find what was installed, and nothing else of this machine. To the program mullama,
-# MULLAMA_LIBRARY is the folder of the native library.
+# Programs find what was installed, and nothing else of this machine.
 lone() {
 	env -u MULLAMA_CACHE -u MULLAMA_LIBRARY HOME=/nonexistent XDG_CACHE_HOME=/nonexistent "$@"
 }
@@ -101,7 +100,7 @@ check_install() {
 	refuses 'make native' sh "$here/install.sh" --lib "$library" --native /nowhere
 	refuses 'not known' sh "$here/install.sh" --library "$library"
 	refuses 'begin with /' sh "$here/install.sh" --lib "$library" --native "$native" --prefix x
-	for file in lib/libmullama.so lib/libmullama.so.0 lib/libmullama-native.so \
+	for file in lib/libmullama.so lib/libmullama.so.0 lib/mullama/libmullama-native.so \
 		include/mullama.h include/mullama.hpp lib/pkgconfig/mullama.pc \
 		lib/cmake/mullama/mullamaConfig.cmake \
 		lib/cmake/mullama/mullamaConfigVersion.cmake; do
@@ -120,6 +119,25 @@ check_install() {
 	else
 		skip "the program: bin/mullama is not built"
 	fi
+}
+
+# A build with plug-ins has libraries with several names. Each is copied once, as a file, under the
+# name that it is loaded by.
+check_plug_ins() {
+	folder=$build/plug-ins
+	rm -rf "$folder"
+	mkdir -p "$folder/native"
+	cp "$native/libmullama-native.so" "$folder/native/"
+	: >"$folder/native/mullama-oracle"
+	"$cc" -shared -x c /dev/null -o "$folder/native/libggml-cpu-zen4.so"
+	"$cc" -shared -x c /dev/null -o "$folder/native/libggml.so.0.9" -Wl,-soname,libggml.so.0
+	ln -s libggml.so.0.9 "$folder/native/libggml.so.0"
+	ln -s libggml.so.0 "$folder/native/libggml.so"
+	sh "$here/../engine.sh" "$folder/native" "$folder/copies"
+	expect 'libggml-cpu-zen4.so
+libggml.so.0
+libmullama-native.so' ls "$folder/copies"
+	[ -z "$(find "$folder/copies" -type l)" ] || fail 'a library was copied as a link'
 }
 
 # The tests of mullama.hpp with one compiler, in a standard: run_tests COMPILER STANDARD
@@ -248,24 +266,6 @@ with_pkg_config() {
 	unset LD_LIBRARY_PATH
 }
 
-# A package unpacked where nothing else is has what the quick start needs.
-run_deb() {
-	rm -rf "$build/tree" "$build/deb" "$build/unpacked"
-	install_to --prefix /usr --destdir "$build/tree"
-	deb=$(DPKG_DEB_COMPRESSOR_TYPE=none sh "$here/deb.sh" "$build/tree" "$build/deb")
-	expect mullama dpkg-deb --field "$deb" Package
-	dpkg-deb --field "$deb" Depends | grep -q 'libc6 (>= .*libstdc++6' ||
-		fail 'the package does not say what it depends on'
-	dpkg-deb -x "$deb" "$build/unpacked"
-	usr=$build/unpacked/usr
-	# shellcheck disable=SC2086
-	"$cc" -std=c11 $strict -I"$usr/include" "$root/examples/c/echo.c" -o "$build/deb/echo" \
-		-L"$usr/lib" -lmullama
-	expect Hello lone env LD_LIBRARY_PATH="$usr/lib" "$build/deb/echo"
-	(cd "$build/unpacked" && dpkg-deb --ctrl-tarfile "$deb" | tar -xO ./md5sums |
-		md5sum --quiet -c) || fail 'a file is not the one of md5sums'
-}
-
 mkdir -p "$build"
 cc=${CC:-cc} cxx=${CXX:-g++}
 native=$(native_dir)
@@ -276,6 +276,7 @@ rm -rf "$prefix" "$moved"
 install_to --prefix "$prefix"
 touch -r "$library/libmullama.so" "$prefix/lib/libmullama.so.0"
 check_install
+check_plug_ins
 cp -a "$prefix" "$moved" # the examples are built with a tree that was moved
 
 export LD_LIBRARY_PATH="$prefix/lib"
@@ -312,12 +313,6 @@ if has pkg-config; then
 	with_pkg_config cpp "$cxx" -std=c++17
 else
 	skip 'pkg-config: it is not there'
-fi
-step 'the Debian package'
-if has dpkg-deb && has dpkg-shlibdeps; then
-	run_deb
-else
-	skip 'the Debian package: dpkg-dev is not there'
 fi
 [ -n "$model" ] || skip 'a real model: MULLAMA_TEST_MODEL is not set'
 echo "cpp: all passed${skipped:+; skipped:$skipped}"

@@ -7,7 +7,9 @@
 //   node build.mjs clean     removes that again
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -78,11 +80,12 @@ function pack() {
   compile();
   mkdirSync(prebuilt, { recursive: true });
   copyFileSync(output, join(prebuilt, "mullama.node"));
-  for (const name of ["libmullama.so", "libmullama-native.so"]) {
-    if (!existsSync(join(bundle, name))) {
-      fail(`${bundle}, which MULLAMA_BUNDLE names, has no ${name}`);
-    }
+  const libraries = readdirSync(bundle).filter((name) => /^lib.*\.so/.test(name));
+  for (const name of libraries) {
     copyFileSync(join(bundle, name), join(prebuilt, name));
+  }
+  if (!libraries.includes("libmullama.so")) {
+    fail(`${bundle}, which MULLAMA_BUNDLE names, has no libmullama.so`);
   }
 }
 

@@ -12,33 +12,10 @@ root=$(dirname "$(dirname "$here")")
 cache=${MULLAMA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mullama}
 MULLAMA_LIBRARY=${MULLAMA_LIBRARY:-$root/bin/lib}
 export MULLAMA_LIBRARY
-export npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
-export npm_config_loglevel=error npm_config_cache="$cache/npm" npm_config_prefer_offline=true
+. "$here/tools.sh"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-# Node.js and npm of the versions that the conformance tests have.
-node_js() {
-    venv=$cache/venv-node
-    wanted=$root/conformance/clients/node/requirements.txt
-    if ! cmp -s "$wanted" "$venv/requirements.txt"; then
-        rm -rf "$venv"
-        python3 -m venv "$venv"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
-            --requirement "$wanted"
-        cp "$wanted" "$venv/requirements.txt"
-    fi
-    PATH=$venv/bin:$PATH
-    export PATH
-}
-
-packages() {
-    if ! cmp -s package-lock.json node_modules/.stamp; then
-        npm ci --ignore-scripts
-        cp package-lock.json node_modules/.stamp
-    fi
-}
 
 # same WANT GOT WHAT
 same() {
@@ -48,40 +25,18 @@ same() {
     fi
 }
 
-# installed NAME ARGUMENT...: packs, installs into an empty folder, and runs the quick start there.
-installed() {
-    folder=$work/$1
-    shift
-    mkdir -p "$folder"
-    npm pack --silent --pack-destination "$folder" >"$folder/packed"
+# A package of sources is packed, installed into an empty folder, which builds it, and finds the
+# library by MULLAMA_LIBRARY.
+source_package() {
+    (unset MULLAMA_BUNDLE && npm pack --silent --pack-destination "$work" >"$work/packed")
+    mkdir "$work/source"
     (
-        cd "$folder"
+        cd "$work/source"
         echo '{"private": true}' >package.json
-        npm install --no-save "$@" "./$(tail -n 1 packed)"
+        npm install --no-save "../$(tail -n 1 ../packed)"
         cp "$here/tests/quickstart.mjs" .
     )
-}
-
-# A package of sources is built by its installation, and finds the library by MULLAMA_LIBRARY.
-source_package() {
-    (unset MULLAMA_BUNDLE && installed source)
     same "Hello!" "$(node "$work/source/quickstart.mjs")" "the package of sources"
-}
-
-# A bundle needs nothing from outside: no compiler, no setting.
-bundle_package() {
-    native=$(node --input-type=module --eval "
-        import { Runtime } from './index.js';
-        console.log((await new Runtime().info()).library);" 2>/dev/null) || native=
-    if [ ! -f "$native" ]; then
-        echo "test.sh: no native engine here; the bundle is not tested"
-        return
-    fi
-    mkdir "$work/libraries"
-    cp "$MULLAMA_LIBRARY/libmullama.so" "$work/libraries"
-    cp "$native" "$work/libraries/libmullama-native.so"
-    MULLAMA_BUNDLE=$work/libraries installed bundle --ignore-scripts
-    same "Hello!" "$(env -u MULLAMA_LIBRARY node "$work/bundle/quickstart.mjs")" "the bundle"
 }
 
 # example NAME WANT
@@ -100,12 +55,11 @@ cancelled"
 
 cd "$here"
 node_js
-packages
+npm_packages
 npm run --silent build
 [ "${1:-}" != build ] || exit 0
 npm run --silent types
 source_package
-bundle_package
 if [ -n "${MULLAMA_TEST_MODEL:-}" ]; then
     examples
 fi

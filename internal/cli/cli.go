@@ -155,5 +155,5 @@ func flagError(cmd *cobra.Command, err error) error {
 
 // openEngine opens the engine with what the environment says.
 func (a *app) openEngine() (Engine, error) {
-	return a.open(mullama.Options{LibraryDir: a.env.libraryDir, Logger: a.logger()})
+	return a.open(mullama.Options{Logger: a.logger()})
 }

@@ -9,15 +9,15 @@ import (
 // noColours is the variable that many programs heed.
 const noColours = "NO_COLOR" //nolint:misspell // its name is American
 
-// environment is everything the commands take from environment variables. It is read once.
+// environment is everything the commands take from environment variables. It is read once. The
+// native library is searched for by the engine, which reads MULLAMA_LIBRARY.
 type environment struct {
-	libraryDir string // MULLAMA_LIBRARY: folder of the native library
-	cacheDir   string // MULLAMA_CACHE: folder for the native library, test models, chat history
-	debug      bool   // MULLAMA_DEBUG: log to stderr
-	noHistory  bool   // MULLAMA_NOHISTORY: keep no chat history on disk
-	plain      bool   // no colours: asked for, or a terminal without them
-	dumb       bool   // TERM=dumb: no cursor movement, so no progress bar
-	compiler   string // CXX: C++ compiler
+	cacheDir  string // MULLAMA_CACHE: folder for the native library, test models, chat history
+	debug     bool   // MULLAMA_DEBUG: log to stderr
+	noHistory bool   // MULLAMA_NOHISTORY: keep no chat history on disk
+	plain     bool   // no colours: asked for, or a terminal without them
+	dumb      bool   // TERM=dumb: no cursor movement, so no progress bar
+	compiler  string // CXX: C++ compiler
 
 	host    string // MULLAMA_HOST: where the daemon listens, and clients look for it
 	apiKey  string // MULLAMA_API_KEY: the key that clients show
@@ -28,9 +28,9 @@ type environment struct {
 // serveVariable is a variable for the daemon that is set.
 type serveVariable struct{ name, value string }
 
-// variables documents what readEnvironment reads, for `mullama help environment`.
+// variables documents what is read, for `mullama help environment`.
 var variables = [][2]string{
-	{"MULLAMA_LIBRARY", "folder that holds the native library (default: searched for)"},
+	{"MULLAMA_LIBRARY", "folder that is first searched for the native library"},
 	{"MULLAMA_CACHE", "folder for the built native library, test models and chat history"},
 	{"MULLAMA_DEBUG", "1 logs what the engine says to stderr"},
 	{"MULLAMA_NOHISTORY", "1 keeps no chat history on disk"},
@@ -44,17 +44,16 @@ var variables = [][2]string{
 // readEnvironment reads the variables through get, which is [os.Getenv] but for tests.
 func readEnvironment(get func(string) string) environment {
 	env := environment{
-		libraryDir: get("MULLAMA_LIBRARY"),
-		cacheDir:   get("MULLAMA_CACHE"),
-		debug:      isOn(get("MULLAMA_DEBUG")),
-		noHistory:  isOn(get("MULLAMA_NOHISTORY")),
-		plain:      get(noColours) != "" || get("TERM") == "dumb",
-		dumb:       get("TERM") == "dumb",
-		compiler:   get("CXX"),
-		host:       either(get, "HOST").value,
-		apiKey:     get("MULLAMA_API_KEY"),
-		noStart:    isOn(get("MULLAMA_NOSTART")),
-		serve:      map[string]serveVariable{},
+		cacheDir:  get("MULLAMA_CACHE"),
+		debug:     isOn(get("MULLAMA_DEBUG")),
+		noHistory: isOn(get("MULLAMA_NOHISTORY")),
+		plain:     get(noColours) != "" || get("TERM") == "dumb",
+		dumb:      get("TERM") == "dumb",
+		compiler:  get("CXX"),
+		host:      either(get, "HOST").value,
+		apiKey:    get("MULLAMA_API_KEY"),
+		noStart:   isOn(get("MULLAMA_NOSTART")),
+		serve:     map[string]serveVariable{},
 	}
 	for _, v := range serveVariables {
 		if set := either(get, v.name); set.value != "" {

@@ -58,9 +58,7 @@ func (a *app) importFile(ctx context.Context, folder, path, name string) error {
 	if err != nil {
 		return err
 	}
-	store, err := a.openStore(mullama.Options{
-		LibraryDir: a.env.libraryDir, Logger: a.logger(), ModelsDir: models,
-	})
+	store, err := a.openStore(mullama.Options{Logger: a.logger(), ModelsDir: models})
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	}
 	defer func() { _ = listener.Close() }() // the server has closed it, unless there was none
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
-	options := f.runtimeOptions(a.env.libraryDir, models, log)
+	options := f.runtimeOptions(models, log)
 	runtime, err := mullama.Open(options)
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (a *app) logLevel() slog.Level {
 }
 
 // runtimeOptions are the flags as package mullama takes them.
-func (f *serveFlags) runtimeOptions(library, models string, log *slog.Logger) mullama.Options {
+func (f *serveFlags) runtimeOptions(models string, log *slog.Logger) mullama.Options {
 	load := f.load.options
 	load.Slots, load.KVLayout, load.CacheTokens = f.slots, f.layout, f.pool
 	if load.Slots == 0 {
@@ -114,7 +114,7 @@ func (f *serveFlags) runtimeOptions(library, models string, log *slog.Logger) mu
 		keepAlive = -1 // the model is there for this daemon
 	}
 	return mullama.Options{
-		LibraryDir: library, Logger: log, ModelsDir: models, Defaults: load,
+		Logger: log, ModelsDir: models, Defaults: load,
 		MaxModels: f.most, MaxQueue: f.queue, KeepAlive: keepAlive,
 		MinKeepAlive: f.keepAliveMin, MaxKeepAlive: f.keepAliveMax, LoadTimeout: f.loadTimeout,
 	}

@@ -7,7 +7,6 @@ import "C"
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -49,35 +48,9 @@ func Open(dir string) (*Library, error) {
 		}
 	}
 	return nil, &Error{ErrLibrary, fmt.Sprintf(
-		"native library %s is not in %s; build it with `make native`",
+		"native library %s is not in %s; build it with `make native`, or name its folder in "+
+			"MULLAMA_LIBRARY",
 		fileName(), strings.Join(dirs, " or "))}
-}
-
-// SearchDirs returns the folders where Open looks: beside the executable, in ../lib and
-// ../lib/mullama of it, and in the cache where `make native` puts it.
-func SearchDirs() []string {
-	var dirs []string
-	if exe, err := os.Executable(); err == nil {
-		if real, err := filepath.EvalSymlinks(exe); err == nil {
-			exe = real
-		}
-		bin := filepath.Dir(exe)
-		dirs = append(dirs, bin, filepath.Join(bin, "../lib"), filepath.Join(bin, "../lib/mullama"))
-	}
-	if cache, err := cacheDir(); err == nil {
-		dirs = append(dirs, filepath.Join(cache, "native", "current", "lib"))
-	}
-	return dirs
-}
-
-// cacheDir is where developer builds keep the native library: $MULLAMA_CACHE, or mullama in the
-// user's cache folder.
-func cacheDir() (string, error) {
-	if dir := os.Getenv("MULLAMA_CACHE"); dir != "" {
-		return dir, nil
-	}
-	dir, err := os.UserCacheDir()
-	return filepath.Join(dir, "mullama"), err
 }
 
 func openFile(path string) (*Library, error) {

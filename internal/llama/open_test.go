@@ -24,17 +24,6 @@ func TestMissingLibraryNamesFoldersAndCommand(t *testing.T) {
 	wantError(t, err, llama.ErrLibrary, dir, libraryName(), "make native")
 }
 
-func TestMissingLibraryNamesAllSearchedFolders(t *testing.T) {
-	cache := t.TempDir()
-	t.Setenv("MULLAMA_CACHE", cache)
-	_, err := llama.Open("")
-	wantError(t, err, llama.ErrLibrary, "make native")
-	wantError(t, err, llama.ErrLibrary, llama.SearchDirs()...)
-	if dirs := llama.SearchDirs(); dirs[len(dirs)-1] != filepath.Join(cache, "native/current/lib") {
-		t.Errorf("the last folder searched is %s, want the cache", dirs[len(dirs)-1])
-	}
-}
-
 func TestForeignFilesAreNotTheLibrary(t *testing.T) {
 	compiler, err := exec.LookPath("cc")
 	if err != nil {

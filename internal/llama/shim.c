@@ -1,8 +1,11 @@
+#define _GNU_SOURCE // dladdr1
 #include "shim.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #ifdef __GLIBC__
+#include <link.h>
 #include <malloc.h>
 #endif
 
@@ -22,6 +25,17 @@ const mn_table *shim_open(const char *path, const char **reason) {
         return NULL;
     }
     return table(MN_ABI);
+}
+
+const char *shim_file(void) {
+    Dl_info info;
+#ifdef __GLIBC__
+    struct link_map *map; // of the program, it has no name
+    bool found = dladdr1((void *)shim_file, &info, (void **)&map, RTLD_DL_LINKMAP) != 0;
+    return found && map->l_name[0] != '\0' ? map->l_name : NULL;
+#else
+    return dladdr((void *)shim_file, &info) != 0 ? info.dli_fname : NULL;
+#endif
 }
 
 static void log_line(int32_t level, const char *text, size_t len, uintptr_t user) {

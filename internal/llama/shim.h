@@ -9,6 +9,9 @@
 // static or dlerror-owned text, or to NULL when the library is of another ABI.
 const mn_table *shim_open(const char *path, const char **reason);
 
+// The file of the shared library that this code is part of, or NULL if it is the program's own.
+const char *shim_file(void);
+
 // The Go functions behind the callbacks.
 void shim_log_set(const mn_table *t, int32_t min_level); // min_level 0: off
 void shim_use_progress(mn_model_params *p, uintptr_t user);
