@@ -122,7 +122,7 @@ test_composer() {
     cp "$zip" packages/
     cat >composer.json <<'END'
 {
-    "repositories": [{"type": "artifact", "url": "packages"}, {"packagist.org": false}],
+    "repositories": [{"type": "artifact", "url": "packages"}, {"packagist": false}],
     "require": {"mullama/mullama": "@dev"}
 }
 END

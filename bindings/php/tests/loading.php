@@ -131,7 +131,7 @@ test('Composer installs the package from its folder', static function (): void {
     file_put_contents("$folder/composer.json", json_encode([
         'repositories' => [
             ['type' => 'path', 'url' => dirname(__DIR__), 'options' => ['symlink' => false]],
-            ['packagist.org' => false],
+            ['packagist' => false],
         ],
         'require' => ['mullama/mullama' => '*'],
         'minimum-stability' => 'dev',
