@@ -11,8 +11,13 @@ endif
 MULLAMA_CACHE ?= $(USER_CACHE)/mullama
 export MULLAMA_CACHE
 
-# Passed to tools/nativebuild, for example NATIVE_FLAGS="--portable".
+# Passed to tools/nativebuild, for example NATIVE_FLAGS="--portable". BACKENDS are those of ggml beside
+# the CPU's, such as cuda; CUDA_ARCHS the GPUs to build for, such as 90a, instead of all.
 NATIVE_FLAGS ?=
+BACKENDS     ?=
+CUDA_ARCHS   ?=
+NATIVE_ALL    = $(NATIVE_FLAGS) $(if $(BACKENDS),--backends "$(BACKENDS)") \
+                $(if $(CUDA_ARCHS),--cuda-archs "$(CUDA_ARCHS)")
 
 # How long all tests may take, and one fuzz target.
 TEST_TIMEOUT ?= 40m
@@ -56,7 +61,7 @@ test: native build models oracles ## set everything up and run every test
 
 .PHONY: native
 native: ## build llama.cpp (once per machine) and the library around it
-	@$(GO) run ./tools/nativebuild $(NATIVE_FLAGS)
+	@$(GO) run ./tools/nativebuild $(NATIVE_ALL)
 
 .PHONY: build
 build: ## build bin/mullama and bin/mullama-bench

@@ -47,6 +47,7 @@ func (b *builder) nameFolders() error {
 		Pin:       b.source.pin,
 		Portable:  b.opts.portable,
 		Backends:  b.opts.backends,
+		CUDA:      b.opts.cuda,
 		Compilers: b.tools.compilerVersions(),
 		Flags:     environment(),
 		Recipe:    shortHash(recipe),
@@ -155,6 +156,9 @@ func (b *builder) buildEngine(ctx context.Context, llama string) error {
 	defines := []string{"LLAMA_CPP_DIR=" + llama, "MULLAMA_PORTABLE=" + onOff(b.opts.portable)}
 	for _, name := range b.opts.backends {
 		defines = append(defines, knownBackends[name]+"=ON")
+	}
+	if b.opts.cuda != "" {
+		defines = append(defines, "CMAKE_CUDA_ARCHITECTURES="+b.opts.cuda)
 	}
 	err := b.runStage(ctx, stage{
 		label: "llama.cpp", source: source, build: filepath.Join(b.engine, "build"),

@@ -138,7 +138,9 @@ func TestSourceSavedWhileBuildingIsBuiltAgain(t *testing.T) {
 
 func TestOptionsReachCMakeAndChangeTheBuild(t *testing.T) {
 	repo := fakeRepo(t)
-	for _, flags := range [][]string{{}, {"--portable", "--backends", "cuda, rpc", "--jobs", "3"}} {
+	for _, flags := range [][]string{
+		{}, {"--backends", "cuda, rpc", "--cuda-archs", "80,90a", "--jobs", "3"},
+	} {
 		if _, err := build(t, repo, flags...); err != nil {
 			t.Fatal(err)
 		}
@@ -153,6 +155,7 @@ func TestOptionsReachCMakeAndChangeTheBuild(t *testing.T) {
 	}
 	for _, want := range []string{
 		"-DMULLAMA_PORTABLE=ON", "-DGGML_CUDA=ON", "-DGGML_RPC=ON", "-G Ninja",
+		"-DCMAKE_CUDA_ARCHITECTURES=80;90a",
 	} {
 		if !strings.Contains(lines[2], want) {
 			t.Errorf("engine configured with %q, want %q", lines[2], want)
@@ -187,13 +190,14 @@ func TestFailedBuildShowsTheErrorAndIsTriedAgain(t *testing.T) {
 }
 
 func TestBadOptionsAreNamed(t *testing.T) {
-	for _, tt := range []struct{ flag, want string }{
+	for _, tt := range []struct{ flags, want string }{
 		{"--backends=tpu", "tpu"}, {"--jobs=0", "--jobs 0"}, {"extra", "extra"},
-		{"--backends=cuda", "--portable"},
+		{"--cuda-archs=90a", "--backends cuda"},
+		{"--backends=cuda --cuda-archs=hopper", "hopper"},
 	} {
-		if _, err := readOptions([]string{tt.flag}); err == nil ||
+		if _, err := readOptions(strings.Fields(tt.flags)); err == nil ||
 			!strings.Contains(err.Error(), tt.want) {
-			t.Errorf("readOptions(%q) error = %v, want one that names %q", tt.flag, err, tt.want)
+			t.Errorf("readOptions(%q) error = %v, want one that names %q", tt.flags, err, tt.want)
 		}
 	}
 }

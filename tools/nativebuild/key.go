@@ -36,6 +36,7 @@ type engineInputs struct {
 	Pin       string // package, version and checksum; or checkout and revision
 	Portable  bool
 	Backends  []string
+	CUDA      string   `json:",omitempty"` // architectures
 	Compilers []string // command and version of the C and C++ compilers
 	Flags     []string // compiler flags from the environment
 	CPU       string   // model and features; empty when portable

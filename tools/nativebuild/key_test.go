@@ -30,6 +30,7 @@ func TestEngineKeyDependsOnEveryInput(t *testing.T) {
 		"pin":       func(in *engineInputs) { in.Pin = "llama-cpp-sys-2 0.1.161 abd" },
 		"portable":  func(in *engineInputs) { in.Portable = true },
 		"backends":  func(in *engineInputs) { in.Backends = []string{"cuda"} },
+		"CUDA":      func(in *engineInputs) { in.CUDA = "90a" },
 		"compilers": func(in *engineInputs) { in.Compilers[1] = "c++: g++ 13" },
 		"flags":     func(in *engineInputs) { in.Flags = []string{"CFLAGS=-g"} },
 		"cpu":       func(in *engineInputs) { in.CPU = "amd64 EPYC; avx2" },

@@ -19,7 +19,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -30,6 +32,7 @@ type options struct {
 	cache    string   // the folder native/ of the cache
 	checkout string   // LLAMA_CPP_DIR, or empty for the pinned package
 	backends []string // further ggml backends: cuda, vulkan, …
+	cuda     string   // architectures of CUDA, as CMake wants them; empty: those of ggml
 	jobs     int
 	portable bool
 	clean    bool
@@ -75,7 +78,9 @@ func readOptions(args []string) (options, error) {
 	flags.BoolVar(&opts.portable, "portable", false,
 		"build every CPU variant as a plug-in, for machines other than this one")
 	flags.StringVar(&backends, "backends", "",
-		"further backends for --portable, by comma: cuda, vulkan, rpc, hip")
+		"further backends, by comma: cuda, vulkan, rpc, hip; they are plug-ins, so with --portable")
+	flags.StringVar(&opts.cuda, "cuda-archs", "",
+		"CUDA architectures to build for, by comma, such as 90a (default: those of ggml)")
 	flags.IntVar(&opts.jobs, "jobs", runtime.NumCPU(), "compilers to run at once")
 	flags.BoolVar(&opts.clean, "clean", false, "remove all native builds from the cache, then stop")
 	flags.BoolVar(&opts.printDir, "print-dir", false, "print the folder of the library, then stop")
@@ -97,10 +102,16 @@ func (o options) resolve(backends string) (options, error) {
 	if o.backends, err = parseBackends(backends); err != nil {
 		return options{}, err
 	}
-	if len(o.backends) > 0 && !o.portable {
-		return options{}, errors.New("--backends are plug-ins, which a build for this machine " +
-			"alone does not load; add --portable")
+	// A build for this machine alone loads no plug-ins.
+	o.portable = o.portable || len(o.backends) > 0
+	if o.cuda != "" && !slices.Contains(o.backends, "cuda") {
+		return options{}, errors.New("--cuda-archs is for --backends cuda")
 	}
+	if !cudaArchs.MatchString(o.cuda) {
+		return options{}, fmt.Errorf("--cuda-archs %q: want numbers by comma, such as 80,90a",
+			o.cuda)
+	}
+	o.cuda = strings.ReplaceAll(o.cuda, ",", ";")
 	if o.repo, err = filepath.Abs(o.repo); err != nil {
 		return options{}, err
 	}
@@ -123,6 +134,9 @@ func (o options) resolve(backends string) (options, error) {
 	o.cache = filepath.Join(cache, "native")
 	return o, nil
 }
+
+// cudaArchs are such as "80,90a", or nothing.
+var cudaArchs = regexp.MustCompile(`^([0-9]+[af]?(-real|-virtual)?(,|$))*$`)
 
 // knownBackends are the ggml backends that can be asked for, with their CMake option.
 var knownBackends = map[string]string{
