@@ -18,7 +18,7 @@ type remote struct{ client *mullama.Client }
 func openRemote(o *runtimeOptions) (engine, error) {
 	client, err := mullama.NewClient(o.URL, mullama.ClientOptions{Key: o.Key})
 	if err != nil {
-		return nil, err
+		return nil, invalid("url: %v", err)
 	}
 	return remote{client}, nil
 }
