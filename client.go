@@ -42,7 +42,8 @@ type ClientOptions struct {
 //   - Generate and Chat return when the answer begins, and tell then what is wrong with it.
 //   - [Stats] have no Queue, Steps and StepOverhead, and TopLogprobs is at most 20.
 //   - Detokenize replaces what is not UTF-8, and refuses ids outside the vocabulary.
-//   - FillInMiddle is ErrUnsupported.
+//   - FillInMiddle is ErrUnsupported. There are no Devices, Import and Acquire: a daemon does the
+//     last for each request.
 //   - Ollama tells no tokens: there is no Tokenize, Detokenize and GenerateTokens, and chunks are
 //     without Tokens. It ignores Grammar and templates, and takes tool calls out of the text.
 //
@@ -135,7 +136,9 @@ func (c *Client) Engine() EngineInfo {
 }
 
 // Load has the daemon load a model of its store; see [Runtime.Load]. The daemon unloads it when it
-// was not used for a time, and loads it again for the next request.
+// was not used for a time, and loads it again for the next request; closing the Model ends what it
+// answers, and no more. Errors: ErrNotFound, ErrUnsupported, ErrInvalidOption, ErrClosed,
+// ErrCancelled, and those of the daemon.
 func (c *Client) Load(ctx context.Context, name string, opts *LoadOptions) (*Model, error) {
 	op := "load " + name
 	if opts == nil {
