@@ -73,6 +73,7 @@ func hang(w http.ResponseWriter, r *http.Request) {
 
 func TestDaemonsThatBreakOffOrAnswerNonsenseAreInternalErrors(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
+		"hung up":         func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		"cut":             cut,
 		"no last part":    say(200, `{"response":"a"}`),
 		"half a part":     say(200, "{\"response\":\"a\"}\n{\"resp"),
@@ -97,6 +98,9 @@ func TestDaemonsThatBreakOffOrAnswerNonsenseAreInternalErrors(t *testing.T) {
 				text += c.Text
 			}
 			wantKind(t, err, mullama.ErrInternal)
+			if errors.Is(err, io.EOF) {
+				t.Errorf("%v looks like the end of an answer", err)
+			}
 			if strings.Trim(text, "a") != "" {
 				t.Errorf("the text is %q", text)
 			}
