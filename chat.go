@@ -74,6 +74,9 @@ func (m *Model) Chat(ctx context.Context, messages []Message, opts *ChatOptions)
 	if opts == nil {
 		opts = &ChatOptions{}
 	}
+	if m.remote != nil {
+		return m.remote.chat(ctx, m, messages, opts)
+	}
 	for _, message := range messages {
 		if opts.Truncate || message.Role == "assistant" { // a template may leave parts of these out
 			continue
@@ -102,6 +105,9 @@ func (m *Model) FormatChat(messages []Message, opts *ChatOptions) (*ChatPrompt, 
 	}
 	if len(messages) == 0 {
 		return nil, invalid(op, "there are no messages; give at least one")
+	}
+	if m.remote != nil {
+		return m.remote.formatChat(m, messages, opts)
 	}
 	messages, begun, err := splitBegun(messages, opts)
 	if err != nil {

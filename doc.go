@@ -14,9 +14,11 @@
 // take far less than four times as long. Each call has its own sampling, stop strings, limits and
 // seed.
 //
+// A [Client] has the same methods and asks a daemon, of which several programs can use one model.
+//
 // All types may be used from any goroutine, except that one goroutine at a time reads a Stream.
 // Every call that can take long takes a [context.Context] and ends soon after it. Errors are an
 // [*Error] of one of the kinds listed under Variables.
 //
-// The engine itself is a native library; when it is missing, Open says how to build it.
+// The engine of a Runtime is a native library; when it is missing, Open says how to build it.
 package mullama

@@ -12,7 +12,8 @@ type EngineStats struct {
 	CachedTokens           int // of prompts, that needed no compute
 }
 
-// EngineStats returns what the model is doing; nothing for a vocabulary alone.
+// EngineStats returns what the model is doing; nothing for a vocabulary alone, and for a model of a
+// daemon, of which [Client.Running] tells.
 func (m *Model) EngineStats() EngineStats {
 	if m.shared.engine == nil {
 		return EngineStats{}

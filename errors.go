@@ -45,6 +45,39 @@ var (
 	ErrInternal = errors.New("internal error")
 )
 
+// names are the names of the kinds outside of Go: those of mullama_status_name, of the daemon's
+// errors, and of the bindings.
+var names = []struct {
+	kind error
+	name string
+}{
+	{ErrNotFound, "not_found"},
+	{ErrNotGGUF, "not_gguf"},
+	{ErrUnsupported, "unsupported"},
+	{ErrContextFull, "context_full"},
+	{ErrInvalidOption, "invalid"},
+	{ErrTemplate, "template"},
+	{ErrGrammar, "grammar"},
+	{ErrOutOfMemory, "out_of_memory"},
+	{ErrBusy, "busy"},
+	{ErrStore, "store"},
+	{ErrLibraryMissing, "library_missing"},
+	{ErrClosed, "closed"},
+	{ErrCancelled, "cancelled"},
+	{ErrInternal, "internal"},
+}
+
+// ErrorName returns the name that the kind of an error has in the C library, in the daemon's
+// answers and in the bindings, such as "context_full". An error of no kind is "internal".
+func ErrorName(err error) string {
+	for _, n := range names {
+		if errors.Is(err, n.kind) {
+			return n.name
+		}
+	}
+	return "internal"
+}
+
 // ContextFullError is the cause of an ErrContextFull, where the number of tokens is known.
 type ContextFullError = engine.ContextFullError
 
@@ -121,4 +154,9 @@ func wrap(op string, err error) error {
 // invalid is an ErrInvalidOption about an option.
 func invalid(op, message string) error {
 	return &Error{Kind: ErrInvalidOption, Op: op, Err: errors.New(message)}
+}
+
+// unsupported is an ErrUnsupported.
+func unsupported(op, message string) error {
+	return &Error{Kind: ErrUnsupported, Op: op, Err: errors.New(message)}
 }

@@ -45,6 +45,38 @@ func Example() {
 	// Output: The capital of France is Paris.
 }
 
+// A daemon does the same with the same methods: Load takes the name of a model of its store.
+func ExampleClient() {
+	client, err := mullama.NewClient(daemonURL(), mullama.ClientOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	ctx := context.Background()
+	model, err := client.Load(ctx, "smollm2", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer model.Close()
+
+	stream, err := model.Chat(ctx, []mullama.Message{
+		{Role: "system", Content: "You are a helpful assistant."},
+		{Role: "user", Content: "What is the capital of France?"},
+	}, &mullama.ChatOptions{
+		GenerateOptions: mullama.GenerateOptions{Sampling: &mullama.Sampling{}, MaxTokens: 64},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	answer, err := stream.Collect()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(answer.Text)
+	// Output: The capital of France is Paris.
+}
+
 // A conversation goes on with the answer among its messages.
 func ExampleModel_Chat() {
 	model := loadExampleModel()
@@ -199,6 +231,15 @@ func ExampleError() {
 	// Output:
 	// read nowhere.gguf: no such file; check the path
 	// true
+}
+
+// daemonURL is that of a daemon with SmolLM2 in its store.
+func daemonURL() string {
+	daemon, err := daemonOnce()
+	if err != nil {
+		log.Fatal(err)
+	}
+	return daemon.URL()
 }
 
 // loadExampleModel loads SmolLM2. The model outlives its Runtime, until its own Close.

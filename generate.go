@@ -62,6 +62,9 @@ func (m *Model) Generate(
 	if opts == nil {
 		opts = &GenerateOptions{}
 	}
+	if m.remote != nil {
+		return m.remote.generate(ctx, m, prompt, opts)
+	}
 	clipped := 0
 	if opts.Truncate {
 		prompt, clipped = m.clip(prompt, opts.Keep)
@@ -116,6 +119,9 @@ func (m *Model) GenerateTokens(
 	if opts == nil {
 		opts = &GenerateOptions{}
 	}
+	if m.remote != nil {
+		return m.remote.generateTokens(ctx, m, prompt, opts)
+	}
 	prompt, cut := m.fitTokens(prompt, opts)
 	stream, err := m.submit(ctx, "generate", prompt, opts, nil)
 	if err != nil {
@@ -134,43 +140,64 @@ func (m *Model) submit(
 	}
 	defer m.calls.Done()
 	if m.shared.engine == nil {
-		return nil, &Error{Kind: ErrUnsupported, Op: op,
-			Err: errors.New("the model was loaded with its vocabulary only")}
+		return nil, noWeights(op)
 	}
 	request, err := m.request(op, prompt, opts, stops)
 	if err != nil {
 		return nil, wrap(op, err)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	unlink := context.AfterFunc(m.ctx, func() { cancel(ErrClosed) })
-	end := func() {
-		unlink()
-		cancel(nil)
-	}
+	ctx, end := m.untilClosed(ctx)
 	inner, err := m.shared.engine.Submit(ctx, request)
 	if err != nil {
 		end()
 		return nil, wrap(op, err)
 	}
-	return newStream(op, inner, end), nil
+	return newStream(op, engineSource{inner}, end), nil
+}
+
+func noWeights(op string) error {
+	return unsupported(op, "the model was loaded with its vocabulary only")
+}
+
+// untilClosed is a context that ends with ctx, with the model, or when end is called.
+func (m *Model) untilClosed(ctx context.Context) (_ context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unlink := context.AfterFunc(m.ctx, func() { cancel(ErrClosed) })
+	return ctx, func() {
+		unlink()
+		cancel(nil)
+	}
+}
+
+// check refuses what no model can do.
+func (o *GenerateOptions) check(op string) error {
+	switch {
+	case o.MaxTokens < 0:
+		return invalid(op, fmt.Sprintf("max tokens is %d; use 0 for as many as fit", o.MaxTokens))
+	case o.TopLogprobs < 0 || o.TopLogprobs > MaxTopLogprobs:
+		return invalid(op, fmt.Sprintf("top logprobs is %d; it must be from 0 to %d",
+			o.TopLogprobs, MaxTopLogprobs))
+	case o.Overflow != OverflowError && o.Overflow != OverflowShift:
+		return invalid(op, fmt.Sprintf("overflow is %d; use OverflowError or OverflowShift",
+			o.Overflow))
+	case o.Grammar != "" && o.JSONSchema != "":
+		return invalid(op, "a grammar and a JSON schema are both set; use one")
+	case o.JSONSchema != "" && !json.Valid([]byte(o.JSONSchema)):
+		return grammarError(op, "the JSON schema is not valid JSON")
+	}
+	if err := checkNesting(op, "the grammar", o.Grammar); err != nil {
+		return err
+	}
+	return checkNesting(op, "the JSON schema", o.JSONSchema)
 }
 
 func (m *Model) request(
 	op string, prompt []Token, opts *GenerateOptions, stops []string,
 ) (engine.Request, error) {
-	if opts.MaxTokens < 0 {
-		return engine.Request{}, invalid(op, fmt.Sprintf(
-			"max tokens is %d; use 0 for as many as fit", opts.MaxTokens))
+	if err := opts.check(op); err != nil {
+		return engine.Request{}, err
 	}
-	if opts.TopLogprobs < 0 || opts.TopLogprobs > MaxTopLogprobs {
-		return engine.Request{}, invalid(op, fmt.Sprintf(
-			"top logprobs is %d; it must be from 0 to %d", opts.TopLogprobs, MaxTopLogprobs))
-	}
-	if opts.Overflow != OverflowError && opts.Overflow != OverflowShift {
-		return engine.Request{}, invalid(op, fmt.Sprintf(
-			"overflow is %d; use OverflowError or OverflowShift", opts.Overflow))
-	}
-	grammar, err := m.grammar(op, opts)
+	grammar, err := m.grammar(opts)
 	if err != nil {
 		return engine.Request{}, err
 	}
@@ -206,18 +233,9 @@ func (m *Model) lookBack(n int) int {
 	return n
 }
 
-func (m *Model) grammar(op string, opts *GenerateOptions) (string, error) {
-	if opts.Grammar != "" && opts.JSONSchema != "" {
-		return "", invalid(op, "a grammar and a JSON schema are both set; use one")
-	}
+func (m *Model) grammar(opts *GenerateOptions) (string, error) {
 	if opts.JSONSchema == "" {
-		return opts.Grammar, checkNesting(op, "the grammar", opts.Grammar)
-	}
-	if !json.Valid([]byte(opts.JSONSchema)) {
-		return "", grammarError(op, "the JSON schema is not valid JSON")
-	}
-	if err := checkNesting(op, "the JSON schema", opts.JSONSchema); err != nil {
-		return "", err
+		return opts.Grammar, nil
 	}
 	return m.shared.lib.SchemaToGrammar([]byte(opts.JSONSchema))
 }

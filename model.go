@@ -11,10 +11,12 @@ import (
 // Token is the number of an entry of a model's vocabulary.
 type Token = int32
 
-// Model is a loaded model. It serves as many calls at once as it has slots; more wait their turn.
+// Model is a loaded model, of a [Runtime] in this process or of a daemon that a [Client] speaks to.
+// It serves as many calls at once as it has slots; more wait their turn.
 type Model struct {
 	shared *loaded
 	free   func()
+	remote *remote // nil for a model of this process
 
 	mu     sync.Mutex // guards the rest
 	closed bool
@@ -38,7 +40,10 @@ func (m *Model) ContextSize() int { return m.shared.size }
 
 // Slots is how many calls are computed at once.
 func (m *Model) Slots() int {
-	if m.shared.engine == nil {
+	switch {
+	case m.remote != nil:
+		return m.remote.slots
+	case m.shared.engine == nil:
 		return 0
 	}
 	return m.shared.engine.Stats().Slots
@@ -99,6 +104,10 @@ func (m *Model) AppendTokens(dst []Token, text string, opts TokenizeOptions) ([]
 		return dst, err
 	}
 	defer m.calls.Done()
+	if m.remote != nil {
+		tokens, err := m.remote.tokenize(m.ctx, text, opts)
+		return append(dst, tokens...), err
+	}
 	if !opts.AddSpecial {
 		if tokens, ok := m.shared.words().appendTokens(dst, text); ok {
 			return tokens, nil
@@ -119,6 +128,9 @@ func (m *Model) Detokenize(tokens []Token) ([]byte, error) {
 		return nil, err
 	}
 	defer m.calls.Done()
+	if m.remote != nil {
+		return m.remote.detokenize(m.ctx, tokens)
+	}
 	text, err := m.shared.weights.Detokenize(tokens, true)
 	return text, wrap(op, err)
 }

@@ -35,6 +35,8 @@ type Chunk struct {
 	FinishReason FinishReason
 	StopString   string // the stop string that ended the text, or ""
 	Stats        *Stats
+
+	cut Truncation // of a daemon, which tells it at the end
 }
 
 // TokenLogprob is the natural logarithm of a token's probability, before sampling changed it.
@@ -84,11 +86,17 @@ type Stream struct {
 	*streamState
 }
 
+// source is where a stream comes from: an engine of this process, or a daemon.
+type source interface {
+	next() (Chunk, error)
+	close()
+}
+
 // streamState is apart from Stream so that a stream that is dropped without Close ends when the
 // garbage collector finds it.
 type streamState struct {
 	op     string
-	inner  *engine.Stream
+	inner  source
 	end    func()        // lets go of the caller's context
 	closed chan struct{} // closed by close
 
@@ -99,7 +107,7 @@ type streamState struct {
 	err     error // what Next returns from now on
 }
 
-func newStream(op string, inner *engine.Stream, end func()) *Stream {
+func newStream(op string, inner source, end func()) *Stream {
 	s := &Stream{&streamState{
 		op:     op,
 		inner:  inner,
@@ -110,7 +118,8 @@ func newStream(op string, inner *engine.Stream, end func()) *Stream {
 	return s
 }
 
-// Truncation says what was left out of the prompt; nothing unless the options allow it.
+// Truncation says what was left out of the prompt; nothing unless the options allow it. A daemon
+// tells it with the last part.
 func (s *Stream) Truncation() Truncation { return s.truncation }
 
 // Next waits for the next part of the text. After the chunk with Done it returns [io.EOF].
@@ -119,12 +128,14 @@ func (s *Stream) Next() (Chunk, error) {
 	if err := s.ended(); err != nil {
 		return Chunk{}, err
 	}
-	event, err := s.inner.Next()
+	chunk, err := s.inner.next()
 	if err != nil {
 		return Chunk{}, s.finish(s.failure(err))
 	}
-	chunk := toChunk(&event)
 	if chunk.Done {
+		if (chunk.cut != Truncation{}) {
+			s.truncation = chunk.cut
+		}
 		_ = s.finish(io.EOF)
 	}
 	return chunk, nil
@@ -154,7 +165,7 @@ func (s *streamState) finish(err error) error {
 
 func (s *streamState) close() {
 	s.closing.Do(func() { close(s.closed) })
-	_ = s.inner.Close()
+	s.inner.close()
 	s.end()
 }
 
@@ -248,6 +259,19 @@ func (s *Stream) Collect() (*Result, error) {
 	result.Text = text.String()
 	return result, nil
 }
+
+// engineSource is an answer of an engine in this process.
+type engineSource struct{ stream *engine.Stream }
+
+func (s engineSource) next() (Chunk, error) {
+	event, err := s.stream.Next()
+	if err != nil {
+		return Chunk{}, err
+	}
+	return toChunk(&event), nil
+}
+
+func (s engineSource) close() { _ = s.stream.Close() }
 
 func toChunk(e *engine.Event) Chunk {
 	c := Chunk{Text: e.Text, Tokens: e.Tokens, Logprobs: toLogprobs(e.Logprobs)}

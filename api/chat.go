@@ -23,6 +23,20 @@ type ChatRequest struct {
 	TopLogprobs int       `json:"top_logprobs,omitempty"`
 
 	DebugRenderOnly bool `json:"_debug_render_only,omitempty"`
+
+	// The fields from here on are not Ollama's, which ignores them.
+
+	// Template is in Jinja, and in place of the model's own; TemplateValues are variables for it.
+	Template       string         `json:"template,omitempty"`
+	TemplateValues map[string]any `json:"chat_template_kwargs,omitempty"`
+	// Continue says whether an answer at the end is continued; nil: true.
+	Continue *bool `json:"continue_final_message,omitempty"`
+	// AddPrompt says whether a rendered prompt has what begins the answer; nil: true.
+	AddPrompt *bool `json:"add_generation_prompt,omitempty"`
+	// ReturnTokens has the parts come with their tokens.
+	ReturnTokens bool `json:"return_tokens,omitempty"`
+	// ThoughtsInText leaves thoughts in the text, as the model writes them.
+	ThoughtsInText bool `json:"thoughts_in_text,omitempty"`
 }
 
 // ChatResponse is a part of the answer to a [ChatRequest], or all of it.
@@ -34,6 +48,7 @@ type ChatResponse struct {
 	DoneReason string     `json:"done_reason,omitempty"`
 	Debug      *DebugInfo `json:"_debug_info,omitempty"`
 	Logprobs   []Logprob  `json:"logprobs,omitempty"`
+	Tokens     []int32    `json:"tokens,omitempty"` // if they were asked for
 	Metrics
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -164,5 +165,12 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	if c.key != "" {
 		req.Header.Set("Authorization", "Bearer "+c.key)
 	}
-	return c.http.Do(req)
+	resp, err := c.http.Do(req)
+	if errors.Is(err, io.EOF) { // which means the end of an answer here
+		return nil, fmt.Errorf("%s: %w", path, errHungUp)
+	}
+	return resp, err
 }
+
+// errHungUp is a daemon that closed the connection.
+var errHungUp = errors.New("the daemon closed the connection without an answer")

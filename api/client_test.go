@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -61,6 +62,7 @@ func TestErrorsOfTheDaemonCarryStatusAndMessage(t *testing.T) {
 		status           int
 	}{
 		{"Ollama's form", `{"error":"model \"x\" not found"}`, `model "x" not found`, 404},
+		{"our form", `{"error":"no room","kind":"context_full"}`, "no room", 400},
 		{"OpenAI's form", `{"error":{"message":"too long","code":null}}`, "too long", 400},
 		{"plain text", "Bad Gateway\n", "Bad Gateway", 502},
 		{"nothing", "", "the daemon answered 503 Service Unavailable", 503},
@@ -130,6 +132,54 @@ func TestLeavingTheLoopCancelsTheRequest(t *testing.T) {
 	case <-gone:
 	case <-time.After(10 * time.Second):
 		t.Error("the daemon did not notice")
+	}
+}
+
+func TestAnAnswerThatIsWholeLeavesItsConnectionForTheNext(t *testing.T) {
+	addresses := make(chan string, 3)
+	c := daemon(t, func(w http.ResponseWriter, r *http.Request) {
+		addresses <- r.RemoteAddr
+		fmt.Fprintln(w, `{"response":"","done":true}`)
+	})
+	first := ""
+	for range cap(addresses) {
+		answer, err := c.StartGenerate(t.Context(), &api.GenerateRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := answer.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := answer.Next(); !errors.Is(err, io.EOF) {
+			t.Errorf("after the last part: %v", err)
+		}
+		answer.Close()
+		time.Sleep(20 * time.Millisecond) // the end of the answer is read meanwhile
+		address := <-addresses
+		if first == "" {
+			first = address
+		} else if address != first {
+			t.Errorf("another connection: %s, not %s", address, first)
+		}
+	}
+}
+
+func TestAClosedAnswerEndsWhileItIsRead(t *testing.T) {
+	c := daemon(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, `{"response":"a"}`)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	answer, err := c.StartGenerate(t.Context(), &api.GenerateRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { answer.Close() })
+	for err == nil {
+		_, err = answer.Next()
+	}
+	if errors.Is(err, io.EOF) {
+		t.Error("it ended as if it were whole")
 	}
 }
 

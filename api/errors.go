@@ -12,6 +12,7 @@ type StatusError struct {
 	StatusCode int    // 0 when the error came within an answer that had begun
 	Status     string // "404 Not Found"
 	Message    string
+	Kind       string // "context_full" and so on, if the daemon is Mullama and there is more to say
 	RetryAfter string // of a busy daemon: seconds, or a date
 }
 
@@ -31,6 +32,7 @@ func statusError(resp *http.Response, body []byte) *StatusError {
 		StatusCode: resp.StatusCode,
 		Status:     resp.Status,
 		Message:    errorMessage(body),
+		Kind:       errorKind(body),
 		RetryAfter: resp.Header.Get("Retry-After"),
 	}
 }
@@ -60,4 +62,13 @@ func errorMessage(body []byte) string {
 		return object.Message
 	}
 	return fmt.Sprintf("the daemon answered with the error %s", envelope.Error)
+}
+
+// errorKind is the kind that Mullama tells beside the message.
+func errorKind(body []byte) string {
+	var envelope struct {
+		Kind string `json:"kind"`
+	}
+	_ = json.Unmarshal(body, &envelope) // what is no JSON tells no kind
+	return envelope.Kind
 }

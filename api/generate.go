@@ -32,6 +32,14 @@ type GenerateRequest struct {
 	TopLogprobs int  `json:"top_logprobs,omitempty"`
 
 	DebugRenderOnly bool `json:"_debug_render_only,omitempty"` // render the prompt, and no more
+
+	// The fields from here on are not Ollama's, which ignores them.
+
+	Tokens       []int32 `json:"tokens,omitempty"`        // the prompt, instead of the fields above
+	ParseSpecial *bool   `json:"parse_special,omitempty"` // of a raw prompt; nil: true
+
+	ReturnTokens   bool `json:"return_tokens,omitempty"` // as in ChatRequest
+	ThoughtsInText bool `json:"thoughts_in_text,omitempty"`
 }
 
 // GenerateResponse is a part of the answer to a [GenerateRequest], or all of it.
@@ -45,8 +53,14 @@ type GenerateResponse struct {
 	DoneReason string     `json:"done_reason,omitempty"` // "stop", "length", "load" or "unload"
 	Context    []int      `json:"context,omitempty"`
 	Logprobs   []Logprob  `json:"logprobs,omitempty"`
+	Tokens     []int32    `json:"tokens,omitempty"` // if they were asked for
 	Debug      *DebugInfo `json:"_debug_info,omitempty"`
 	Metrics
+
+	// The fields from here on are not Ollama's, and of an answer that only loads the model.
+
+	ContextLength int `json:"context_length,omitempty"` // tokens that prompt and answer share
+	Slots         int `json:"slots,omitempty"`          // requests computed at once
 }
 
 // Metrics count and time an answer. They come with its last part, with durations in nanoseconds.
@@ -67,12 +81,19 @@ type Metrics struct {
 	DroppedTokens   int  `json:"dropped_tokens,omitempty"`
 	// ShiftedTokens were forgotten while generating, because the context was full.
 	ShiftedTokens int `json:"shifted_tokens,omitempty"`
+	// StopString ended the answer.
+	StopString string `json:"stop_string,omitempty"`
 }
 
 // DebugInfo shows a prompt as the model would see it.
 type DebugInfo struct {
 	RenderedTemplate string `json:"rendered_template"`
 	ImageCount       int    `json:"image_count,omitempty"`
+
+	// The fields from here on are not Ollama's.
+
+	Tokens []int32  `json:"tokens,omitempty"` // of the prompt
+	Stops  []string `json:"stops,omitempty"`  // with which the template has an answer end
 }
 
 // TokenLogprob is a token and the natural logarithm of its probability.
@@ -80,6 +101,16 @@ type TokenLogprob struct {
 	Token   string  `json:"token"`
 	Logprob float64 `json:"logprob"`
 	Bytes   []int   `json:"bytes,omitempty"` // of the token, which need not be valid UTF-8 alone
+	ID      int32   `json:"id,omitempty"`    // where tokens are returned
+}
+
+// TokenBytes returns Bytes as such.
+func (t *TokenLogprob) TokenBytes() []byte {
+	out := make([]byte, len(t.Bytes))
+	for i, n := range t.Bytes {
+		out[i] = byte(n) //nolint:gosec // the bytes of JSON are numbers
+	}
+	return out
 }
 
 // Logprob is a generated token and, if they were asked for, the likeliest ones in its place.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the tests of every binding against one libmullama, and writes the table of README.md from what
-# they found, or with -check says whether it is fresh.
+# they found, or with -check says whether it is fresh. With bin/mullama and the model, the vectors
+# are run over a daemon as well: MULLAMA_TEST_URL tells the tests where it is.
 #
 # usage: bindings/test.sh [-check] LIBRARY_FOLDER [LANGUAGE...]
 set -eu
@@ -33,7 +34,38 @@ if [ $# -eq 0 ]; then
     done
 fi
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+work=$(mktemp -d)
+daemon=
+ended() {
+    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true
+    rm -rf "$results" "$work"
+}
+trap ended EXIT
+trap 'exit 1' HUP INT TERM
+
+# A daemon that has the model as smollm2, on a socket of its own.
+serve() {
+    # For the program, MULLAMA_LIBRARY is the folder of the native engine.
+    env -u MULLAMA_LIBRARY "$here/../bin/mullama" import "$MULLAMA_TEST_MODEL" smollm2 \
+        --models "$work/models" >/dev/null
+    env -u MULLAMA_LIBRARY "$here/../bin/mullama" serve --host "unix:$work/socket" \
+        --models "$work/models" --ctx-size 512 >"$work/log" 2>&1 &
+    daemon=$!
+    tries=0
+    until [ -S "$work/socket" ]; do
+        tries=$((tries + 1))
+        if [ $tries -gt 300 ] || ! kill -0 "$daemon"; then
+            cat "$work/log" >&2
+            exit 1
+        fi
+        sleep 0.1
+    done
+    MULLAMA_TEST_URL=unix://$work/socket
+    export MULLAMA_TEST_URL
+}
+if [ -n "${MULLAMA_TEST_MODEL:-}" ] && [ -x "$here/../bin/mullama" ]; then
+    serve
+fi
 failed=
 for language; do
     echo "== $language"
@@ -45,6 +77,6 @@ if [ -n "$failed" ]; then
     exit 1
 fi
 if [ -n "$whole" ]; then
-    (cd "$here/.." && ${GO:-go} run ./tools/parity $check "$results" bindings/README.md)
+    (cd "$here/.." && ${GO:-go} run ./tools/parity $check "$results" conformance/vectors bindings/README.md)
 fi
 echo "bindings: all tests passed"

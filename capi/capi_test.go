@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/internal/testmodels"
 )
 
@@ -169,5 +172,16 @@ func TestHandlesAreUsedOnce(t *testing.T) {
 	}
 	if _, err := table.get(a); err == nil || !strings.Contains(err.Error(), "number is closed") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestKindsHaveTheNamesOfTheHeader(t *testing.T) {
+	for _, k := range kinds {
+		if errors.Is(k.kind, errTooSmall) || errors.Is(k.kind, context.Canceled) {
+			continue // not kinds of the library
+		}
+		if name := mullama.ErrorName(k.kind); name != statusName(k.code) {
+			t.Errorf("%v is %s in Go and %s in C", k.kind, name, statusName(k.code))
+		}
 	}
 }

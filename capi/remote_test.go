@@ -24,7 +24,7 @@ func fakeDaemon(t *testing.T) engine {
 		body, _ := io.ReadAll(r.Body)
 		if strings.Contains(string(body), "long") {
 			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, `{"error":"context full: the prompt has 9 tokens"}`)
+			fmt.Fprint(w, `{"error":"the prompt has 9 tokens","kind":"context_full"}`)
 			return
 		}
 		fmt.Fprintln(w, `{"response":"a","done":false}`)
@@ -96,6 +96,21 @@ func TestAnAnswerOfADaemonThatIsCancelledEnds(t *testing.T) {
 	}
 	if _, err := a.next(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestClosingAModelEndsTheAnswersOfTheDaemon(t *testing.T) {
+	m := loadRemote(t)
+	a, err := m.generate([]byte(`{"prompt":"wait"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.next(); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(10*time.Millisecond, func() { m.close() })
+	if p, err := a.next(); err != nil || !strings.Contains(string(p.json), "cancelled") {
+		t.Errorf("got %+v, %v", p, err)
 	}
 }
 

@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
+	"github.com/mullama/mullama/internal/testdaemon"
 	"github.com/mullama/mullama/internal/testmodels"
 )
 
@@ -23,23 +27,33 @@ type vectors struct {
 }
 
 type vector struct {
-	Name        string          `json:"name"`
-	Op          string          `json:"op"`
-	Text        string          `json:"text"`
-	Flags       []string        `json:"flags"`
-	Tokens      []mullama.Token `json:"tokens"`
-	Request     json.RawMessage `json:"request"`
-	Model       string          `json:"model"`
-	Options     json.RawMessage `json:"options"`
-	CancelAfter int             `json:"cancel_after"`
-	WantText    *string         `json:"want_text"`
-	WantParts   []string        `json:"want_parts"`
-	WantLast    map[string]any  `json:"want_last"`
-	WantError   string          `json:"want_error"`
-	WantMessage string          `json:"want_message"`
+	Name         string            `json:"name"`
+	Skip         map[string]string `json:"skip"`
+	Op           string            `json:"op"`
+	Text         string            `json:"text"`
+	Flags        []string          `json:"flags"`
+	Tokens       []mullama.Token   `json:"tokens"`
+	Request      json.RawMessage   `json:"request"`
+	Model        string            `json:"model"`
+	Options      json.RawMessage   `json:"options"`
+	CancelAfter  int               `json:"cancel_after"`
+	WantText     *string           `json:"want_text"`
+	WantParts    []string          `json:"want_parts"`
+	WantLast     map[string]any    `json:"want_last"`
+	WantLogprobs []wantLogprob     `json:"want_logprobs"`
+	WantError    string            `json:"want_error"`
+	WantMessage  string            `json:"want_message"`
+
+	fresh map[string]any // what came in place of fields, with -update
 }
 
-func TestVectorsOfTheEcho(t *testing.T) { runVectors(t, echo{}, "echo", "echo") }
+type wantLogprob struct {
+	Token   string  `json:"token"`
+	Logprob float64 `json:"logprob"`
+	Top     int     `json:"top"`
+}
+
+func TestVectorsOfTheEcho(t *testing.T) { runVectors(t, echo{}, "echo", "echo", "") }
 
 func TestVectorsOfARealModel(t *testing.T) {
 	path := testmodels.Path(t, "smollm2")
@@ -48,16 +62,44 @@ func TestVectorsOfARealModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.close()
-	runVectors(t, e, "smollm2", path)
+	runVectors(t, e, "smollm2", path, "")
 }
 
-func runVectors(t *testing.T, e engine, file, name string) {
-	data, err := os.ReadFile("../conformance/vectors/" + file + ".json")
+func TestVectorsOverADaemon(t *testing.T) {
+	testdaemon.RequireLibrary(t)
+	path := testmodels.Path(t, "smollm2")
+	d, err := testdaemon.New()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() {
+		if err := d.End(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := errors.Join(d.Import(path, "smollm2"), d.Serve("--ctx-size", "512")); err != nil {
+		t.Fatal(err)
+	}
+	e, err := openRemote(&runtimeOptions{URL: d.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.close()
+	runVectors(t, e, "smollm2", "smollm2", "daemon")
+}
+
+func runVectors(t *testing.T, e engine, file, name, runner string) {
+	folder, err := filepath.Abs("../conformance/vectors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(folder, file+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("$VECTORS", folder, "$MODEL", name).Replace(string(data))
 	var all vectors
-	if err := json.Unmarshal(data, &all); err != nil {
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		t.Fatal(err)
 	}
 	m, err := loadWith(e, name, all.Load)
@@ -65,8 +107,17 @@ func runVectors(t *testing.T, e engine, file, name string) {
 		t.Fatal(err)
 	}
 	defer m.close()
-	for _, v := range all.Cases {
-		t.Run(v.Name, func(t *testing.T) { v.run(t, e, m) })
+	for i := range all.Cases {
+		v := &all.Cases[i]
+		t.Run(v.Name, func(t *testing.T) {
+			if reason := v.Skip[runner]; reason != "" {
+				t.Skip(reason)
+			}
+			v.run(t, e, m)
+		})
+	}
+	if *update {
+		writeFresh(t, filepath.Join(folder, file+".json"), all.Cases)
 	}
 }
 
@@ -96,13 +147,32 @@ func (v *vector) run(t *testing.T, e engine, m model) {
 		text, err = v.answer(t, m.generate)
 	case "load":
 		_, err = loadWith(e, v.Model, v.Options)
+	case "open":
+		err = v.open()
 	default:
 		t.Fatalf("the op %q is not known", v.Op)
 	}
 	v.checkError(t, err)
-	if v.WantText != nil && text != *v.WantText {
-		t.Errorf("the text is %q, want %q", text, *v.WantText)
+	if v.WantText != nil {
+		v.compare(t, "want_text", text, *v.WantText)
 	}
+}
+
+// open opens a runtime of the case's own, and loads a model if one is named.
+func (v *vector) open() error {
+	var o runtimeOptions
+	if err := parseStrictly(v.Options, &o); err != nil {
+		return err
+	}
+	e, err := open(&o)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	if v.Model != "" {
+		_, err = loadWith(e, v.Model, nil)
+	}
+	return err
 }
 
 func (v *vector) checkError(t *testing.T, err error) {
@@ -128,8 +198,8 @@ func (v *vector) tokenize(t *testing.T, m model) error {
 		AddSpecial:   slices.Contains(v.Flags, "add_special"),
 		ParseSpecial: slices.Contains(v.Flags, "parse_special"),
 	})
-	if !slices.Equal(tokens, v.Tokens) {
-		t.Errorf("the tokens are %v, want %v", tokens, v.Tokens)
+	if len(tokens)+len(v.Tokens) > 0 {
+		v.compare(t, "tokens", tokens, v.Tokens)
 	}
 	return err
 }
@@ -141,6 +211,7 @@ func (v *vector) answer(t *testing.T, begin func([]byte) (answer, error)) (strin
 	}
 	defer a.cancel()
 	var parts []string
+	var logprobs []api.Logprob
 	last := map[string]any{}
 	for {
 		p, err := a.next()
@@ -154,19 +225,67 @@ func (v *vector) answer(t *testing.T, begin func([]byte) (answer, error)) (strin
 		if len(parts) == v.CancelAfter {
 			a.cancel()
 		}
+		var more struct {
+			Logprobs []api.Logprob `json:"logprobs"`
+		}
+		if err := json.Unmarshal(orObject(p.json), &more); err != nil {
+			t.Error(err)
+		}
+		logprobs = append(logprobs, more.Logprobs...)
 		if p.done {
 			if err := json.Unmarshal(p.json, &last); err != nil {
 				t.Error(err)
 			}
 		}
 	}
-	if v.WantParts != nil && !slices.Equal(parts, v.WantParts) {
-		t.Errorf("the parts are %q, want %q", parts, v.WantParts)
+	if v.WantParts != nil {
+		v.compare(t, "want_parts", parts, v.WantParts)
 	}
-	for field, want := range v.WantLast {
-		if !reflect.DeepEqual(last[field], want) {
-			t.Errorf("%s is %v, want %v", field, last[field], want)
+	if v.WantLast != nil {
+		fields := map[string]any{}
+		for field := range v.WantLast {
+			fields[field] = last[field]
 		}
+		v.compare(t, "want_last", fields, v.WantLast)
+	}
+	if v.WantLogprobs != nil {
+		v.compare(t, "want_logprobs", v.near(logprobs), v.WantLogprobs)
 	}
 	return strings.Join(parts, ""), nil
+}
+
+func orObject(data []byte) []byte {
+	if len(data) == 0 {
+		return []byte("{}")
+	}
+	return data
+}
+
+// near are log probabilities as a case has them, with its number in place of one that is near it.
+func (v *vector) near(list []api.Logprob) []wantLogprob {
+	const within = 0.05
+	got := []wantLogprob{}
+	for i, l := range list {
+		one := wantLogprob{l.Token, math.Round(l.Logprob*1000) / 1000, len(l.TopLogprobs)}
+		if i < len(v.WantLogprobs) && math.Abs(l.Logprob-v.WantLogprobs[i].Logprob) <= within {
+			one.Logprob = v.WantLogprobs[i].Logprob
+		}
+		got = append(got, one)
+	}
+	return got
+}
+
+// compare fails the test if a field of the case is not what came, or with -update keeps that.
+func (v *vector) compare(t *testing.T, field string, got, want any) {
+	t.Helper()
+	switch {
+	case reflect.DeepEqual(got, want):
+	case *update:
+		if v.fresh == nil {
+			v.fresh = map[string]any{}
+		}
+		v.fresh[field] = got
+	default:
+		t.Errorf("%s: got %+v, want %+v", field, got, want)
+	}
 }

@@ -175,7 +175,7 @@ export interface Chunk {
   text: string;
   /** What the model thinks before it answers, if it does. */
   thinking: string;
-  /** The tokens that text and thinking are of; empty with a daemon. */
+  /** The tokens that text and thinking are of; empty with Ollama's daemon. */
   tokens: Int32Array;
   /** This is the last part. */
   done: boolean;

@@ -68,18 +68,19 @@ func TestMatchOutput(t *testing.T) {
 }
 
 // TestGoSnippetsOfTheReadmeAreCompiled holds every Go block of README.md against the example
-// program, which `go build ./...` compiles.
+// programs, which `go build ./...` compiles.
 func TestGoSnippetsOfTheReadmeAreCompiled(t *testing.T) {
 	files := repoFiles(t)
-	program := textOf(t, files, "examples/go/hello/main.go")
+	programs := textOf(t, files, "examples/go/hello/main.go") +
+		textOf(t, files, "examples/go/either/main.go")
 	snippets := 0
 	for _, block := range archtest.Blocks(textOf(t, files, "README.md")) {
 		if block.Kind != "go" {
 			continue
 		}
 		snippets++
-		if !strings.Contains(program, block.Text) {
-			t.Errorf("README.md:%d: the Go block is not in examples/go/hello/main.go", block.Line)
+		if !strings.Contains(programs, block.Text) {
+			t.Errorf("README.md:%d: the Go block is in no program of examples/go", block.Line)
 		}
 	}
 	if snippets == 0 {

@@ -55,7 +55,8 @@ var folderRules = map[string][]string{
 
 // testHelpers may be imported by the tests of every package.
 var testHelpers = []string{
-	"internal/engine/scripted", "internal/gguf", "internal/synth", "internal/testmodels",
+	"internal/engine/scripted", "internal/gguf", "internal/synth", "internal/testdaemon",
+	"internal/testmodels",
 }
 
 // oneFile names the imports that only one file of the package may have, so that the rest of the

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
 )
 
@@ -46,6 +47,19 @@ func (a *app) daemon(ctx context.Context) (*api.Client, error) {
 			withHint("its log is %s", log)
 	}
 	return client, nil
+}
+
+// remote is the daemon as an [Engine].
+func (a *app) remote() (Engine, error) {
+	h, err := parseHost(a.env.host)
+	if err != nil {
+		return nil, usage("MULLAMA_HOST: %s", err)
+	}
+	client, err := mullama.NewClient(h.url.String(), mullama.ClientOptions{Key: a.env.apiKey})
+	if err != nil {
+		return nil, err
+	}
+	return remote{client}, nil
 }
 
 // nobodyListens reports whether err means that there is no daemon at all.

@@ -130,11 +130,10 @@ func (a *app) engineFor(ctx context.Context, name string, vocabOnly bool) (Engin
 	if isFile(name) || vocabOnly {
 		return a.openEngine()
 	}
-	client, err := a.daemon(ctx)
-	if err != nil {
+	if _, err := a.daemon(ctx); err != nil {
 		return nil, err
 	}
-	return remote{client}, nil
+	return a.remote()
 }
 
 // load loads a model with a progress bar; Ctrl-C stops it.

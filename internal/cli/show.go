@@ -100,9 +100,7 @@ func (a *app) showStored(ctx context.Context, o *showOptions, name string) error
 	case o.parameters && shown.Parameters != "":
 		return a.printPart(shown.Parameters, "")
 	}
-	info := toInfo(shown)
-	info.Metadata = shown.ModelInfo
-	return a.showInfo(o, info)
+	return a.showInfo(o, mullama.DaemonInfo(shown))
 }
 
 // showInfo prints what o asks for of info.

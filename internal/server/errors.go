@@ -44,6 +44,7 @@ type failure struct {
 	status  int
 	message string
 	param   string // the field that is wrong, if one is
+	kind    string // the library's name for the error, if it has one
 	code    string // OpenAI's name for the error, if it has one
 
 	full       *mullama.ContextFullError
@@ -106,6 +107,9 @@ func toFailure(err error) *failure {
 			break
 		}
 	}
+	if e := (*mullama.Error)(nil); errors.As(err, &e) {
+		f.kind = mullama.ErrorName(e)
+	}
 	_ = errors.As(err, &f.full)
 	if busy := (*mullama.BusyError)(nil); errors.As(err, &busy) {
 		f.retryAfter = busy.RetryAfter
@@ -138,7 +142,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, form face, err err
 func appendFailure(dst []byte, form face, f *failure) []byte {
 	dst = append(dst, `{"error":`...)
 	if form == ollama {
-		return append(appendString(dst, f.message), '}')
+		dst = appendString(dst, f.message)
+		if f.kind != "" {
+			dst = appendString(append(dst, `,"kind":`...), f.kind)
+		}
+		return append(dst, '}')
 	}
 	dst = append(dst, `{"message":`...)
 	dst = appendString(dst, f.message)

@@ -99,7 +99,7 @@ func ReadGenerate(body []byte) (*api.GenerateRequest, error) {
 	if err := unmarshal(orEmpty(body), req); err != nil {
 		return nil, err
 	}
-	if req.Prompt == "" && req.Suffix == "" && len(req.Context) == 0 {
+	if isEmpty(req) {
 		return nil, badField("prompt", "prompt must not be empty")
 	}
 	req.Truncate, req.Shift = orFalse(req.Truncate), orFalse(req.Shift)
@@ -192,7 +192,8 @@ func (a *Answer) Next() (AnswerPart, error) {
 		out := AnswerPart{Text: p.text, Thinking: p.thinking, Tokens: chunk.Tokens,
 			Done: chunk.Done}
 		if len(p.logprobs) > 0 {
-			out.JSON = append(appendLogprobs([]byte(`{"logprobs":`), p.logprobs), '}')
+			out.JSON = append(appendLogprobsOf([]byte(`{"logprobs":`), p.logprobs,
+				a.run.tokens), '}')
 		}
 		if chunk.Done {
 			last := part{logprobs: p.logprobs, final: a.run.final(&chunk, a.stream)}

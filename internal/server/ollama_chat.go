@@ -52,19 +52,27 @@ func (u *ollamaRun) configureChat(req *api.ChatRequest) ([]mullama.Message, erro
 	if err := u.configure(&wishes{
 		format: req.Format, think: req.Think, truncate: req.Truncate, shift: req.Shift,
 		logprobs: req.Logprobs, topLogprobs: req.TopLogprobs,
+		tokens: req.ReturnTokens, thoughts: req.ThoughtsInText,
 	}); err != nil {
+		return nil, err
+	}
+	if err := u.setTemplate(req.Template); err != nil {
 		return nil, err
 	}
 	if len(req.Tools) > 0 && !can(u.job.stored, "tools") {
 		return nil, badField("tools", "%q does not support tools", u.job.stored.Name)
 	}
 	u.chat.Tools = req.Tools
+	u.chat.Open = req.AddPrompt != nil && !*req.AddPrompt
+	if req.TemplateValues != nil {
+		u.chat.TemplateValues = req.TemplateValues
+	}
 	messages, err := toMessages(req.Messages)
 	if err != nil {
 		return nil, err
 	}
 	messages = u.job.withOwn(messages)
-	if endsBegun(messages) {
+	if (req.Continue == nil || *req.Continue) && endsBegun(messages) {
 		continueLast(&u.chat)
 		u.splitter = nil
 	}

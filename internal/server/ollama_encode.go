@@ -13,7 +13,8 @@ type part struct {
 	text     string
 	thinking string
 	logprobs []mullama.TokenLogprob
-	final    *final // of the last one
+	tokens   []mullama.Token // if they are wanted
+	final    *final          // of the last one
 }
 
 // final is what only the last part tells.
@@ -21,12 +22,14 @@ type final struct {
 	reason  string
 	metrics api.Metrics
 	context []mullama.Token
+	loaded  *mullama.Model // of an answer that only loads it
 }
 
 // ollamaEncoder writes the parts of one answer.
 type ollamaEncoder struct {
 	head []byte // up to the time
 	chat bool   // as a message
+	ids  bool   // of tokens, beside their log probabilities
 }
 
 func newOllamaEncoder(model string, chat bool) *ollamaEncoder {
@@ -54,7 +57,10 @@ func (e *ollamaEncoder) append(dst []byte, p *part) []byte {
 	}
 	if len(p.logprobs) > 0 {
 		dst = append(dst, `,"logprobs":`...)
-		dst = appendLogprobs(dst, p.logprobs)
+		dst = appendLogprobsOf(dst, p.logprobs, e.ids)
+	}
+	if len(p.tokens) > 0 {
+		dst = appendTokens(append(dst, `,"tokens":`...), p.tokens)
 	}
 	if p.final == nil {
 		return append(dst, `,"done":false}`+"\n"...)
@@ -64,6 +70,10 @@ func (e *ollamaEncoder) append(dst []byte, p *part) []byte {
 	if len(p.final.context) > 0 {
 		dst = append(dst, `,"context":`...)
 		dst = appendTokens(dst, p.final.context)
+	}
+	if m := p.final.loaded; m != nil {
+		dst = appendInt(append(dst, `,"context_length":`...), m.ContextSize())
+		dst = appendInt(append(dst, `,"slots":`...), m.Slots())
 	}
 	dst = appendMetrics(dst, &p.final.metrics)
 	return append(dst, '}', '\n')
@@ -89,6 +99,9 @@ func appendMetrics(dst []byte, m *api.Metrics) []byte {
 			dst = append(dst, field.name...)
 			dst = strconv.AppendInt(dst, field.value, 10)
 		}
+	}
+	if m.StopString != "" {
+		dst = appendString(append(dst, `,"stop_string":`...), m.StopString)
 	}
 	if m.Truncated {
 		dst = append(dst, `,"truncated":true`...)

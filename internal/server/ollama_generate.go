@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
@@ -17,7 +16,7 @@ func (s *Server) generateText(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	if req.Prompt == "" && req.Suffix == "" && len(req.Context) == 0 {
+	if isEmpty(&req) {
 		return s.preload(w, r, ordered(req.Model, req.Options, req.KeepAlive), false)
 	}
 	run, err := s.newOllamaRun(r.Context(), ordered(req.Model, req.Options, req.KeepAlive), false)
@@ -33,6 +32,11 @@ func (s *Server) generateText(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return run.answer(w, r, stream, wantsStream(req.Stream))
+}
+
+// isEmpty reports whether a request has nothing to continue.
+func isEmpty(req *api.GenerateRequest) bool {
+	return req.Prompt == "" && req.Suffix == "" && len(req.Context) == 0 && len(req.Tokens) == 0
 }
 
 // ordered is the order of a request of Ollama's API.
@@ -70,6 +74,7 @@ func (u *ollamaRun) startPrompt(
 	if err := u.configure(&wishes{
 		format: req.Format, think: req.Think, truncate: req.Truncate, shift: req.Shift,
 		logprobs: req.Logprobs, topLogprobs: req.TopLogprobs,
+		tokens: req.ReturnTokens, thoughts: req.ThoughtsInText,
 	}); err != nil {
 		return nil, err
 	}
@@ -83,6 +88,12 @@ func (u *ollamaRun) startPrompt(
 		return nil, err
 	}
 	options := u.chat.GenerateOptions
+	if len(req.Tokens) > 0 {
+		if err := checkTokens(j.Model, "tokens", req.Tokens); err != nil {
+			return nil, err
+		}
+		return j.GenerateTokens(ctx, req.Tokens, &options)
+	}
 	if req.Suffix != "" {
 		tokens, err := j.infill(req.Prompt, req.Suffix)
 		if err != nil {
@@ -91,7 +102,7 @@ func (u *ollamaRun) startPrompt(
 		return j.GenerateTokens(ctx, tokens, &options)
 	}
 	if req.Raw {
-		options.ParseSpecial = true
+		options.ParseSpecial = req.ParseSpecial == nil || *req.ParseSpecial
 		return j.Generate(ctx, req.Prompt, &options)
 	}
 	if j.Info().Template == "" && req.Template == "" {
@@ -160,10 +171,9 @@ func (s *Server) preload(w http.ResponseWriter, r *http.Request, o order, chat b
 	if err != nil {
 		return err
 	}
-	reason := "load"
-	var load time.Duration
+	end := &final{reason: "load"}
 	if o.keepAlive != nil && o.keepAlive.Duration == 0 {
-		reason = "unload"
+		end.reason = "unload"
 		s.borrowed.forget()
 		err := s.runtime.Unload(stored.Name)
 		if err != nil && !errors.Is(err, mullama.ErrNotFound) {
@@ -174,12 +184,11 @@ func (s *Server) preload(w http.ResponseWriter, r *http.Request, o order, chat b
 		if err != nil {
 			return err
 		}
-		load = job.lease.LoadTime
-		job.lease.Release()
+		defer job.lease.Release()
+		end.metrics.LoadDuration, end.loaded = job.lease.LoadTime, job.Model
 	}
 	buf := getBuffer()
 	defer buf.put()
-	end := &final{reason: reason, metrics: api.Metrics{LoadDuration: load}}
 	buf.b = newOllamaEncoder(o.model, chat).append(buf.b, &part{final: end})
 	return writeJSON(w, buf.b)
 }

@@ -25,6 +25,8 @@ type wishes struct {
 	truncate, shift *bool
 	logprobs        bool
 	topLogprobs     int
+	tokens          bool // of the answer, beside the text
+	thoughts        bool // in the text
 }
 
 // ollamaRun is one answer of Ollama's API.
@@ -36,6 +38,7 @@ type ollamaRun struct {
 
 	encoder     *ollamaEncoder
 	splitter    *splitter // nil: thoughts are part of the text
+	tokens      bool      // parts have their tokens
 	context     []mullama.Token
 	keepContext bool
 }
@@ -83,7 +86,12 @@ func (u *ollamaRun) configure(w *wishes) error {
 		return err
 	}
 	u.chat.JSONSchema = schema
-	return u.configureThinking(w.think, schema != "" || u.chat.Grammar != "")
+	u.tokens, u.encoder.ids = w.tokens, w.tokens
+	err = u.configureThinking(w.think, schema != "" || u.chat.Grammar != "")
+	if w.thoughts {
+		u.splitter = nil
+	}
+	return err
 }
 
 // configureThinking switches thoughts on for models that have them, but not where a grammar allows
@@ -165,7 +173,7 @@ func (u *ollamaRun) each(
 ) error {
 	return u.s.deliver(ctx, stream, func(c *mullama.Chunk) error {
 		p := u.part(c)
-		if p.text != "" || p.thinking != "" || len(p.logprobs) > 0 {
+		if p.text != "" || p.thinking != "" || len(p.logprobs) > 0 || len(p.tokens) > 0 {
 			if err := fn(&p); err != nil {
 				return err
 			}
@@ -186,6 +194,7 @@ func (u *ollamaRun) answerWhole(
 		text.WriteString(p.text)
 		thinking.WriteString(p.thinking)
 		whole.logprobs = append(whole.logprobs, p.logprobs...)
+		whole.tokens = append(whole.tokens, p.tokens...)
 		whole.final = p.final
 		return nil
 	})
@@ -207,6 +216,9 @@ func (u *ollamaRun) part(c *mullama.Chunk) part {
 	if u.keepContext {
 		u.context = append(u.context, c.Tokens...)
 	}
+	if u.tokens {
+		p.tokens = c.Tokens
+	}
 	return p
 }
 
@@ -224,6 +236,7 @@ func (u *ollamaRun) final(c *mullama.Chunk, stream *mullama.Stream) *final {
 		DroppedMessages:    cut.Messages,
 		DroppedTokens:      cut.Tokens,
 		ShiftedTokens:      c.Stats.ShiftedTokens,
+		StopString:         c.StopString,
 	}}
 	if u.keepContext {
 		f.context = u.context
@@ -239,7 +252,8 @@ func (u *ollamaRun) render(w http.ResponseWriter, messages []mullama.Message) er
 	}
 	body, err := json.Marshal(map[string]any{
 		"model": u.job.name, "created_at": time.Now().UTC(),
-		"_debug_info": api.DebugInfo{RenderedTemplate: prompt.Text},
+		"_debug_info": api.DebugInfo{RenderedTemplate: prompt.Text, Tokens: prompt.Tokens,
+			Stops: prompt.Stops},
 	})
 	if err != nil {
 		return err

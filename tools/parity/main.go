@@ -1,9 +1,10 @@
 // Command parity writes the table of bindings/README.md from what the bindings' tests found.
 //
-//	go run ./tools/parity [-check] RESULTS README
+//	go run ./tools/parity [-check] RESULTS VECTORS README
 //
-// RESULTS is a folder with a JSON file for each language, which `make test-bindings` fills. With
-// -check the file stays as it is, and the exit status is 1 if the table in it is another.
+// RESULTS is a folder with a JSON file for each language, which `make test-bindings` fills, and
+// VECTORS that of the cases. With -check the file stays as it is, and the exit status is 1 if the
+// table in it is another.
 package main
 
 import (
@@ -25,19 +26,24 @@ func run(args []string, errOut io.Writer) int {
 	} else if err != nil {
 		return 2
 	}
-	if flags.NArg() != 2 {
-		fmt.Fprintln(errOut, "usage: parity [-check] RESULTS README")
+	if flags.NArg() != 3 {
+		fmt.Fprintln(errOut, "usage: parity [-check] RESULTS VECTORS README")
 		return 2
 	}
-	if err := update(flags.Arg(0), flags.Arg(1), *check); err != nil {
+	if err := update(flags.Args(), *check); err != nil {
 		fmt.Fprintln(errOut, "parity:", err)
 		return 1
 	}
 	return 0
 }
 
-func update(results, readme string, check bool) error {
-	all, err := readResults(results)
+func update(args []string, check bool) error {
+	readme := args[2]
+	all, err := readResults(args[0])
+	if err != nil {
+		return err
+	}
+	rows, err := readRows(args[1])
 	if err != nil {
 		return err
 	}
@@ -45,7 +51,7 @@ func update(results, readme string, check bool) error {
 	if err != nil {
 		return err
 	}
-	fresh, err := replaceTable(string(old), table(all))
+	fresh, err := replaceTable(string(old), table(rows, all))
 	if err != nil {
 		return fmt.Errorf("%s: %w", readme, err)
 	}

@@ -15,21 +15,28 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-func TestTheTableShowsEveryCaseOfEveryLanguage(t *testing.T) {
-	results, readme := t.TempDir(), filepath.Join(t.TempDir(), "README.md")
-	write(t, filepath.Join(results, "b.json"), `{"language":"Rust","passed":2,"cases":
-		{"echo/a chat":"passed","echo/tokens":"passed"}}`)
+func TestTheTableCountsTheGroupsOfEveryLanguage(t *testing.T) {
+	results, vectors := t.TempDir(), t.TempDir()
+	readme := filepath.Join(t.TempDir(), "README.md")
+	write(t, filepath.Join(vectors, "echo.json"), `{"cases":[{"name":"tokens","group":"tokenize"},
+		{"name":"more","group":"tokenize"},{"name":"a chat","group":"chat"}]}`)
+	write(t, filepath.Join(vectors, "smollm2.json"), `{"cases":[{"name":"a limit","group":"x"}]}`)
+	write(t, filepath.Join(results, "b.json"), `{"language":"Rust","passed":4,"cases":
+		{"echo/a chat":"passed","echo/tokens":"passed","echo/more":"passed",
+		"smollm2/a limit":"passed"}}`)
 	write(t, filepath.Join(results, "a.json"), `{"language":"PHP","passed":1,"failed":1,
-		"skipped":[{"name":"smollm2/a limit","reason":"no model"}],"cases":
-		{"echo/a chat":"failed","echo/tokens":"passed","smollm2/a limit":"skipped"}}`)
+		"skipped":[{"name":"smollm2/a limit","reason":"no model"},
+		{"name":"echo/more","reason":"no more"}],"cases":
+		{"echo/a chat":"failed","echo/tokens":"passed","echo/more":"skipped",
+		"smollm2/a limit":"skipped"}}`)
 	write(t, readme, "# Bindings\n\n"+begin+"old\n"+end+"\nThe end.\n")
-	if run([]string{"-check", results, readme}, io.Discard) != 1 {
+	if run([]string{"-check", results, vectors, readme}, io.Discard) != 1 {
 		t.Error("the stale table was not found")
 	}
-	if run([]string{results, readme}, io.Discard) != 0 {
+	if run([]string{results, vectors, readme}, io.Discard) != 0 {
 		t.Fatal("the table was not written")
 	}
-	if run([]string{"-check", results, readme}, io.Discard) != 0 {
+	if run([]string{"-check", results, vectors, readme}, io.Discard) != 0 {
 		t.Error("the fresh table is called stale")
 	}
 	data, err := os.ReadFile(readme)
@@ -37,18 +44,29 @@ func TestTheTableShowsEveryCaseOfEveryLanguage(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "# Bindings\n\n" + begin + `
-| case | PHP | Rust |
-|---|:-:|:-:|
-| echo/a chat | ✗ | ✓ |
-| echo/tokens | ✓ | ✓ |
-| smollm2/a limit | – |   |
-| **passed** | 1 | 2 |
+| run | group | cases | PHP | Rust |
+|---|---|--:|:-:|:-:|
+| echo | tokenize | 2 | 1 | ✓ |
+| echo | chat | 1 | ✗ | ✓ |
+| smollm2 | x | 1 | – | ✓ |
+| daemon | x | 1 |   |   |
+| **passed** | | | 1 | 4 |
+| **skipped** | | | 2 | 0 |
 
-- PHP skips "smollm2/a limit": no model
+- echo, PHP: 1 case skipped ("more"): no more
+- smollm2, PHP: 1 case skipped ("a limit"): no model
 
 ` + end + "\nThe end.\n"
 	if string(data) != want {
 		t.Errorf("got\n%s\nwant\n%s", data, want)
+	}
+}
+
+func TestVectorsWithoutAGroupAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "echo.json"), `{"cases":[{"name":"a"}]}`)
+	if _, err := readRows(dir); err == nil || !strings.Contains(err.Error(), "no group") {
+		t.Errorf("they were read: %v", err)
 	}
 }
 

@@ -2,104 +2,161 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// result is what the tests of one language found.
-type result struct {
-	Language string            `json:"language"`
-	Passed   int               `json:"passed"`
-	Failed   int               `json:"failed"`
-	Skipped  []skip            `json:"skipped"`
-	Cases    map[string]string `json:"cases"` // "echo/a chat": passed, failed or skipped
+// row is what the table has a line for: the cases of one group of a run.
+type row struct {
+	run, group string
+	cases      []string // their names, without the run's
 }
 
-type skip struct {
-	Name   string `json:"name"`
-	Reason string `json:"reason"`
+// runs are the parts of a binding's results, each with the file of vectors that it runs.
+var runs = []struct{ name, file string }{
+	{"echo", "echo"}, {"smollm2", "smollm2"}, {"daemon", "smollm2"},
 }
 
-func readResults(dir string) ([]result, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil || len(files) == 0 {
-		return nil, errors.Join(err, fmt.Errorf("there are no results in %s", dir))
-	}
-	var all []result
-	for _, file := range files {
-		data, err := os.ReadFile(file)
+// readRows finds the groups in the files of vectors, in their order.
+func readRows(dir string) ([]row, error) {
+	var rows []row
+	for _, run := range runs {
+		path := filepath.Join(dir, run.file+".json")
+		data, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
 		}
-		var r result
-		if err := json.Unmarshal(data, &r); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+		var file struct {
+			Cases []struct{ Name, Group string }
 		}
-		if r.Language == "" || len(r.Cases) == 0 {
-			return nil, fmt.Errorf("%s names no language, or has no cases", file)
+		if err := json.Unmarshal(data, &file); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		for _, s := range r.Skipped {
-			if s.Reason == "" {
-				return nil, fmt.Errorf("%s: %q is skipped without a reason", file, s.Name)
+		first := len(rows)
+		for _, c := range file.Cases {
+			if c.Name == "" || c.Group == "" {
+				return nil, fmt.Errorf("%s: the case %q has no name or no group", path, c.Name)
 			}
+			i := slices.IndexFunc(rows[first:], func(r row) bool { return r.group == c.Group })
+			if i < 0 {
+				i = len(rows) - first
+				rows = append(rows, row{run: run.name, group: c.Group})
+			}
+			rows[first+i].cases = append(rows[first+i].cases, c.Name)
 		}
-		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b result) int { return strings.Compare(a.Language, b.Language) })
-	return all, nil
+	return rows, nil
 }
 
-// marks are how the table shows what became of a case.
-var marks = map[string]string{"passed": "✓", "failed": "✗", "skipped": "–", "": " "}
-
-// table has a row for each case and a column for each language, and the reasons of what is skipped.
-func table(all []result) string {
+// table has a line for each row and a column for each language, and the reasons of what is skipped.
+func table(rows []row, all []result) string {
 	var b strings.Builder
-	names := map[string]bool{}
-	b.WriteString("| case |")
+	b.WriteString("| run | group | cases |")
 	for _, r := range all {
 		fmt.Fprintf(&b, " %s |", r.Language)
-		for name := range r.Cases {
-			names[name] = true
-		}
 	}
-	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(all)) + "\n")
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		fmt.Fprintf(&b, "| %s |", name)
-		for _, r := range all {
-			fmt.Fprintf(&b, " %s |", marks[r.Cases[name]])
+	b.WriteString("\n|---|---|--:|" + strings.Repeat(":-:|", len(all)) + "\n")
+	for _, row := range rows {
+		fmt.Fprintf(&b, "| %s | %s | %d |", row.run, row.group, len(row.cases))
+		for i := range all {
+			fmt.Fprintf(&b, " %s |", row.cell(&all[i]))
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("| **passed** |")
-	for _, r := range all {
-		fmt.Fprintf(&b, " %d |", r.Passed)
-	}
-	b.WriteString("\n")
-	for _, r := range all {
-		for _, s := range r.Skipped {
-			fmt.Fprintf(&b, "\n- %s skips %q: %s", r.Language, s.Name, s.Reason)
+	counts := func(name string, count func(r *result) int) {
+		fmt.Fprintf(&b, "| **%s** | | |", name)
+		for i := range all {
+			fmt.Fprintf(&b, " %d |", count(&all[i]))
 		}
+		b.WriteString("\n")
 	}
+	counts("passed", func(r *result) int { return r.Passed })
+	counts("skipped", func(r *result) int { return len(r.Skipped) })
+	writeReasons(&b, all)
 	return b.String()
 }
 
-// Between these lines of the README stands the table.
-const (
-	begin = "<!-- Written by `make parity` from the tests' results. Do not edit. -->\n"
-	end   = "<!-- End of the table. -->\n"
-)
-
-func replaceTable(readme, table string) (string, error) {
-	before, rest, ok := strings.Cut(readme, begin)
-	_, after, ended := strings.Cut(rest, end)
-	if !ok || !ended {
-		return "", errors.New("the lines around the table are missing")
+// cell is what a language did of a row: ✓ for all of it, ✗ if something failed, – if nothing was
+// run, and otherwise how many cases passed.
+func (r *row) cell(of *result) string {
+	passed, known := 0, 0
+	for _, name := range r.cases {
+		switch of.Cases[r.run+"/"+name] {
+		case "failed":
+			return "✗"
+		case "passed":
+			passed++
+			known++
+		case "skipped":
+			known++
+		}
 	}
-	return before + begin + "\n" + strings.TrimRight(table, "\n") + "\n\n" + end + after, nil
+	switch {
+	case known == 0:
+		return " "
+	case passed == len(r.cases):
+		return "✓"
+	case passed == 0:
+		return "–"
+	}
+	return fmt.Sprint(passed)
+}
+
+// writeReasons lists why cases are skipped, each reason once for the languages that have it.
+func writeReasons(b *strings.Builder, all []result) {
+	type group struct{ languages, cases []string }
+	groups := map[string]*group{} // by run and reason
+	var order []string
+	for _, r := range all {
+		for _, s := range r.Skipped {
+			run, name, _ := strings.Cut(s.Name, "/")
+			key := run + ": " + s.Reason
+			g := groups[key]
+			if g == nil {
+				g = &group{}
+				groups[key] = g
+				order = append(order, key)
+			}
+			if !slices.Contains(g.languages, r.Language) {
+				g.languages = append(g.languages, r.Language)
+			}
+			if !slices.Contains(g.cases, name) {
+				g.cases = append(g.cases, name)
+			}
+		}
+	}
+	slices.Sort(order)
+	for _, key := range order {
+		run, reason, _ := strings.Cut(key, ": ")
+		g := groups[key]
+		who := strings.Join(g.languages, ", ")
+		if len(g.languages) == len(all) {
+			who = "all"
+		}
+		fmt.Fprintf(b, "\n- %s, %s: %s skipped (%s): %s", run, who, count(len(g.cases)),
+			names(g.cases), reason)
+	}
+}
+
+func count(n int) string {
+	if n == 1 {
+		return "1 case"
+	}
+	return fmt.Sprintf("%d cases", n)
+}
+
+// names quotes a few names.
+func names(list []string) string {
+	const few = 3
+	quoted := make([]string, 0, few)
+	for _, name := range list[:min(few, len(list))] {
+		quoted = append(quoted, fmt.Sprintf("%q", name))
+	}
+	if len(list) > few {
+		quoted = append(quoted, "…")
+	}
+	return strings.Join(quoted, ", ")
 }

@@ -1,10 +1,12 @@
 // Runs the cases of conformance/vectors: vectors FOLDER RESULTS [MODEL]
 //
-// The file echo.json is run always, smollm2.json if its model is given. RESULTS receives how each
-// case ended.
+// The file echo.json is run always, smollm2.json if its model is given, and once more as "daemon"
+// over the daemon that MULLAMA_TEST_URL names. RESULTS receives how each case ended.
 #include "json.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <iostream>
 #include <stdexcept>
 
@@ -16,6 +18,7 @@ const char *const language = "cpp";
 struct Result {
     std::string text;
     std::vector<std::string> parts;
+    std::vector<json::Value> logprobs;
     json::Value last;
     std::vector<std::int32_t> tokens;
 };
@@ -47,9 +50,22 @@ void read(mullama::Stream stream, const json::Value &vector, Result &result) {
         if (result.parts.size() == cancel_after) {
             stream.cancel();
         }
+        const json::Value more = json::parse(part.json.empty() ? "{}" : std::string(part.json));
+        const auto &logprobs = more["logprobs"].items;
+        result.logprobs.insert(result.logprobs.end(), logprobs.begin(), logprobs.end());
         if (part.done) {
-            result.last = json::parse(std::string(part.json));
+            result.last = more;
         }
+    }
+}
+
+// Opens a runtime of the case's own, and loads a model if one is named.
+void open(const json::Value &vector) {
+    const mullama::Runtime own(vector["options"].raw);
+    if (vector.has("model")) {
+        own.load(vector["model"].string);
+    } else {
+        own.info();
     }
 }
 
@@ -68,12 +84,27 @@ Result run(const mullama::Runtime &runtime, const mullama::Model &model,
         read(model.chat(request), vector, result);
     } else if (op == "generate") {
         read(model.generate(request), vector, result);
+    } else if (op == "open") {
+        open(vector);
     } else if (op == "load") {
         runtime.load(vector["model"].string, vector["options"].raw);
     } else {
         throw Wrong("the op " + op + " is not known");
     }
     return result;
+}
+
+void compare_logprobs(const std::vector<json::Value> &got, const std::vector<json::Value> &want) {
+    const double near = 0.05;
+    bool equal = got.size() == want.size();
+    for (std::size_t i = 0; equal && i < got.size(); i++) {
+        const double off = got[i]["logprob"].number - want[i]["logprob"].number;
+        equal = got[i]["token"] == want[i]["token"] && std::abs(off) <= near &&
+                static_cast<double>(got[i]["top_logprobs"].items.size()) == want[i]["top"].number;
+    }
+    if (!equal) {
+        throw Wrong("there are other log probabilities, " + std::to_string(got.size()));
+    }
 }
 
 void compare(const Result &result, const json::Value &vector) {
@@ -95,6 +126,9 @@ void compare(const Result &result, const json::Value &vector) {
             throw Wrong("there are other parts, " + std::to_string(result.parts.size()));
         }
     }
+    if (vector.has("want_logprobs")) {
+        compare_logprobs(result.logprobs, vector["want_logprobs"].items);
+    }
     for (const auto &[name, want] : vector["want_last"].fields) {
         if (!(result.last[name] == want)) {
             throw Wrong(name + " is " + result.last[name].raw + ", want " + want.raw);
@@ -110,17 +144,29 @@ void compare_error(const mullama::Error &error, const json::Value &vector) {
     }
 }
 
+void replace_all(std::string &text, const std::string &from, const std::string &to) {
+    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+        text.replace(at, from.size(), to);
+    }
+}
+
 class Runner {
   public:
-    // Runs the cases of a file with a model.
-    void run_file(const std::string &path, const mullama::Runtime &runtime,
-                  const std::string &name) {
-        const json::Value file = json::read_file(path);
-        const mullama::Model model = runtime.load(name, file["load"].raw);
+    explicit Runner(std::string folder) : folder_(std::move(folder)) {}
+
+    // Runs the cases of a file, under a name, with a model.
+    void run_file(const std::string &name, const std::string &as, const mullama::Runtime &runtime,
+                  const std::string &model_name) {
+        std::string text = json::read_file(folder_ + "/" + name + ".json").raw;
+        replace_all(text, "$VECTORS", folder_);
+        replace_all(text, "$MODEL", model_name);
+        const json::Value file = json::parse(text);
+        const mullama::Model model = runtime.load(model_name, file["load"].raw);
         for (const json::Value &vector : file["cases"].items) {
-            const std::string full = file["name"].string + "/" + vector["name"].string;
-            if (vector["skip"].has(language)) {
-                skip(full, vector["skip"][language].string);
+            const std::string full = as + "/" + vector["name"].string;
+            const json::Value &skips = vector["skip"];
+            if (skips.has(language) || skips.has(as)) {
+                skip(full, skips[skips.has(language) ? language : as].string);
             } else {
                 report(full, run_case(full, runtime, model, vector));
             }
@@ -171,6 +217,7 @@ class Runner {
         list += list.empty() ? item : ", " + item;
     }
 
+    const std::string folder_;
     int passed_ = 0, failed_ = 0, skips_ = 0;
     std::string cases_, skipped_;
 };
@@ -182,12 +229,16 @@ int main(int argc, char **argv) {
         std::cerr << "vectors FOLDER RESULTS [MODEL]\n";
         return 2;
     }
-    const std::string folder = argv[1];
     try {
-        Runner runner;
-        runner.run_file(folder + "/echo.json", mullama::Runtime(R"({"echo":true})"), "echo");
+        Runner runner(argv[1]);
+        runner.run_file("echo", "echo", mullama::Runtime(R"({"echo":true})"), "echo");
         if (argc > 3) {
-            runner.run_file(folder + "/smollm2.json", mullama::Runtime(), argv[3]);
+            runner.run_file("smollm2", "smollm2", mullama::Runtime(), argv[3]);
+        }
+        const char *url = std::getenv("MULLAMA_TEST_URL");
+        if (argc > 3 && url != nullptr && *url != '\0') {
+            const mullama::Runtime daemon(std::string(R"({"url":)") + mullama::quote(url) + "}");
+            runner.run_file("smollm2", "daemon", daemon, "smollm2");
         }
         return runner.write(argv[2]) ? 0 : 1;
     } catch (const std::exception &error) {

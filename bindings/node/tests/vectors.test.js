@@ -28,6 +28,8 @@ async function perform(vector, runtime, model) {
       return model.render(vector.request);
     case "load":
       return runtime.load(vector.model, vector.options);
+    case "open":
+      return open(vector);
     case "chat":
     case "generate":
       return readAnswer(vector, await model[vector.op](vector.request));
@@ -36,11 +38,20 @@ async function perform(vector, runtime, model) {
   }
 }
 
+/** Opens a runtime of the case's own, and loads a model if one is named. */
+async function open(vector) {
+  const { library_dir: libraryDir, models_dir: modelsDir, ...rest } = vector.options;
+  const runtime = new Runtime({ libraryDir, modelsDir, ...rest });
+  return vector.model ? runtime.load(vector.model) : runtime.info();
+}
+
 async function readAnswer(vector, stream) {
   const parts = [];
+  const logprobs = [];
   let last;
   for await (const chunk of stream) {
     parts.push(chunk.text);
+    logprobs.push(...(chunk.json?.logprobs ?? []));
     if (parts.length === vector.cancel_after) {
       stream.cancel();
     }
@@ -51,10 +62,22 @@ async function readAnswer(vector, stream) {
   if (vector.want_parts) {
     assert.deepEqual(parts, vector.want_parts);
   }
+  if (vector.want_logprobs) {
+    checkLogprobs(logprobs, vector.want_logprobs);
+  }
   for (const [field, want] of Object.entries(vector.want_last ?? {})) {
     assert.deepEqual(last[field], want, field);
   }
   return parts.join("");
+}
+
+function checkLogprobs(got, wanted) {
+  assert.equal(got.length, wanted.length);
+  for (const [i, want] of wanted.entries()) {
+    assert.equal(got[i].token, want.token);
+    assert.ok(Math.abs(got[i].logprob - want.logprob) <= 0.05, `${got[i].logprob} of ${want.token}`);
+    assert.equal(got[i].top_logprobs?.length ?? 0, want.top);
+  }
 }
 
 async function check(vector, runtime, model) {
@@ -73,8 +96,8 @@ async function check(vector, runtime, model) {
   }
 }
 
-async function record(file, vector, run) {
-  const name = `${file}/${vector.name}`;
+async function record(as, vector, run) {
+  const name = `${as}/${vector.name}`;
   results.cases[name] = "failed";
   results.failed++;
   await run();
@@ -83,9 +106,10 @@ async function record(file, vector, run) {
   results.passed++;
 }
 
-function runVectors(file, name, runtimeOptions) {
-  const vectors = JSON.parse(readFileSync(join(vectorsFolder, `${file}.json`), "utf8"));
-  describe(file, () => {
+function runVectors(file, as, name, runtimeOptions) {
+  const text = readFileSync(join(vectorsFolder, `${file}.json`), "utf8");
+  const vectors = JSON.parse(text.replaceAll("$VECTORS", vectorsFolder).replaceAll("$MODEL", name));
+  describe(as, () => {
     let runtime;
     let model;
     before(async () => {
@@ -97,20 +121,23 @@ function runVectors(file, name, runtimeOptions) {
       runtime.close();
     });
     for (const vector of vectors.cases) {
-      const reason = vector.skip?.[runner];
+      const reason = vector.skip?.[runner] ?? vector.skip?.[as];
       if (reason) {
-        results.skipped.push({ name: `${file}/${vector.name}`, reason });
-        results.cases[`${file}/${vector.name}`] = "skipped";
+        results.skipped.push({ name: `${as}/${vector.name}`, reason });
+        results.cases[`${as}/${vector.name}`] = "skipped";
       }
       test(vector.name, { skip: reason ?? false }, () =>
-        record(file, vector, () => check(vector, runtime, model)));
+        record(as, vector, () => check(vector, runtime, model)));
     }
   });
 }
 
-runVectors("echo", "echo", { echo: true });
+runVectors("echo", "echo", "echo", { echo: true });
 if (realModel) {
-  runVectors("smollm2", realModel, {});
+  runVectors("smollm2", "smollm2", realModel, {});
+}
+if (process.env.MULLAMA_TEST_URL) {
+  runVectors("smollm2", "daemon", "smollm2", { url: process.env.MULLAMA_TEST_URL });
 }
 
 after(() => {

@@ -13,7 +13,17 @@ use Mullama\Stream;
 /** Whether a test of this name is a case of the vectors. */
 function isVector(string $name): bool
 {
-    return str_starts_with($name, 'echo/') || str_starts_with($name, 'smollm2/');
+    return in_array(strstr($name, '/', true), ['echo', 'smollm2', 'daemon'], true);
+}
+
+/** The name of the model that the cases are for. */
+function vectorModelName(string $name): string
+{
+    return match ($name) {
+        'echo' => 'echo',
+        'smollm2' => realModel(),
+        'daemon' => 'smollm2',
+    };
 }
 
 /** The model that the cases of a file are for, loaded once. */
@@ -21,7 +31,7 @@ function vectorModel(string $name, object $load): Model
 {
     static $models = [];
     return $models[$name] ??= vectorRuntime($name)->load(
-        $name === 'echo' ? 'echo' : realModel(),
+        vectorModelName($name),
         ...get_object_vars($load),
     );
 }
@@ -29,7 +39,20 @@ function vectorModel(string $name, object $load): Model
 function vectorRuntime(string $name): Runtime
 {
     static $runtimes = [];
-    return $runtimes[$name] ??= new Runtime(echo: $name === 'echo');
+    return $runtimes[$name] ??= $name === 'daemon'
+        ? new Runtime(url: (string) getenv('MULLAMA_TEST_URL'))
+        : new Runtime(echo: $name === 'echo');
+}
+
+/** Opens a runtime of the case's own, and loads a model if one is named. */
+function openVector(object $case): mixed
+{
+    $options = [];
+    foreach (get_object_vars($case->options) as $option => $value) {
+        $options[lcfirst(str_replace('_', '', ucwords($option, '_')))] = $value;
+    }
+    $runtime = new Runtime(...$options);
+    return isset($case->model) ? $runtime->load($case->model) : $runtime->info();
 }
 
 /** Does what a case says and gives what it compares: tokens, or a text. */
@@ -38,6 +61,9 @@ function perform(object $case, string $name, object $load): mixed
     if ($case->op === 'load') {
         $options = get_object_vars($case->options);
         return vectorRuntime($name)->load($case->model, ...$options);
+    }
+    if ($case->op === 'open') {
+        return openVector($case);
     }
     $model = vectorModel($name, $load);
     $flags = $case->flags ?? [];
@@ -58,10 +84,12 @@ function perform(object $case, string $name, object $load): mixed
 function readAnswer(object $case, Stream $stream): string
 {
     $parts = [];
+    $logprobs = [];
     $last = [];
     foreach ($stream as $chunk) {
         $parts[] = $chunk->text;
         $last = $chunk->json;
+        array_push($logprobs, ...($chunk->json['logprobs'] ?? []));
         if (count($parts) === ($case->cancel_after ?? 0)) {
             $stream->cancel();
         }
@@ -72,14 +100,33 @@ function readAnswer(object $case, Stream $stream): string
     foreach ($case->want_last ?? [] as $field => $want) {
         same($last[$field] ?? null, $want, $field);
     }
+    if (isset($case->want_logprobs)) {
+        sameLogprobs($logprobs, $case->want_logprobs);
+    }
     return implode('', $parts);
+}
+
+/**
+ * @param list<array<string, mixed>> $got
+ * @param list<object> $wanted
+ */
+function sameLogprobs(array $got, array $wanted): void
+{
+    same(count($got), count($wanted), 'number of log probabilities');
+    foreach ($wanted as $i => $want) {
+        same($got[$i]['token'], $want->token, 'token');
+        same(count($got[$i]['top_logprobs'] ?? []), $want->top, 'likeliest tokens');
+        same(abs($got[$i]['logprob'] - $want->logprob) <= 0.05, true, "logprob of $want->token");
+    }
 }
 
 function runCase(object $case, string $name, object $load): void
 {
     $skip = (array) ($case->skip ?? []);
-    if (isset($skip['php'])) {
-        throw new Skip((string) $skip['php']);
+    foreach (['php', $name] as $runner) {
+        if (isset($skip[$runner])) {
+            throw new Skip((string) $skip[$runner]);
+        }
     }
     if (isset($case->want_error)) {
         $call = static fn (): mixed => perform($case, $name, $load);
@@ -94,12 +141,17 @@ function runCase(object $case, string $name, object $load): void
     }
 }
 
-foreach (['echo', 'smollm2'] as $name) {
-    if ($name !== 'echo' && !getenv('MULLAMA_TEST_MODEL')) {
+$needs = ['echo' => 'MULLAMA_LIBRARY', 'smollm2' => 'MULLAMA_TEST_MODEL',
+    'daemon' => 'MULLAMA_TEST_URL'];
+foreach ($needs as $name => $variable) {
+    if (!getenv($variable)) {
         continue;
     }
-    $file = dirname(__DIR__, 3) . "/conformance/vectors/$name.json";
-    $vectors = json_decode((string) file_get_contents($file), flags: JSON_THROW_ON_ERROR);
+    $folder = dirname(__DIR__, 3) . '/conformance/vectors';
+    $file = $folder . ($name === 'echo' ? '/echo.json' : '/smollm2.json');
+    $places = ['$VECTORS' => $folder, '$MODEL' => vectorModelName($name)];
+    $text = strtr((string) file_get_contents($file), $places);
+    $vectors = json_decode($text, flags: JSON_THROW_ON_ERROR);
     foreach ($vectors->cases as $case) {
         test("$name/{$case->name}", static fn () => runCase($case, $name, $vectors->load));
     }

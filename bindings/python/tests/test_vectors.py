@@ -9,11 +9,27 @@ import pytest
 import mullama
 
 VECTORS = Path(__file__).resolve().parents[3] / "conformance" / "vectors"
+MODEL = os.environ.get("MULLAMA_TEST_MODEL")
+URL = os.environ.get("MULLAMA_TEST_URL")
+
+# What is run: the name in the results, with the file, the model and the options of the runtime.
+RUNS = {"echo": ("echo", "echo", {"echo": True})}
+if MODEL:
+    RUNS["smollm2"] = ("smollm2", os.path.abspath(MODEL), {})
+if URL:
+    RUNS["daemon"] = ("smollm2", "smollm2", {"url": URL})
 
 
 def read(name):
-    file = json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))
-    return [pytest.param(name, case, id=f"{name}/{case['name']}") for case in file["cases"]]
+    file, model, _ = RUNS[name]
+    text = (VECTORS / f"{file}.json").read_text(encoding="utf-8")
+    return json.loads(text.replace("$VECTORS", str(VECTORS)).replace("$MODEL", model))
+
+
+def cases():
+    for name in RUNS:
+        for case in read(name)["cases"]:
+            yield pytest.param(name, case, id=f"{name}/{case['name']}")
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +39,9 @@ def loaded():
 
     def get(name):
         if name not in opened:
-            path = "echo" if name == "echo" else os.environ.get("MULLAMA_TEST_MODEL")
-            if not path:
-                pytest.skip("MULLAMA_TEST_MODEL is not set")
-            file = json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))
-            runtime = mullama.Runtime(echo=name == "echo")
-            path = path if name == "echo" else os.path.abspath(path)
-            opened[name] = runtime, runtime.load(path, **file["load"])
+            _, model, options = RUNS[name]
+            runtime = mullama.Runtime(**options)
+            opened[name] = runtime, runtime.load(model, **read(name)["load"])
         return opened[name]
 
     yield get
@@ -38,11 +50,12 @@ def loaded():
         runtime.close()
 
 
-@pytest.mark.parametrize("name, case", read("echo") + read("smollm2"))
+@pytest.mark.parametrize("name, case", cases())
 def test_vector(name, case, loaded, record_property):
     record_property("vector", f"{name}/{case['name']}")
-    if "python" in case.get("skip", {}):
-        pytest.skip(case["skip"]["python"])
+    for runner in "python", name:
+        if runner in case.get("skip", {}):
+            pytest.skip(case["skip"][runner])
     runtime, model = loaded(name)
     if "want_error" in case:
         with pytest.raises(mullama.MullamaError) as caught:
@@ -66,6 +79,9 @@ def do(runtime, model, case):
         assert prompt == case.get("want_text", prompt)
     elif op == "load":
         runtime.load(case["model"], **case["options"]).close()
+    elif op == "open":
+        with mullama.Runtime(**case["options"]) as own:
+            own.load(case["model"]) if "model" in case else own.info()
     else:
         check_answer({"chat": model.chat, "generate": model.generate}[op](case["request"]), case)
 
@@ -81,3 +97,13 @@ def check_answer(stream, case):
     assert texts == case.get("want_parts", texts)
     assert [c.done for c in chunks] == [False] * (len(chunks) - 1) + [True]
     assert last.data.items() >= case.get("want_last", {}).items()
+    if "want_logprobs" in case:
+        got = [each for c in chunks for each in (c.data or {}).get("logprobs", [])]
+        check_logprobs(got, case["want_logprobs"])
+
+
+def check_logprobs(got, wanted):
+    assert [each["token"] for each in got] == [want["token"] for want in wanted]
+    for each, want in zip(got, wanted):
+        assert each["logprob"] == pytest.approx(want["logprob"], abs=0.05)
+        assert len(each.get("top_logprobs", [])) == want["top"]

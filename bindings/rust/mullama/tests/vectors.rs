@@ -1,8 +1,9 @@
 //! Runs the vectors in conformance/vectors: what every binding must do. Each case is a test.
 //!
 //! Arguments are parts of the names of the cases to run. `MULLAMA_TEST_MODEL` is the file of the
-//! model of smollm2.json, which is not run without it. `MULLAMA_RESULTS` is a file to write what
-//! came out to.
+//! model of smollm2.json, which is not run without it. `MULLAMA_TEST_URL` is that of a daemon with
+//! the model, over which the file is run once more. `MULLAMA_RESULTS` is a file to write what came
+//! out to.
 
 use mullama::{Chunk, Error, Model, Runtime, RuntimeOptions, Stream, TokenizeOptions};
 use serde::Deserialize;
@@ -16,7 +17,6 @@ const RUNNER: &str = "rust";
 
 #[derive(Deserialize)]
 struct Vectors {
-    name: String,
     load: Value,
     cases: Vec<Case>,
 }
@@ -25,6 +25,8 @@ struct Vectors {
 #[serde(deny_unknown_fields)]
 struct Case {
     name: String,
+    #[serde(rename = "group")]
+    _group: String,
     op: String,
     #[serde(default)]
     text: String,
@@ -42,11 +44,19 @@ struct Case {
     want_text: Option<String>,
     want_parts: Option<Vec<String>>,
     want_last: Option<Map<String, Value>>,
+    want_logprobs: Option<Vec<WantLogprob>>,
     want_error: Option<String>,
     #[serde(default)]
     want_message: String,
     #[serde(default)]
     skip: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct WantLogprob {
+    token: String,
+    logprob: f64,
+    top: usize,
 }
 
 /// What a case gives.
@@ -61,6 +71,7 @@ fn run(runtime: &Runtime, model: &Model, case: &Case) -> Result<Outcome, Error> 
     let mut outcome = Outcome::default();
     match case.op.as_str() {
         "load" => drop(runtime.load(&case.model, &case.options)?),
+        "open" => open(case)?,
         "tokenize" => {
             let has = |flag: &str| case.flags.iter().any(|f| f == flag);
             let options = TokenizeOptions {
@@ -77,6 +88,23 @@ fn run(runtime: &Runtime, model: &Model, case: &Case) -> Result<Outcome, Error> 
     }
     outcome.text.extend(outcome.chunks.iter().map(|c| c.text.as_str()));
     Ok(outcome)
+}
+
+/// Opens a runtime of the case's own, and loads a model if one is named.
+fn open(case: &Case) -> Result<(), Error> {
+    let text = |name: &str| case.options[name].as_str().map(String::from);
+    let runtime = Runtime::open(&RuntimeOptions {
+        library_dir: text("library_dir").map(Into::into),
+        models_dir: text("models_dir").map(Into::into),
+        url: text("url"),
+        key: text("key"),
+        ..RuntimeOptions::default()
+    })?;
+    if case.model.is_empty() {
+        runtime.info().map(drop)
+    } else {
+        runtime.load(&case.model, &json!({})).map(drop)
+    }
 }
 
 fn read(stream: Stream, case: &Case) -> Result<Vec<Chunk>, Error> {
@@ -108,6 +136,9 @@ fn check(case: &Case, result: Result<Outcome, Error>) {
     if let Some(want) = &case.want_parts {
         assert!(outcome.chunks.iter().map(|c| &c.text).eq(want), "{:?}", outcome.chunks);
     }
+    if let Some(want) = &case.want_logprobs {
+        check_logprobs(&outcome.chunks, want);
+    }
     for (field, want) in case.want_last.iter().flatten() {
         let last = outcome.chunks.last().expect("there has to be a last part");
         assert!(last.done);
@@ -115,8 +146,21 @@ fn check(case: &Case, result: Result<Outcome, Error>) {
     }
 }
 
+fn check_logprobs(chunks: &[Chunk], wanted: &[WantLogprob]) {
+    let got: Vec<&Value> =
+        chunks.iter().filter_map(|c| c.json["logprobs"].as_array()).flatten().collect();
+    assert_eq!(got.len(), wanted.len(), "{got:?}");
+    for (got, want) in got.iter().zip(wanted) {
+        assert_eq!(got["token"], want.token);
+        let off = got["logprob"].as_f64().unwrap() - want.logprob;
+        assert!(off.abs() <= 0.05, "{got}");
+        assert_eq!(got["top_logprobs"].as_array().map_or(0, Vec::len), want.top);
+    }
+}
+
 #[derive(Default)]
 struct Results {
+    filters: Vec<String>,
     cases: Map<String, Value>,
     skipped: Vec<Value>,
 }
@@ -126,21 +170,31 @@ impl Results {
         self.cases.values().filter(|v| *v == outcome).count()
     }
 
-    fn run_file(&mut self, path: &str, runtime: &Runtime, model: &str, filters: &[String]) {
+    fn run_file(&mut self, path: &str, group: &str, runtime: &Runtime, model: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../conformance/vectors");
+        let folder = folder.canonicalize().unwrap();
         let text = std::fs::read_to_string(folder.join(path)).unwrap();
+        let text = text.replace("$VECTORS", folder.to_str().unwrap()).replace("$MODEL", model);
         let vectors: Vectors = serde_json::from_str(&text).unwrap();
         let model = runtime.load(model, &vectors.load).unwrap();
         for case in &vectors.cases {
-            let name = format!("{}/{}", vectors.name, case.name);
-            if filters.is_empty() || filters.iter().any(|f| name.contains(f)) {
-                self.run_case(name, runtime, &model, case);
+            let name = format!("{group}/{}", case.name);
+            if self.filters.is_empty() || self.filters.iter().any(|f| name.contains(f)) {
+                let reason = case.skip.get(RUNNER).or_else(|| case.skip.get(group));
+                self.run_case(name, reason, runtime, &model, case);
             }
         }
     }
 
-    fn run_case(&mut self, name: String, runtime: &Runtime, model: &Model, case: &Case) {
-        let outcome = if let Some(reason) = case.skip.get(RUNNER) {
+    fn run_case(
+        &mut self,
+        name: String,
+        skip: Option<&String>,
+        runtime: &Runtime,
+        model: &Model,
+        case: &Case,
+    ) {
+        let outcome = if let Some(reason) = skip {
             println!("test {name} ... ignored: {reason}");
             self.skipped.push(json!({"name": name, "reason": reason}));
             "skipped"
@@ -172,13 +226,17 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn main() -> ExitCode {
-    let filters: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let mut results = Results::default();
+    let filters = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let mut results = Results { filters, ..Results::default() };
     let echo = RuntimeOptions { echo: true, ..RuntimeOptions::default() };
-    results.run_file("echo.json", &Runtime::open(&echo).unwrap(), "echo", &filters);
+    results.run_file("echo.json", "echo", &Runtime::open(&echo).unwrap(), "echo");
     if let Some(model) = variable("MULLAMA_TEST_MODEL") {
         let runtime = Runtime::open(&RuntimeOptions::default()).unwrap();
-        results.run_file("smollm2.json", &runtime, &model, &filters);
+        results.run_file("smollm2.json", "smollm2", &runtime, &model);
+    }
+    if let Some(url) = variable("MULLAMA_TEST_URL") {
+        let options = RuntimeOptions { url: Some(url), ..RuntimeOptions::default() };
+        results.run_file("smollm2.json", "daemon", &Runtime::open(&options).unwrap(), "smollm2");
     }
     if let Some(path) = variable("MULLAMA_RESULTS") {
         results.write(&path);

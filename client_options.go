@@ -1,25 +1,23 @@
-package cli
+package mullama
 
 import (
 	"encoding/json"
 	"maps"
 	"strconv"
-
-	"github.com/mullama/mullama"
 )
 
 // requestOptions are the options of a request under their names on the wire.
-func (m *remoteModel) requestOptions(o *mullama.GenerateOptions) map[string]any {
-	options := maps.Clone(m.options)
-	if options == nil {
-		options = map[string]any{}
-	}
+func (r *remote) requestOptions(o *GenerateOptions) map[string]any {
+	options := map[string]any{"num_predict": o.MaxTokens}
+	maps.Copy(options, r.options)
 	if o.Sampling != nil {
-		maps.Copy(options, samplingOptions(o.Sampling))
+		maps.Copy(options, o.Sampling.withNeutral().onWire())
 	}
-	options["num_predict"] = o.MaxTokens
 	if o.MaxTokens == 0 {
 		options["num_predict"] = -1
+	}
+	if o.Keep != 0 {
+		options["num_keep"] = o.Keep
 	}
 	if len(o.Stop) > 0 {
 		options["stop"] = o.Stop
@@ -30,8 +28,8 @@ func (m *remoteModel) requestOptions(o *mullama.GenerateOptions) map[string]any 
 	return options
 }
 
-// samplingOptions names every setting.
-func samplingOptions(s *mullama.Sampling) map[string]any {
+// onWire names every setting.
+func (s Sampling) onWire() map[string]any {
 	options := map[string]any{
 		"temperature":        s.Temperature,
 		"top_k":              s.TopK,
@@ -58,6 +56,7 @@ func samplingOptions(s *mullama.Sampling) map[string]any {
 		"adaptive_decay":     s.AdaptiveDecay,
 		"min_keep":           s.MinKeep,
 		"ignore_eos":         s.IgnoreEOS,
+		"seed":               -1, // a random one, whatever the model's own is
 	}
 	if s.Seed != nil {
 		options["seed"] = *s.Seed
@@ -69,13 +68,13 @@ func samplingOptions(s *mullama.Sampling) map[string]any {
 		options["dry_sequence_breakers"] = s.DRYBreakers
 	}
 	if len(s.LogitBias) > 0 {
-		options["logit_bias"] = biasOption(s.LogitBias)
+		options["logit_bias"] = biasOnWire(s.LogitBias)
 	}
 	return options
 }
 
-// biasOption is the bias as OpenAI's API has it. JSON has no infinity, and -1e30 forbids as surely.
-func biasOption(bias map[mullama.Token]float32) map[string]float32 {
+// biasOnWire is the bias as OpenAI's API has it. JSON has no infinity, and -1e30 forbids as surely.
+func biasOnWire(bias map[Token]float32) map[string]float32 {
 	out := map[string]float32{}
 	for token, amount := range bias {
 		out[strconv.Itoa(int(token))] = max(amount, -1e30)
@@ -84,14 +83,9 @@ func biasOption(bias map[mullama.Token]float32) map[string]float32 {
 }
 
 // format is the form of the answer as a request says it.
-func format(o *mullama.GenerateOptions) json.RawMessage {
-	if o.JSONSchema == "" {
-		return nil
+func (o *GenerateOptions) format() json.RawMessage {
+	if o.JSONSchema == "" || !json.Valid([]byte(o.JSONSchema)) {
+		return nil // what is no JSON is refused by check
 	}
 	return json.RawMessage(o.JSONSchema)
-}
-
-func quoted(text string) string {
-	data, _ := json.Marshal(text)
-	return string(data)
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// result is what the tests of one language found.
+type result struct {
+	Language string            `json:"language"`
+	Passed   int               `json:"passed"`
+	Failed   int               `json:"failed"`
+	Skipped  []skip            `json:"skipped"`
+	Cases    map[string]string `json:"cases"` // "echo/a chat": passed, failed or skipped
+}
+
+type skip struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+func readResults(dir string) ([]result, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil || len(files) == 0 {
+		return nil, errors.Join(err, fmt.Errorf("there are no results in %s", dir))
+	}
+	var all []result
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var r result
+		if err := json.Unmarshal(data, &r); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if r.Language == "" || len(r.Cases) == 0 {
+			return nil, fmt.Errorf("%s names no language, or has no cases", file)
+		}
+		for _, s := range r.Skipped {
+			if s.Reason == "" {
+				return nil, fmt.Errorf("%s: %q is skipped without a reason", file, s.Name)
+			}
+		}
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b result) int { return strings.Compare(a.Language, b.Language) })
+	return all, nil
+}
+
+// Between these lines of the README stands the table.
+const (
+	begin = "<!-- Written by `make parity` from the tests' results. Do not edit. -->\n"
+	end   = "<!-- End of the table. -->\n"
+)
+
+func replaceTable(readme, table string) (string, error) {
+	before, rest, ok := strings.Cut(readme, begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !ok || !ended {
+		return "", errors.New("the lines around the table are missing")
+	}
+	return before + begin + "\n" + strings.TrimRight(table, "\n") + "\n\n" + end + after, nil
+}
