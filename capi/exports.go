@@ -281,7 +281,7 @@ func goStreamNext(
 		if err != nil {
 			return err
 		}
-		if chunk == nil || chunk.struct_size < C.sizeof_mullama_chunk {
+		if chunk == nil || chunk.struct_size < C.CAPI_CHUNK_V1 {
 			return invalid("chunk is NULL, or its struct_size is not sizeof(mullama_chunk)")
 		}
 		return s.read(chunk)

@@ -63,6 +63,12 @@ static mullama_status fail_forked(mullama_error **error) {
     return MULLAMA_ERR_FORKED;
 }
 
+void capi_copy_chunk(mullama_chunk *to, const mullama_chunk *from) {
+    size_t size = to->struct_size < sizeof(*from) ? to->struct_size : sizeof(*from);
+    size_t first = offsetof(mullama_chunk, text); // what is behind struct_size
+    memcpy((char *)to + first, (const char *)from + first, size - first);
+}
+
 static void at_exit(void) {
     if (can_call_long()) {
         goAtExit();

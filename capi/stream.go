@@ -13,7 +13,8 @@ type stream struct {
 	answer answer
 
 	reading sync.Mutex // held while somebody reads; guards what follows
-	buffer  unsafe.Pointer
+	chunk   C.mullama_chunk
+	buffer  unsafe.Pointer // of its texts
 	size    int
 
 	mu     sync.Mutex // guards closed
@@ -25,7 +26,11 @@ func (s *stream) read(chunk *C.mullama_chunk) error {
 	if !s.reading.TryLock() {
 		return errOtherReader
 	}
-	err := s.fetch(chunk)
+	s.chunk.struct_size = C.sizeof_mullama_chunk
+	err := s.fetch(&s.chunk)
+	if err == nil {
+		C.capi_copy_chunk(chunk, &s.chunk)
+	}
 	if closed := s.endReading(); closed && err == nil {
 		err = streams.gone(1) // the texts of the chunk are
 	}

@@ -210,9 +210,11 @@ mullama_status mullama_model_generate(mullama_model *model, const char *request,
 
 /* ---- Streams ---- */
 
-/* A part of an answer. The texts belong to the stream and are valid until its next call. */
+/* A part of an answer. The texts belong to the stream and are valid until its next call.
+ * struct_size says which fields there are: an older caller's chunk is filled as far as it goes, and
+ * an older library leaves a newer caller's last fields as they are. */
 typedef struct mullama_chunk {
-    size_t struct_size;   /* sizeof(mullama_chunk), set by the caller */
+    size_t struct_size;   /* sizeof(mullama_chunk), set by who makes the chunk */
     const char *text;     /* whole characters of UTF-8 */
     size_t text_size;     /* bytes; may be 0 */
     const char *thinking; /* what the model thinks before it answers, if it does */

@@ -137,6 +137,37 @@ static void answers(void) {
     FAILS(MULLAMA_ERR_CONTEXT_FULL, "100", mullama_model_generate(model, large, &stream, &error));
 }
 
+// A chunk of another version than the library's.
+static void chunk_sizes(void) {
+    mullama_stream *stream = NULL;
+    const char *two = "{\"prompt\":\"ab\"}";
+    // Just the fields of version 1. The sanitizer sees a byte more that is written.
+    size_t first = offsetof(mullama_chunk, done) + sizeof(bool);
+    mullama_chunk *small = malloc(first);
+    memset(small, 0xff, first);
+    small->struct_size = first;
+    SUCCEEDS(mullama_model_generate(model, two, &stream, &error));
+    SUCCEEDS(mullama_stream_next(stream, small, &error));
+    CHECK(small->struct_size == first && strcmp(small->text, "a") == 0 && !small->done);
+    CHECK(small->token_count == 1 && small->thinking_size == 0 && small->json_size == 0);
+    small->struct_size = first - 1;
+    FAILS(MULLAMA_ERR_INVALID, "struct_size", mullama_stream_next(stream, small, &error));
+    free(small);
+    // That of a newer header: what the library does not know stays as it is.
+    struct {
+        mullama_chunk chunk;
+        char more[32];
+    } large;
+    memset(&large, 0x5a, sizeof(large));
+    large.chunk.struct_size = sizeof(large);
+    SUCCEEDS(mullama_stream_next(stream, &large.chunk, &error));
+    CHECK(large.chunk.struct_size == sizeof(large) && strcmp(large.chunk.text, "b") == 0);
+    for (size_t i = 0; i < sizeof(large.more); i++) {
+        CHECK(large.more[i] == 0x5a);
+    }
+    mullama_stream_close(stream);
+}
+
 struct delivered {
     pthread_mutex_t mutex;
     pthread_cond_t over;
@@ -150,6 +181,7 @@ static bool receive(const mullama_chunk *chunk, mullama_status status, const mul
     struct delivered *d = user;
     pthread_mutex_lock(&d->mutex);
     if (chunk != NULL) {
+        CHECK(chunk->struct_size == sizeof(*chunk));
         strncat(d->text, chunk->text, sizeof(d->text) - strlen(d->text) - 1);
     } else {
         d->ended = status == MULLAMA_END && error == NULL;
@@ -234,6 +266,7 @@ int main(void) {
     models();
     tokens();
     answers();
+    chunk_sizes();
     delivery(0, "h\xc3\xa9llo");
     delivery(2, "h\xc3\xa9");
     threads();

@@ -120,10 +120,12 @@ pub const MULLAMA_ADD_SPECIAL: i32 = 1;
 pub const MULLAMA_PARSE_SPECIAL: i32 = 2;
 
 /// A part of an answer. The texts belong to the stream and are valid until its next call.
+/// struct_size says which fields there are: an older caller's chunk is filled as far as it goes,
+/// and an older library leaves a newer caller's last fields as they are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mullama_chunk {
-    /// sizeof(mullama_chunk), set by the caller.
+    /// sizeof(mullama_chunk), set by who makes the chunk.
     pub struct_size: usize,
     /// Whole characters of UTF-8.
     pub text: *const c_char,
