@@ -300,8 +300,7 @@ func goStreamDeliver(
 		if onChunk == nil {
 			return invalid("on_chunk is NULL")
 		}
-		go s.deliver(onChunk, user) // ends with the answer
-		return nil
+		return s.deliver(onChunk, user)
 	})
 }
 

@@ -237,7 +237,8 @@ mullama_status mullama_stream_next(mullama_stream *stream, mullama_chunk *chunk,
 typedef bool (*mullama_on_chunk)(const mullama_chunk *chunk, mullama_status status,
                                  const mullama_error *error, void *user);
 
-/* Has the parts told to a function instead of reading them. Nobody may read the stream then. */
+/* Has the parts told to a function instead of reading them. Until the function is told the end,
+ * reading the stream, or another function for it, is MULLAMA_ERR_INVALID. */
 mullama_status mullama_stream_deliver(mullama_stream *stream, mullama_on_chunk on_chunk, void *user,
                                       mullama_error **error);
 

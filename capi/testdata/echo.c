@@ -174,7 +174,19 @@ struct delivered {
     char text[64];
     bool ended;
     int stop_after;
+    mullama_stream *stream;
 };
+
+static bool receive(const mullama_chunk *chunk, mullama_status status, const mullama_error *error,
+                    void *user);
+
+// A stream with a function for its parts has no other reader.
+static void only_delivered(mullama_stream *stream) {
+    mullama_chunk chunk = {.struct_size = sizeof(chunk)};
+    FAILS(MULLAMA_ERR_INVALID, "told to a function", mullama_stream_next(stream, &chunk, &error));
+    FAILS(MULLAMA_ERR_INVALID, "told to a function",
+          mullama_stream_deliver(stream, receive, NULL, &error));
+}
 
 static bool receive(const mullama_chunk *chunk, mullama_status status, const mullama_error *error,
                     void *user) {
@@ -182,6 +194,7 @@ static bool receive(const mullama_chunk *chunk, mullama_status status, const mul
     pthread_mutex_lock(&d->mutex);
     if (chunk != NULL) {
         CHECK(chunk->struct_size == sizeof(*chunk));
+        only_delivered(d->stream);
         strncat(d->text, chunk->text, sizeof(d->text) - strlen(d->text) - 1);
     } else {
         d->ended = status == MULLAMA_END && error == NULL;
@@ -198,6 +211,8 @@ static void delivery(int stop_after, const char *want) {
                           .stop_after = stop_after};
     mullama_stream *stream = NULL;
     SUCCEEDS(mullama_model_chat(model, hello, &stream, &error));
+    d.stream = stream;
+    FAILS(MULLAMA_ERR_INVALID, "NULL", mullama_stream_deliver(stream, NULL, &d, &error));
     SUCCEEDS(mullama_stream_deliver(stream, receive, &d, &error));
     pthread_mutex_lock(&d.mutex);
     while (!d.ended) {
@@ -205,6 +220,8 @@ static void delivery(int stop_after, const char *want) {
     }
     CHECK(strcmp(d.text, want) == 0);
     pthread_mutex_unlock(&d.mutex);
+    mullama_chunk chunk = {.struct_size = sizeof(chunk)};
+    CHECK(mullama_stream_next(stream, &chunk, NULL) == MULLAMA_END);
     mullama_stream_close(stream);
 }
 

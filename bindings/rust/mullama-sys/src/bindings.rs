@@ -300,7 +300,8 @@ pub struct Functions {
         chunk: *mut mullama_chunk,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
-    /// Has the parts told to a function instead of reading them. Nobody may read the stream then.
+    /// Has the parts told to a function instead of reading them. Until the function is told the
+    /// end, reading the stream, or another function for it, is MULLAMA_ERR_INVALID.
     pub mullama_stream_deliver: unsafe extern "C" fn(
         stream: *mut mullama_stream,
         on_chunk: mullama_on_chunk,
