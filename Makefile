@@ -25,7 +25,7 @@ GOLANGCI     := $(MULLAMA_CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)/golangc
 CLANG_FORMAT := $(MULLAMA_CACHE)/tools/clang-format-$(CLANG_FORMAT_VERSION)/clang_format/data/bin/clang-format
 
 C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h native/oracle/*.c \
-              include/*.h include/*.hpp capi/*.h capi/*.c capi/testdata/*.h capi/testdata/*.c \
+              include/*.h include/*.hpp capi/*.h capi/*.c capi/testdata/*.h capi/testdata/*.c capi/testdata/*.cpp \
               bindings/cpp/tests/*.hpp bindings/cpp/tests/*.cpp bindings/cpp/tests/*.c \
               bindings/node/src/*.cc bindings/node/src/*.h bindings/python/src/abi/*.[ch] \
               examples/c/*.h examples/c/*.c examples/cpp/*.hpp examples/cpp/*.cpp)

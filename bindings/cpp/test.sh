@@ -144,13 +144,7 @@ run_sanitized() {
 	compile "$build/sanitized/vectors" "$cxx" -std=c++17 $strict $flags -I"$root/include" \
 		"$here/tests/vectors.cpp"
 	"$build/sanitized/objects"
-	"$build/sanitized/vectors" "$vectors" "$build/sanitized/results.json"
-	# The engine frees with free() what libstdc++ got from the program's operator new. With
-	# the sanitizer's that is harmless, and not for this test to judge.
-	if [ -n "$model" ]; then
-		set -- "$vectors" "$build/sanitized/results.json" "$model"
-		ASAN_OPTIONS=alloc_dealloc_mismatch=0 "$build/sanitized/vectors" "$@"
-	fi
+	"$build/sanitized/vectors" "$vectors" "$build/sanitized/results.json" ${model:+"$model"}
 }
 
 memcheck() {
@@ -254,7 +248,7 @@ run_deb() {
 	install_to --prefix /usr --destdir "$build/tree"
 	deb=$(DPKG_DEB_COMPRESSOR_TYPE=none sh "$here/deb.sh" "$build/tree" "$build/deb")
 	expect mullama dpkg-deb --field "$deb" Package
-	dpkg-deb --field "$deb" Depends | grep -q 'libc6 (>= .*libstdc++6' ||
+	dpkg-deb --field "$deb" Depends | grep -q 'libc6 (>= ' ||
 		fail 'the package does not say what it depends on'
 	dpkg-deb -x "$deb" "$build/unpacked"
 	usr=$build/unpacked/usr
