@@ -6,6 +6,7 @@ import "C"
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"unsafe"
 
@@ -130,21 +131,43 @@ func goModelLoad(
 		if err := parseStrictly(text(options), &o); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		if progress != nil {
-			o.Progress = func(fraction float32) {
-				if !C.capi_progress(progress, C.float(fraction), user) {
-					cancel()
-				}
-			}
+		tell := func(fraction float32) bool {
+			return progress == nil || bool(C.capi_progress(progress, C.float(fraction), user))
 		}
-		m, err := e.load(ctx, C.GoString(name), &o)
+		m, err := load(e, C.GoString(name), &o, tell)
 		if err == nil {
 			*handle = C.uintptr_t(models.add(m))
 		}
 		return err
 	})
+}
+
+// load loads a model and tells its progress, at least that it is whole. It gives the load up when it
+// is told to.
+func load(
+	e engine, name string, o *mullama.LoadOptions, tell func(fraction float32) bool,
+) (model, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	whole := false
+	o.Progress = func(fraction float32) {
+		whole = whole || fraction >= 1
+		if ctx.Err() == nil && !tell(fraction) {
+			cancel()
+		}
+	}
+	m, err := e.load(ctx, name, o)
+	if err != nil {
+		return nil, err
+	}
+	if !whole {
+		o.Progress(1) // a daemon tells no parts
+	}
+	if ctx.Err() != nil {
+		return nil, errors.Join(&mullama.Error{Kind: mullama.ErrCancelled, Op: "load " + name,
+			Err: ctx.Err()}, m.close())
+	}
+	return m, nil
 }
 
 //export goModelClose

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,23 @@ func TestAnAnswerOfADaemonThatIsCancelledEnds(t *testing.T) {
 	}
 	if _, err := a.next(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestEveryEngineTellsThatTheModelIsLoaded(t *testing.T) {
+	for name, e := range map[string]engine{"m": fakeDaemon(t), "echo": echo{}} {
+		var told []float32
+		m, err := load(e, name, &mullama.LoadOptions{}, func(fraction float32) bool {
+			told = append(told, fraction)
+			return true
+		})
+		if m == nil || err != nil || !slices.Equal(told, []float32{1}) {
+			t.Errorf("%s: told %v, and got %v, %v", name, told, m, err)
+		}
+		_, err = load(e, name, &mullama.LoadOptions{}, func(float32) bool { return false })
+		if code, message := explain(err); statusName(code) != "cancelled" {
+			t.Errorf("%s: a load that was given up ended with %s", name, message)
+		}
 	}
 }
 

@@ -14,6 +14,35 @@ static bool give_up(float fraction, void *user) {
     return false;
 }
 
+// Counts the calls, and keeps the last fraction.
+struct told {
+    int calls;
+    float last;
+    bool answer;
+};
+
+static bool tell(float fraction, void *user) {
+    struct told *told = user;
+    told->calls++;
+    told->last = fraction;
+    return told->answer;
+}
+
+// A model whose weights another one has is loaded at once, and can still be given up.
+static void load_again(mullama_runtime *runtime, const char *path) {
+    mullama_model *model = NULL;
+    struct told told = {.answer = true};
+    SUCCEEDS(mullama_model_load(runtime, path, "{\"ctx_size\":512,\"slots\":4}", tell, &told,
+                                &model, &error));
+    CHECK(told.calls == 1 && told.last == 1);
+    mullama_model_close(model);
+    told.answer = false;
+    FAILS(MULLAMA_ERR_CANCELLED, "cancel",
+          mullama_model_load(runtime, path, "{\"ctx_size\":512,\"slots\":4}", tell, &told, &model,
+                             &error));
+    CHECK(told.calls == 2);
+}
+
 // Reads until the stream is closed by the other thread. It does not look at the chunks, which a
 // close frees.
 static void *read_on(void *stream) {
@@ -60,6 +89,7 @@ int main(int argc, char **argv) {
           mullama_model_load(runtime, argv[1], NULL, give_up, NULL, &model, &error));
     SUCCEEDS(mullama_model_load(runtime, argv[1], "{\"ctx_size\":512,\"slots\":4}", NULL, NULL,
                                 &model, &error));
+    load_again(runtime, argv[1]);
     SUCCEEDS(
         mullama_model_load(runtime, argv[1], "{\"vocab_only\":true}", NULL, NULL, &other, &error));
 
