@@ -283,8 +283,8 @@ func (r *Runtime) Load(ctx context.Context, path string, opts *LoadOptions) (*Mo
 	return newModel(shared, free), nil
 }
 
-// withWholeProgress returns options whose Progress is told all that llama.cpp tells. tellRest, which
-// is called after a load, tells it 1 if that was not told, and reports whether it did.
+// withWholeProgress returns options whose Progress is told all that llama.cpp tells. tellRest,
+// which is called after a load, tells it 1 if that was not told, and reports whether it did.
 func (o *LoadOptions) withWholeProgress() (with *LoadOptions, tellRest func() bool) {
 	progress := o.Progress
 	if progress == nil {

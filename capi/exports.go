@@ -142,8 +142,8 @@ func goModelLoad(
 	})
 }
 
-// load loads a model and tells its progress, at least that it is whole. It gives the load up when it
-// is told to.
+// load loads a model and tells its progress, at least that it is whole. It gives the load up when
+// it is told to.
 func load(
 	e engine, name string, o *mullama.LoadOptions, tell func(fraction float32) bool,
 ) (model, error) {
