@@ -42,7 +42,7 @@ func goRuntimeOpen(
 			return invalid("runtime is NULL; there is no place for the handle")
 		}
 		var o runtimeOptions
-		if err := parseStrictly(text(options), &o); err != nil {
+		if err := readOptions(options, &o); err != nil {
 			return err
 		}
 		e, err := open(&o)
@@ -128,13 +128,17 @@ func goModelLoad(
 			return invalid("name or model is NULL")
 		}
 		var o mullama.LoadOptions
-		if err := parseStrictly(text(options), &o); err != nil {
+		if err := readOptions(options, &o); err != nil {
+			return err
+		}
+		file, err := text(name, "the name of the model")
+		if err != nil {
 			return err
 		}
 		tell := func(fraction float32) bool {
 			return progress == nil || bool(C.capi_progress(progress, C.float(fraction), user))
 		}
-		m, err := load(e, C.GoString(name), &o, tell)
+		m, err := load(e, string(file), &o, tell)
 		if err == nil {
 			*handle = C.uintptr_t(models.add(m))
 		}
@@ -252,8 +256,12 @@ func goModelRender(
 		if err != nil {
 			return err
 		}
+		body, err := text(request, "the request")
+		if err != nil {
+			return err
+		}
 		return give(to, func() ([]byte, error) {
-			prompt, err := m.render(text(request))
+			prompt, err := m.render(body)
 			if err != nil {
 				return nil, err
 			}
@@ -288,7 +296,11 @@ func begin(
 	if to == nil {
 		return invalid("stream is NULL; there is no place for the handle")
 	}
-	a, err := start(m, text(request))
+	body, err := text(request, "the request")
+	if err != nil {
+		return err
+	}
+	a, err := start(m, body)
 	if err == nil {
 		*to = C.uintptr_t(streams.add(&stream{answer: a}))
 	}

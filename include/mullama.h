@@ -17,8 +17,8 @@
  *
  * Rules that hold for all functions:
  *
- * - Texts that go in are UTF-8 and end with a zero byte, unless a size stands beside them. Requests
- *   and options are JSON objects; NULL stands for an empty one.
+ * - Texts that go in are UTF-8 and end with a zero byte, unless a size stands beside them; others
+ *   are MULLAMA_ERR_INVALID. Requests and options are JSON objects; NULL stands for an empty one.
  * - A function that can fail returns a mullama_status. Its last parameter, where error is given and
  *   not NULL, then receives an error that says what was wrong and what to do; the caller frees it
  *   with mullama_error_free. On success *error stays as it is. Other results are set on success
@@ -178,8 +178,9 @@ enum {
 /*
  * Makes tokens of a text of text_size bytes. At most capacity of them are written to tokens, which
  * may be NULL if capacity is 0, and *count is how many there are. If that is more,
- * MULLAMA_ERR_TOO_SMALL is returned. A text never has more tokens than bytes, but for the one or
- * two that MULLAMA_ADD_SPECIAL adds.
+ * MULLAMA_ERR_TOO_SMALL is returned. Room for as many tokens as there are bytes, and three, nearly
+ * always suffices. The text need not be UTF-8: what is not becomes tokens of its bytes where the
+ * vocabulary is like SentencePiece's, and those of U+FFFD with others and with a daemon.
  */
 mullama_status mullama_model_tokenize(mullama_model *model, const char *text, size_t text_size,
                                       uint32_t flags, int32_t *tokens, size_t capacity,

@@ -137,6 +137,28 @@ static void answers(void) {
     FAILS(MULLAMA_ERR_CONTEXT_FULL, "100", mullama_model_generate(model, large, &stream, &error));
 }
 
+// Texts that are not UTF-8 are refused with the place, not mended.
+static void not_utf8(void) {
+    mullama_runtime *other = NULL;
+    mullama_model *loaded = NULL;
+    mullama_stream *stream = NULL;
+    char *json = NULL;
+    const char *chat = "{\"messages\":[{\"role\":\"user\",\"content\":\"h\xe9\"}]}";
+    FAILS(MULLAMA_ERR_INVALID, "0xff at offset 12",
+          mullama_runtime_open("{\"models_dir\xff\":1}", &other, &error));
+    FAILS(MULLAMA_ERR_INVALID, "the model is not UTF-8: the byte 0xe9 at offset 3",
+          mullama_model_load(runtime, "caf\xe9.gguf", NULL, NULL, NULL, &loaded, &error));
+    FAILS(MULLAMA_ERR_INVALID, "options",
+          mullama_model_load(runtime, "echo", "{\"kv_layout\":\"\xc3\"}", NULL, NULL, &loaded,
+                             &error));
+    FAILS(MULLAMA_ERR_INVALID, "the request is not UTF-8: the byte 0xe9 at offset 40",
+          mullama_model_chat(model, chat, &stream, &error));
+    FAILS(MULLAMA_ERR_INVALID, "offset 40", mullama_model_render(model, chat, &json, &error));
+    FAILS(MULLAMA_ERR_INVALID, "0xed at offset 11", // half of a pair of UTF-16
+          mullama_model_generate(model, "{\"prompt\":\"\xed\xa0\x80\"}", &stream, &error));
+    CHECK(other == NULL && loaded == NULL && stream == NULL && json == NULL);
+}
+
 // A chunk of another version than the library's.
 static void chunk_sizes(void) {
     mullama_stream *stream = NULL;
@@ -283,6 +305,7 @@ int main(void) {
     models();
     tokens();
     answers();
+    not_utf8();
     chunk_sizes();
     delivery(0, "h\xc3\xa9llo");
     delivery(2, "h\xc3\xa9");

@@ -101,6 +101,10 @@ int main(int argc, char **argv) {
     CHECK(count == 2 && tokens[0] == 1);
     SUCCEEDS(mullama_model_detokenize(other, tokens, count, text, sizeof(text), &size, &error));
     CHECK(size == 17 && memcmp(text, "<|im_start|>Hello", 17) == 0);
+    // What is not UTF-8 is the replacement character to this vocabulary.
+    SUCCEEDS(mullama_model_tokenize(other, "a\xff", 2, 0, tokens, 32, &count, &error));
+    SUCCEEDS(mullama_model_detokenize(other, tokens, count, text, sizeof(text), &size, &error));
+    CHECK(size == 4 && memcmp(text, "a\xef\xbf\xbd", 4) == 0);
     FAILS(MULLAMA_ERR_UNSUPPORTED, "vocab",
           mullama_model_chat(other, request, &streams[0], &error));
     mullama_model_close(other);
