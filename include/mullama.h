@@ -201,8 +201,9 @@ mullama_status mullama_model_render(mullama_model *model, const char *request, c
  * Begin to answer a conversation, or to continue a text. The requests are those of POST /api/chat
  * and POST /api/generate of docs/api.md: messages or prompt, and options, format, tools, think,
  * logprobs and so on; model, stream and keep_alive are ignored. A prompt that does not fit is
- * MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither waits for the answer.
- * Answers asked for at the same time are computed together. The caller closes the stream.
+ * MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither waits for the answer,
+ * but with a daemon until it begins. Answers asked for at the same time are computed together. The
+ * caller closes the stream.
  */
 mullama_status mullama_model_chat(mullama_model *model, const char *request,
                                   mullama_stream **stream, mullama_error **error);

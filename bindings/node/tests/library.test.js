@@ -142,11 +142,14 @@ test("an abort while a part is waited for rejects with its reason", async () => 
   await assert.rejects(next, reason);
 });
 
-test("tokens longer than expected are read whole", async () => {
+test("more tokens, and longer ones, than expected are read whole", async () => {
   const gate = newGate();
   await writeFile(gate, "");
   const model = await new Runtime({ library }).load(gate);
   assert.equal(model.detokenizeText([1, 2, 3]), "x".repeat(300));
+  assert.equal(await model.detokenizeTextAsync([1, 2, 3]), "x".repeat(300));
+  assert.deepEqual(model.tokenize("abc"), new Int32Array(60));
+  assert.deepEqual(await model.tokenizeAsync("abc"), new Int32Array(60));
 });
 
 test("what is dropped is closed", async () => {

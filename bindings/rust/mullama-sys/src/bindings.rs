@@ -276,8 +276,8 @@ pub struct Functions {
     /// /api/chat and POST /api/generate of docs/api.md: messages or prompt, and options, format,
     /// tools, think, logprobs and so on; model, stream and keep_alive are ignored. A prompt that
     /// does not fit is MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither
-    /// waits for the answer. Answers asked for at the same time are computed together. The caller
-    /// closes the stream.
+    /// waits for the answer, but with a daemon until it begins. Answers asked for at the same time
+    /// are computed together. The caller closes the stream.
     pub mullama_model_chat: unsafe extern "C" fn(
         model: *mut mullama_model,
         request: *const c_char,
@@ -288,8 +288,8 @@ pub struct Functions {
     /// /api/chat and POST /api/generate of docs/api.md: messages or prompt, and options, format,
     /// tools, think, logprobs and so on; model, stream and keep_alive are ignored. A prompt that
     /// does not fit is MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither
-    /// waits for the answer. Answers asked for at the same time are computed together. The caller
-    /// closes the stream.
+    /// waits for the answer, but with a daemon until it begins. Answers asked for at the same time
+    /// are computed together. The caller closes the stream.
     pub mullama_model_generate: unsafe extern "C" fn(
         model: *mut mullama_model,
         request: *const c_char,
