@@ -142,8 +142,8 @@ mullama_status mullama_runtime_models(mullama_runtime *runtime, char **json, mul
 
 /* ---- Models ---- */
 
-/* Is told the loaded part of a model, from 0 to 1, on some thread; just 1 if its weights are loaded
- * already. false gives the load up, which then ends with MULLAMA_ERR_CANCELLED. */
+/* Is told the loaded part of a model, from 0 to 1, on the thread that loads; just 1 if its weights
+ * are loaded already. false gives the load up, which then ends with MULLAMA_ERR_CANCELLED. */
 typedef bool (*mullama_progress)(float fraction, void *user);
 
 /*

@@ -19,10 +19,12 @@ struct told {
     int calls;
     float last;
     bool answer;
+    pthread_t thread; // which alone may call
 };
 
 static bool tell(float fraction, void *user) {
     struct told *told = user;
+    CHECK(pthread_equal(told->thread, pthread_self()));
     told->calls++;
     told->last = fraction;
     return told->answer;
@@ -31,7 +33,12 @@ static bool tell(float fraction, void *user) {
 // A model whose weights another one has is loaded at once, and can still be given up.
 static void load_again(mullama_runtime *runtime, const char *path) {
     mullama_model *model = NULL;
-    struct told told = {.answer = true};
+    struct told told = {.answer = true, .thread = pthread_self()};
+    SUCCEEDS(mullama_model_load(runtime, path, "{\"load_mode\":\"read\",\"check_tensors\":true}",
+                                tell, &told, &model, &error));
+    CHECK(told.calls > 2 && told.last == 1);
+    mullama_model_close(model);
+    told.calls = 0;
     SUCCEEDS(mullama_model_load(runtime, path, "{\"ctx_size\":512,\"slots\":4}", tell, &told,
                                 &model, &error));
     CHECK(told.calls == 1 && told.last == 1);

@@ -110,8 +110,8 @@ pub struct mullama_stream {
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// Is told the loaded part of a model, from 0 to 1, on some thread; just 1 if its weights are
-/// loaded already. false gives the load up, which then ends with MULLAMA_ERR_CANCELLED.
+/// Is told the loaded part of a model, from 0 to 1, on the thread that loads; just 1 if its weights
+/// are loaded already. false gives the load up, which then ends with MULLAMA_ERR_CANCELLED.
 pub type mullama_progress = Option<unsafe extern "C" fn(fraction: f32, user: *mut c_void) -> bool>;
 
 /// Add what the model wants around a text, such as BOS.
