@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mullama/mullama/internal/synth"
 	"github.com/mullama/mullama/internal/testmodels"
 )
 
@@ -90,6 +91,15 @@ func TestARealModelFromC(t *testing.T) {
 
 func TestAProgramMayHaveAnOperatorNewOfItsOwn(t *testing.T) {
 	expectOK(t, compile(t, "allocator"), testmodels.Path(t, "smollm2"))
+}
+
+func TestALoadLeavesNothingBehind(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tiny.gguf")
+	if err := synth.TinyFile(file, synth.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	testmodels.Path(t, "smollm2") // where it is, the engine is
+	expectOK(t, compile(t, "loads"), file)
 }
 
 func TestTheProcessEndsWhileAModelAnswers(t *testing.T) {

@@ -69,13 +69,30 @@ void capi_copy_chunk(mullama_chunk *to, const mullama_chunk *from) {
     memcpy((char *)to + first, (const char *)from + first, size - first);
 }
 
-static void at_exit(void) {
-    if (can_call_long()) {
+// What atexit calls with the handle of a library, whose handlers __cxa_finalize runs and removes.
+int __cxa_atexit(void (*handler)(void *), void *argument, void *library);
+void __cxa_finalize(void *library);
+
+static __thread bool moving_at_exit;
+
+static void at_exit(void *unused) {
+    (void)unused;
+    if (!moving_at_exit && can_call_long()) {
         goAtExit();
     }
 }
 
-void capi_watch_exit(void) { atexit(at_exit); }
+// The handler moves to the front of the others: one more for each load would never be freed.
+void capi_watch_exit(void) {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    static char handle;
+    pthread_mutex_lock(&one_at_a_time);
+    moving_at_exit = true;
+    __cxa_finalize(&handle);
+    moving_at_exit = false;
+    __cxa_atexit(at_exit, NULL, &handle);
+    pthread_mutex_unlock(&one_at_a_time);
+}
 
 const char *capi_file(void) {
     Dl_info info;
