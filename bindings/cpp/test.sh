@@ -164,6 +164,11 @@ run_memory() {
 	compile "$build/rounds" "$cc" -std=c11 $strict -O1 -I"$root/include" \
 		"$here/tests/rounds.c"
 	"$build/rounds"
+	[ -z "$model" ] || "$build/rounds" "$model" 30
+	# shellcheck disable=SC2086
+	compile "$build/rounds-cpp" "$cxx" -std=c++17 $strict -O1 -I"$root/include" \
+		"$here/tests/rounds.cpp"
+	"$build/rounds-cpp"
 }
 
 # A library that is missing, or of another version, is told.
