@@ -28,6 +28,7 @@
  *   closing it again does nothing. Closing a runtime or model does not wait: what uses it ends
  *   soon.
  * - What a function gives, its comment says who frees. Nothing that the caller passes is kept.
+ * - A function of the caller that is called returns: no exception and no longjmp may leave it.
  * - The library starts threads of its own, which a process does not have after fork(): in the child
  *   every function returns MULLAMA_ERR_FORKED. Load the library in the child instead.
  * - A fault of the library never ends the process: it is MULLAMA_ERR_INTERNAL, from then on for

@@ -28,6 +28,8 @@ static void runtimes(void) {
     FAILS(MULLAMA_ERR_INVALID, "NULL", mullama_runtime_open("{\"echo\":true}", NULL, &error));
     FAILS(MULLAMA_ERR_INVALID, "options", mullama_runtime_open("{", &runtime, &error));
     FAILS(MULLAMA_ERR_INVALID, "ecko", mullama_runtime_open("{\"ecko\":true}", &runtime, &error));
+    FAILS(MULLAMA_ERR_LIBRARY_MISSING, "/nowhere",
+          mullama_runtime_open("{\"library_dir\":\"/nowhere\"}", &runtime, &error));
     FAILS(MULLAMA_ERR_INVALID, "url", mullama_runtime_open("{\"url\":\"x\"}", &runtime, &error));
     FAILS(MULLAMA_ERR_CLOSED, "NULL", mullama_runtime_info(NULL, &json, &error));
     FAILS(MULLAMA_ERR_CLOSED, "closed",

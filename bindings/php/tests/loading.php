@@ -22,6 +22,11 @@ test('a missing library is named', static function (): void {
     contains($output, 'library_missing: MULLAMA_LIBRARY names ' . $missing);
 });
 
+test('an engine that is missing is named', static function (): void {
+    $open = static fn () => new Runtime(libraryDir: '/nowhere');
+    fails('library_missing', '/nowhere', $open);
+});
+
 test('an empty folder has no library', static function (): void {
     $folder = temporary('');
     mkdir($folder);
