@@ -31,7 +31,7 @@ CLANG_FORMAT := $(MULLAMA_CACHE)/tools/clang-format-$(CLANG_FORMAT_VERSION)/clan
 
 C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h native/oracle/*.c \
               include/*.h include/*.hpp capi/*.h capi/*.c capi/testdata/*.h capi/testdata/*.c \
-              bench/callers/*.h bench/callers/*.c bench/callers/*.cpp \
+              capi/testdata/*.cpp bench/callers/*.h bench/callers/*.c bench/callers/*.cpp \
               bindings/cpp/tests/*.hpp bindings/cpp/tests/*.cpp bindings/cpp/tests/*.c \
               bindings/node/src/*.cc bindings/node/src/*.h bindings/python/src/abi/*.[ch] \
               examples/c/*.h examples/c/*.c examples/cpp/*.hpp examples/cpp/*.cpp)

@@ -80,7 +80,8 @@ type LoadOptions struct {
 	// Overrides replace metadata: "key=type:value" with type int, float, bool or str.
 	Overrides []string `json:"override_kv,omitempty"`
 
-	// Progress is told the loaded fraction, from 0 to 1.
+	// Progress is told the loaded fraction, from 0 to 1; just 1 if there is nothing to load because
+	// the weights are shared. A load whose context it ends gives no model.
 	Progress func(fraction float32) `json:"-"`
 }
 
@@ -268,13 +269,40 @@ func (r *Runtime) Load(ctx context.Context, path string, opts *LoadOptions) (*Mo
 	if err != nil {
 		return nil, wrap(op, err)
 	}
+	opts, tellRest := opts.withWholeProgress()
 	shared, free, err := r.models.get(ctx, key, func(ctx context.Context) (*loaded, error) {
 		return r.load(ctx, info, opts)
 	}, (*loaded).close)
 	if err != nil {
 		return nil, wrap(op, err)
 	}
+	if tellRest() && ctx.Err() != nil {
+		free()
+		return nil, wrap(op, context.Cause(ctx))
+	}
 	return newModel(shared, free), nil
+}
+
+// withWholeProgress returns options whose Progress is told all that llama.cpp tells. tellRest,
+// which is called after a load, tells it 1 if that was not told, and reports whether it did.
+func (o *LoadOptions) withWholeProgress() (with *LoadOptions, tellRest func() bool) {
+	progress := o.Progress
+	if progress == nil {
+		return o, func() bool { return false }
+	}
+	whole := false
+	copied := *o
+	copied.Progress = func(fraction float32) {
+		whole = whole || fraction >= 1
+		progress(fraction)
+	}
+	return &copied, func() bool {
+		if !whole {
+			progress(1)
+			return true
+		}
+		return false
+	}
 }
 
 // key is equal for loads that can share a model.

@@ -48,10 +48,11 @@ func TestRuntimeDescribesEngineAndDevices(t *testing.T) {
 	}
 }
 
-// loads counts how often the weights are really loaded: each load ends its progress once.
+// loads counts how often the weights are really loaded: just that begins with 0.
 type loads struct {
 	mu    sync.Mutex
 	steps []float32
+	began int
 	ended int
 }
 
@@ -59,6 +60,9 @@ func (l *loads) progress(fraction float32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.steps = append(l.steps, fraction)
+	if fraction == 0 {
+		l.began++
+	}
 	if fraction >= 1 {
 		l.ended++
 	}
@@ -67,7 +71,7 @@ func (l *loads) progress(fraction float32) {
 func (l *loads) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ended
+	return l.began
 }
 
 func TestLoadSharesModelsAndWeights(t *testing.T) {
@@ -156,6 +160,30 @@ func TestLoadProgressRisesFromZeroToOne(t *testing.T) {
 		if !slices.IsSorted(seen.steps) || seen.steps[0] < 0 ||
 			seen.steps[len(seen.steps)-1] != 1 || seen.ended != 1 {
 			t.Errorf("%s: progress is %v; want it to rise from 0 to one 1", mode, seen.steps)
+		}
+	}
+}
+
+func TestLoadOfSharedWeightsTellsTheEndOfProgressOnce(t *testing.T) {
+	noLeaks(t)
+	rt := openRuntime(t)
+	path := tinyFile(t, synth.Options{})
+	load(t, rt, path, mullama.LoadOptions{})
+	for _, o := range []mullama.LoadOptions{
+		{}, {Slots: 2}, {LoadMode: "read", VocabOnly: true}, // the model, its weights, no weights
+	} {
+		var seen loads
+		o.Progress = seen.progress
+		load(t, rt, path, o)
+		if !slices.Equal(seen.steps, []float32{1}) {
+			t.Errorf("%+v: progress is %v, want one 1", o, seen.steps)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		o.Progress = func(float32) { cancel() }
+		if m, err := rt.Load(ctx, path, &o); m != nil {
+			t.Error("a load that its progress cancelled gave a model")
+		} else {
+			wantKind(t, err, mullama.ErrCancelled, path)
 		}
 	}
 }

@@ -210,6 +210,18 @@ func TestCancelledByLeavingTheLoop(t *testing.T) {
 	}
 	slotIsFree(t, m)
 
+	func() {
+		defer func() {
+			if p := recover(); p != "enough" {
+				t.Errorf("recovered %v; want the panic of the loop", p)
+			}
+		}()
+		for range endless(t.Context(), t, m).All() {
+			panic("enough")
+		}
+	}()
+	slotIsFree(t, m)
+
 	stop := errors.New("enough")
 	if err := endless(t.Context(), t, m).Each(func(mullama.Chunk) error {
 		return stop

@@ -158,7 +158,7 @@ debian_root() {
 
 test_deb() {
     debian_root
-    dpkg-deb --field "$deb" Depends | grep -q 'libc6 (>= .*libstdc++6' ||
+    dpkg-deb --field "$deb" Depends | grep -q 'libc6 (>= ' ||
         fail 'the package does not say what it depends on'
     [ -z "$(dpkg --root="$work/root" --verify mullama)" ] || fail 'a file is not as packed'
 

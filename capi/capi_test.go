@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/synth"
 	"github.com/mullama/mullama/internal/testmodels"
 )
 
@@ -41,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// compile makes a C program of testdata that uses the library.
+// compile makes a C or C++ program of testdata that uses the library.
 func compile(t *testing.T, name string, flags ...string) string {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -51,13 +52,17 @@ func compile(t *testing.T, name string, flags ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	compiler, source := []string{"cc", "-std=c11"}, "testdata/"+name+".c"
+	if _, err := os.Stat(source); err != nil {
+		compiler, source = []string{"c++", "-std=c++17"}, "testdata/"+name+".cpp"
+	}
 	program := filepath.Join(t.TempDir(), name)
-	args := slices.Concat([]string{"-std=c11", "-Wall", "-Wextra", "-Werror", "-g",
-		"-D_GNU_SOURCE", "-I../include", "testdata/" + name + ".c", "-o", program, "-L" + dir,
-		"-lmullama", "-lpthread", "-Wl,-rpath," + dir}, flags)
-	out, err := exec.Command("cc", args...).CombinedOutput()
+	args := slices.Concat(compiler[1:], []string{"-Wall", "-Wextra", "-Werror", "-g",
+		"-D_GNU_SOURCE", "-I../include", source, "-o", program, "-L" + dir, "-lmullama",
+		"-lpthread", "-Wl,-rpath," + dir}, flags)
+	out, err := exec.Command(compiler[0], args...).CombinedOutput()
 	if err != nil {
-		t.Fatalf("cc: %v\n%s", err, out)
+		t.Fatalf("%s: %v\n%s", compiler[0], err, out)
 	}
 	return program
 }
@@ -85,6 +90,19 @@ func TestSignalsArriveWhenTheProgramTookItsSignalStackAway(t *testing.T) {
 
 func TestARealModelFromC(t *testing.T) {
 	expectOK(t, compile(t, "real"), testmodels.Path(t, "smollm2"))
+}
+
+func TestAProgramMayHaveAnOperatorNewOfItsOwn(t *testing.T) {
+	expectOK(t, compile(t, "allocator"), testmodels.Path(t, "smollm2"))
+}
+
+func TestALoadLeavesNothingBehind(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tiny.gguf")
+	if err := synth.TinyFile(file, synth.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	testmodels.Path(t, "smollm2") // where it is, the engine is
+	expectOK(t, compile(t, "loads"), file)
 }
 
 func TestTheProcessEndsWhileAModelAnswers(t *testing.T) {

@@ -6,6 +6,7 @@ import "C"
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"unsafe"
 
 	"github.com/mullama/mullama"
@@ -40,7 +41,7 @@ func goRuntimeOpen(
 			return invalid("runtime is NULL; there is no place for the handle")
 		}
 		var o runtimeOptions
-		if err := parseStrictly(text(options), &o); err != nil {
+		if err := readOptions(options, &o); err != nil {
 			return err
 		}
 		e, err := open(&o)
@@ -109,24 +110,50 @@ func goModelLoad(
 			return invalid("name or model is NULL")
 		}
 		var o mullama.LoadOptions
-		if err := parseStrictly(text(options), &o); err != nil {
+		if err := readOptions(options, &o); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		if progress != nil {
-			o.Progress = func(fraction float32) {
-				if !C.capi_progress(progress, C.float(fraction), user) {
-					cancel()
-				}
-			}
+		file, err := text(name, "the name of the model")
+		if err != nil {
+			return err
 		}
-		m, err := e.load(ctx, C.GoString(name), &o)
+		tell := func(fraction float32) bool {
+			return progress == nil || bool(C.capi_progress(progress, C.float(fraction), user))
+		}
+		m, err := load(e, string(file), &o, tell)
 		if err == nil {
 			*handle = C.uintptr_t(models.add(m))
 		}
 		return err
 	})
+}
+
+// load loads a model and tells its progress, at least that it is whole. It gives the load up when
+// it is told to.
+func load(
+	e engine, name string, o *mullama.LoadOptions, tell func(fraction float32) bool,
+) (model, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	whole := false
+	o.Progress = func(fraction float32) {
+		whole = whole || fraction >= 1
+		if ctx.Err() == nil && !tell(fraction) {
+			cancel()
+		}
+	}
+	m, err := e.load(ctx, name, o)
+	if err != nil {
+		return nil, err
+	}
+	if !whole {
+		o.Progress(1) // a daemon tells no parts
+	}
+	if ctx.Err() != nil {
+		return nil, errors.Join(&mullama.Error{Kind: mullama.ErrCancelled, Op: "load " + name,
+			Err: ctx.Err()}, m.close())
+	}
+	return m, nil
 }
 
 //export goModelClose
@@ -217,8 +244,12 @@ func goModelRender(
 		if err != nil {
 			return err
 		}
+		body, err := text(request, "the request")
+		if err != nil {
+			return err
+		}
 		return give(to, func() ([]byte, error) {
-			prompt, err := m.render(text(request))
+			prompt, err := m.render(body)
 			if err != nil {
 				return nil, err
 			}
@@ -253,7 +284,11 @@ func begin(
 	if to == nil {
 		return invalid("stream is NULL; there is no place for the handle")
 	}
-	a, err := start(m, text(request))
+	body, err := text(request, "the request")
+	if err != nil {
+		return err
+	}
+	a, err := start(m, body)
 	if err == nil {
 		*to = C.uintptr_t(streams.add(&stream{answer: a}))
 	}
@@ -269,7 +304,7 @@ func goStreamNext(
 		if err != nil {
 			return err
 		}
-		if chunk == nil || chunk.struct_size < C.sizeof_mullama_chunk {
+		if chunk == nil || chunk.struct_size < C.CAPI_CHUNK_V1 {
 			return invalid("chunk is NULL, or its struct_size is not sizeof(mullama_chunk)")
 		}
 		return s.read(chunk)
@@ -288,8 +323,7 @@ func goStreamDeliver(
 		if onChunk == nil {
 			return invalid("on_chunk is NULL")
 		}
-		go s.deliver(onChunk, user) // ends with the answer
-		return nil
+		return s.deliver(onChunk, user)
 	})
 }
 

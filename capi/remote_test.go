@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,23 @@ func TestClosingAModelEndsTheAnswersOfTheDaemon(t *testing.T) {
 	time.AfterFunc(10*time.Millisecond, func() { m.close() })
 	if p, err := a.next(); err != nil || !strings.Contains(string(p.json), "cancelled") {
 		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
+func TestEveryEngineTellsThatTheModelIsLoaded(t *testing.T) {
+	for name, e := range map[string]engine{"m": fakeDaemon(t), "echo": echo{}} {
+		var told []float32
+		m, err := load(e, name, &mullama.LoadOptions{}, func(fraction float32) bool {
+			told = append(told, fraction)
+			return true
+		})
+		if m == nil || err != nil || !slices.Equal(told, []float32{1}) {
+			t.Errorf("%s: told %v, and got %v, %v", name, told, m, err)
+		}
+		_, err = load(e, name, &mullama.LoadOptions{}, func(float32) bool { return false })
+		if code, message := explain(err); statusName(code) != "cancelled" {
+			t.Errorf("%s: a load that was given up ended with %s", name, message)
+		}
 	}
 }
 

@@ -61,13 +61,36 @@ static mullama_status fail_forked(mullama_error **error) {
     return MULLAMA_ERR_FORKED;
 }
 
-static void at_exit(void) {
-    if (can_call_long()) {
+void capi_copy_chunk(mullama_chunk *to, const mullama_chunk *from) {
+    size_t size = to->struct_size < sizeof(*from) ? to->struct_size : sizeof(*from);
+    size_t first = offsetof(mullama_chunk, text); // what is behind struct_size
+    memcpy((char *)to + first, (const char *)from + first, size - first);
+}
+
+// What atexit calls with the handle of a library, whose handlers __cxa_finalize runs and removes.
+int __cxa_atexit(void (*handler)(void *), void *argument, void *library);
+void __cxa_finalize(void *library);
+
+static __thread bool moving_at_exit;
+
+static void at_exit(void *unused) {
+    (void)unused;
+    if (!moving_at_exit && can_call_long()) {
         goAtExit();
     }
 }
 
-void capi_watch_exit(void) { atexit(at_exit); }
+// The handler moves to the front of the others: one more for each load would never be freed.
+void capi_watch_exit(void) {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    static char handle;
+    pthread_mutex_lock(&one_at_a_time);
+    moving_at_exit = true;
+    __cxa_finalize(&handle);
+    moving_at_exit = false;
+    __cxa_atexit(at_exit, NULL, &handle);
+    pthread_mutex_unlock(&one_at_a_time);
+}
 
 bool capi_progress(mullama_progress progress, float fraction, void *user) {
     signal_stack_known = true; // Go's thread has Go's stack

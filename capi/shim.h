@@ -6,11 +6,17 @@
 
 #include <stdlib.h>
 
+/* The end of the first version of the chunk, which programs may have for ever. */
+enum { CAPI_CHUNK_V1 = offsetof(mullama_chunk, done) + sizeof(bool) };
+
 /* Makes an error with a copy of the message. */
 mullama_error *capi_error(mullama_status status, const char *message);
 
 /* Has goAtExit called when the process ends, before what was registered until now. */
 void capi_watch_exit(void);
+
+/* Copies a chunk as far as the other goes, by its struct_size, which stays. */
+void capi_copy_chunk(mullama_chunk *to, const mullama_chunk *from);
 
 /* Call the caller's functions, which Go cannot. */
 bool capi_progress(mullama_progress progress, float fraction, void *user);

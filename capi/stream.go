@@ -12,29 +12,47 @@ import (
 type stream struct {
 	answer answer
 
-	reading sync.Mutex // held while somebody reads; guards what follows
-	buffer  unsafe.Pointer
+	reading sync.Mutex // held while somebody reads, or parts are delivered; guards what follows
+	chunk   C.mullama_chunk
+	buffer  unsafe.Pointer // of its texts
 	size    int
 
-	mu     sync.Mutex // guards closed
-	closed bool
+	mu         sync.Mutex // guards what follows
+	closed     bool
+	delivering bool
 }
 
 // read waits for the next part and fills chunk with it.
 func (s *stream) read(chunk *C.mullama_chunk) error {
-	if !s.reading.TryLock() {
-		return errOtherReader
+	if err := s.beginReading(false); err != nil {
+		return err
 	}
-	err := s.fetch(chunk)
+	s.chunk.struct_size = C.sizeof_mullama_chunk
+	err := s.fetch(&s.chunk)
+	if err == nil {
+		C.capi_copy_chunk(chunk, &s.chunk)
+	}
 	if closed := s.endReading(); closed && err == nil {
 		err = streams.gone(1) // the texts of the chunk are
 	}
 	return err
 }
 
-var errOtherReader = invalid("another thread reads this stream")
+// beginReading takes s.reading, for one part or for all of them.
+func (s *stream) beginReading(deliver bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reading.TryLock() {
+		s.delivering = deliver
+		return nil
+	}
+	if s.delivering {
+		return invalid("the parts of this stream are told to a function; nobody else may read it")
+	}
+	return invalid("another thread reads this stream")
+}
 
-// fetch is read for who has s.reading.
+// fetch waits for the next part. Its caller has s.reading.
 func (s *stream) fetch(chunk *C.mullama_chunk) error {
 	p, err := s.answer.next()
 	if err == nil {
@@ -51,6 +69,7 @@ func (s *stream) endReading() (closed bool) {
 	if s.closed {
 		s.free()
 	}
+	s.delivering = false
 	s.reading.Unlock()
 	return s.closed
 }
@@ -100,37 +119,34 @@ func (s *stream) show(p *part, chunk *C.mullama_chunk) {
 	chunk.done = C.bool(p.done)
 }
 
-// deliver tells the parts to a function of the caller, and at last how the answer ended. A close
-// frees a chunk when the function has returned.
-func (s *stream) deliver(onChunk C.mullama_on_chunk, user unsafe.Pointer) {
-	chunk := (*C.mullama_chunk)(C.calloc(1, C.sizeof_mullama_chunk))
-	defer C.free(unsafe.Pointer(chunk))
-	chunk.struct_size = C.sizeof_mullama_chunk
-	for s.deliverOne(chunk, onChunk, user) {
+// deliver has the parts told to a function of the caller. A close frees their memory when that is
+// over.
+func (s *stream) deliver(onChunk C.mullama_on_chunk, user unsafe.Pointer) error {
+	if err := s.beginReading(true); err != nil {
+		return err
 	}
+	go func() { // ends with the answer
+		chunk := (*C.mullama_chunk)(C.calloc(1, C.sizeof_mullama_chunk))
+		defer C.free(unsafe.Pointer(chunk))
+		chunk.struct_size = C.sizeof_mullama_chunk
+		for s.deliverOne(chunk, onChunk, user) {
+		}
+	}()
+	return nil
 }
 
-// deliverOne reports whether more is to come.
+// deliverOne tells a part, or how the answer ended. It reports whether more is to come.
 func (s *stream) deliverOne(
 	chunk *C.mullama_chunk, onChunk C.mullama_on_chunk, user unsafe.Pointer,
 ) bool {
 	var failed *C.mullama_error
-	status := call(&failed, func() error {
-		if !s.reading.TryLock() {
-			return errOtherReader
-		}
-		err := s.fetch(chunk)
-		if err != nil {
-			s.endReading()
-		}
-		return err
-	})
+	status := call(&failed, func() error { return s.fetch(chunk) })
 	if status != C.MULLAMA_OK {
+		s.endReading() // first: who is told of the end may call again
 		C.capi_on_chunk(onChunk, nil, status, failed, user)
 		C.mullama_error_free(failed)
 		return false
 	}
-	defer s.endReading()
 	if !C.capi_on_chunk(onChunk, chunk, status, nil, user) {
 		s.answer.cancel()
 	}

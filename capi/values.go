@@ -9,15 +9,47 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 	"unsafe"
 )
 
-// text copies a text that ends with a zero byte; nothing for NULL.
-func text(s *C.char) []byte {
+// text copies a text that ends with a zero byte; nothing for NULL. It must be UTF-8: package json
+// would replace other bytes, and nobody would be told.
+func text(s *C.char, what string) ([]byte, error) {
 	if s == nil {
-		return nil
+		return nil, nil
 	}
-	return []byte(C.GoString(s))
+	data := []byte(C.GoString(s))
+	if at := firstInvalid(data); at < len(data) {
+		return nil, invalid("%s is not UTF-8: the byte 0x%02x at offset %d is no part of a "+
+			"character", what, data[at], at)
+	}
+	return data, nil
+}
+
+// firstInvalid is the offset of the first byte that is not UTF-8, or the length.
+func firstInvalid(data []byte) int {
+	if utf8.Valid(data) {
+		return len(data)
+	}
+	at := 0
+	for at < len(data) {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	return at
+}
+
+// readOptions reads an options object that may be missing.
+func readOptions(s *C.char, into any) error {
+	data, err := text(s, "the text of options")
+	if err != nil {
+		return err
+	}
+	return parseStrictly(data, into)
 }
 
 // borrow is the caller's array, for the time of a call.

@@ -17,8 +17,8 @@
  *
  * Rules that hold for all functions:
  *
- * - Texts that go in are UTF-8 and end with a zero byte, unless a size stands beside them. Requests
- *   and options are JSON objects; NULL stands for an empty one.
+ * - Texts that go in are UTF-8 and end with a zero byte, unless a size stands beside them; others
+ *   are MULLAMA_ERR_INVALID. Requests and options are JSON objects; NULL stands for an empty one.
  * - A function that can fail returns a mullama_status. Its last parameter, where error is given and
  *   not NULL, then receives an error that says what was wrong and what to do; the caller frees it
  *   with mullama_error_free. On success *error stays as it is. Other results are set on success
@@ -28,6 +28,7 @@
  *   closing it again does nothing. Closing a runtime or model does not wait: what uses it ends
  *   soon.
  * - What a function gives, its comment says who frees. Nothing that the caller passes is kept.
+ * - A function of the caller that is called returns: no exception and no longjmp may leave it.
  * - The library starts threads of its own, which a process does not have after fork(): in the child
  *   every function returns MULLAMA_ERR_FORKED. Load the library in the child instead.
  * - A fault of the library never ends the process: it is MULLAMA_ERR_INTERNAL, from then on for
@@ -143,8 +144,8 @@ mullama_status mullama_runtime_models(mullama_runtime *runtime, char **json, mul
 
 /* ---- Models ---- */
 
-/* Is told the loaded part of a model, from 0 to 1, on some thread. false gives the load up, which
- * then ends with MULLAMA_ERR_CANCELLED. */
+/* Is told the loaded part of a model, from 0 to 1, on the thread that loads; just 1 if its weights
+ * are loaded already. false gives the load up, which then ends with MULLAMA_ERR_CANCELLED. */
 typedef bool (*mullama_progress)(float fraction, void *user);
 
 /*
@@ -179,8 +180,9 @@ enum {
 /*
  * Makes tokens of a text of text_size bytes. At most capacity of them are written to tokens, which
  * may be NULL if capacity is 0, and *count is how many there are. If that is more,
- * MULLAMA_ERR_TOO_SMALL is returned. A text never has more tokens than bytes, but for the one or
- * two that MULLAMA_ADD_SPECIAL adds.
+ * MULLAMA_ERR_TOO_SMALL is returned. Room for as many tokens as there are bytes, and three, nearly
+ * always suffices. The text need not be UTF-8: what is not becomes tokens of its bytes where the
+ * vocabulary is like SentencePiece's, and those of U+FFFD with others and with a daemon.
  */
 mullama_status mullama_model_tokenize(mullama_model *model, const char *text, size_t text_size,
                                       uint32_t flags, int32_t *tokens, size_t capacity,
@@ -201,8 +203,9 @@ mullama_status mullama_model_render(mullama_model *model, const char *request, c
  * Begin to answer a conversation, or to continue a text. The requests are those of POST /api/chat
  * and POST /api/generate of docs/api.md: messages or prompt, and options, format, tools, think,
  * logprobs and so on; model, stream and keep_alive are ignored. A prompt that does not fit is
- * MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither waits for the answer.
- * Answers asked for at the same time are computed together. The caller closes the stream.
+ * MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither waits for the answer,
+ * but with a daemon until it begins. Answers asked for at the same time are computed together. The
+ * caller closes the stream.
  */
 mullama_status mullama_model_chat(mullama_model *model, const char *request,
                                   mullama_stream **stream, mullama_error **error);
@@ -211,9 +214,11 @@ mullama_status mullama_model_generate(mullama_model *model, const char *request,
 
 /* ---- Streams ---- */
 
-/* A part of an answer. The texts belong to the stream and are valid until its next call. */
+/* A part of an answer. The texts belong to the stream and are valid until its next call.
+ * struct_size says which fields there are: an older caller's chunk is filled as far as it goes, and
+ * an older library leaves a newer caller's last fields as they are. */
 typedef struct mullama_chunk {
-    size_t struct_size;   /* sizeof(mullama_chunk), set by the caller */
+    size_t struct_size;   /* sizeof(mullama_chunk), set by who makes the chunk */
     const char *text;     /* whole characters of UTF-8 */
     size_t text_size;     /* bytes; may be 0 */
     const char *thinking; /* what the model thinks before it answers, if it does */
@@ -236,7 +241,8 @@ mullama_status mullama_stream_next(mullama_stream *stream, mullama_chunk *chunk,
 typedef bool (*mullama_on_chunk)(const mullama_chunk *chunk, mullama_status status,
                                  const mullama_error *error, void *user);
 
-/* Has the parts told to a function instead of reading them. Nobody may read the stream then. */
+/* Has the parts told to a function instead of reading them. Until the function is told the end,
+ * reading the stream, or another function for it, is MULLAMA_ERR_INVALID. */
 mullama_status mullama_stream_deliver(mullama_stream *stream, mullama_on_chunk on_chunk, void *user,
                                       mullama_error **error);
 

@@ -4,7 +4,7 @@
 #   install.sh … --prefix /usr --destdir TREE && deb.sh TREE FOLDER
 #
 # and prints the name of the package in FOLDER. It needs dpkg-dev, which finds out which versions of
-# libc and libstdc++ the libraries depend on.
+# other libraries these depend on.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname "$0")" && pwd)

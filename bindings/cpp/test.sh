@@ -162,13 +162,7 @@ run_sanitized() {
 	compile "$build/sanitized/vectors" "$cxx" -std=c++17 $strict $flags -I"$root/include" \
 		"$here/tests/vectors.cpp"
 	"$build/sanitized/objects"
-	"$build/sanitized/vectors" "$vectors" "$build/sanitized/results.json"
-	# The engine frees with free() what libstdc++ got from the program's operator new. With
-	# the sanitizer's that is harmless, and not for this test to judge.
-	if [ -n "$model" ]; then
-		set -- "$vectors" "$build/sanitized/results.json" "$model"
-		ASAN_OPTIONS=alloc_dealloc_mismatch=0 "$build/sanitized/vectors" "$@"
-	fi
+	"$build/sanitized/vectors" "$vectors" "$build/sanitized/results.json" ${model:+"$model"}
 }
 
 memcheck() {
@@ -188,6 +182,11 @@ run_memory() {
 	compile "$build/rounds" "$cc" -std=c11 $strict -O1 -I"$root/include" \
 		"$here/tests/rounds.c"
 	"$build/rounds"
+	[ -z "$model" ] || "$build/rounds" "$model" 30
+	# shellcheck disable=SC2086
+	compile "$build/rounds-cpp" "$cxx" -std=c++17 $strict -O1 -I"$root/include" \
+		"$here/tests/rounds.cpp"
+	"$build/rounds-cpp"
 }
 
 # A library that is missing, or of another version, is told.

@@ -150,13 +150,19 @@ export class Model {
   /** What the model's file says of it, and what it is doing. */
   info(): Promise<ModelInfo>;
   /** Makes tokens of a text, or of bytes that need not be UTF-8. Synchronous: it takes microseconds
-   * for a sentence, and about a second for some megabytes. */
+   * for a sentence, and about a second for some megabytes. With a daemon it throws `unsupported`. */
   tokenize(text: string | Uint8Array, options?: TokenizeOptions): Int32Array;
+  /** The same on a thread of its own: for long texts, and for a daemon. */
+  tokenizeAsync(text: string | Uint8Array, options?: TokenizeOptions): Promise<Int32Array>;
   /** Makes the bytes of tokens. They need not be UTF-8 when they begin or end within a character.
    * Synchronous, as `tokenize`. */
   detokenize(tokens: Iterable<number> | ArrayLike<number>): Uint8Array;
+  /** The same on a thread of its own. */
+  detokenizeAsync(tokens: Iterable<number> | ArrayLike<number>): Promise<Uint8Array>;
   /** The same as a string; what is not UTF-8 becomes U+FFFD. */
   detokenizeText(tokens: Iterable<number> | ArrayLike<number>): string;
+  /** The string on a thread of its own. */
+  detokenizeTextAsync(tokens: Iterable<number> | ArrayLike<number>): Promise<string>;
   /** The prompt that a request of `chat` makes. */
   render(request: Message[] | ChatRequest, options?: RequestOptions): Promise<string>;
   /** Begins to answer a conversation. */

@@ -88,12 +88,14 @@ function object(value, what) {
 export class Runtime {
   #files;
   #options;
+  #remote; // a daemon does the work
   #handle; // a promise, from the first call on
   #closed = false;
 
   constructor(options = {}) {
     const { library, libraryDir, modelsDir, ...rest } = object(options, "options");
     this.#files = () => libraryFiles(library || process.env.MULLAMA_LIBRARY);
+    this.#remote = Boolean(rest.url);
     this.#options = JSON.stringify({ library_dir: libraryDir, models_dir: modelsDir, ...rest });
   }
 
@@ -151,7 +153,7 @@ export class Runtime {
       close(handle);
       throw failed[0];
     }
-    return new Model(handle);
+    return new Model(handle, this.#remote);
   }
 
   close() {
@@ -160,34 +162,61 @@ export class Runtime {
   }
 }
 
+// What a call of tokenize asks the addon for.
+function toTokenize(text, { addSpecial, parseSpecial } = {}) {
+  if (typeof text !== "string" && !(text instanceof Uint8Array)) {
+    throw invalid("text must be a string or a Uint8Array");
+  }
+  return [text, (addSpecial ? flags.add_special : 0) | (parseSpecial ? flags.parse_special : 0)];
+}
+
 export class Model {
   #handle;
+  #remote;
 
   /** @hidden */
-  constructor(handle) {
+  constructor(handle, remote) {
     this.#handle = handle;
+    this.#remote = remote;
+  }
+
+  // Waiting for a daemon would hold up the event loop, on which the daemon itself may be.
+  #mustBeHere(name) {
+    if (this.#remote) {
+      throw new MullamaError("unsupported",
+        `${name} cannot wait for a daemon; use ${name}Async, which gives a promise`);
+    }
   }
 
   async info() {
     return JSON.parse(await native().modelInfo(this.#handle));
   }
 
-  tokenize(text, options = {}) {
-    if (typeof text !== "string" && !(text instanceof Uint8Array)) {
-      throw invalid("text must be a string or a Uint8Array");
-    }
-    let bits = 0;
-    bits |= options.addSpecial ? flags.add_special : 0;
-    bits |= options.parseSpecial ? flags.parse_special : 0;
-    return native().tokenize(this.#handle, text, bits);
+  tokenize(text, options) {
+    this.#mustBeHere("tokenize");
+    return native().tokenize(this.#handle, ...toTokenize(text, options));
+  }
+
+  async tokenizeAsync(text, options) {
+    return native().tokenizeAsync(this.#handle, ...toTokenize(text, options));
   }
 
   detokenize(tokens) {
+    this.#mustBeHere("detokenize");
     return native().detokenize(this.#handle, Int32Array.from(tokens));
   }
 
+  async detokenizeAsync(tokens) {
+    return native().detokenizeAsync(this.#handle, Int32Array.from(tokens));
+  }
+
   detokenizeText(tokens) {
+    this.#mustBeHere("detokenizeText");
     return this.detokenize(tokens).toString("utf8");
+  }
+
+  async detokenizeTextAsync(tokens) {
+    return (await this.detokenizeAsync(tokens)).toString("utf8");
   }
 
   async render(request, options = {}) {

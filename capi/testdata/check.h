@@ -49,13 +49,14 @@ static int checks;
 
 // Reads a stream to its end. The caller frees the text.
 static inline char *collect(mullama_stream *stream, char **last) {
-    mullama_chunk chunk = {.struct_size = sizeof(chunk)};
-    char *text = calloc(1, 1);
+    mullama_chunk chunk;
+    chunk.struct_size = sizeof(chunk);
+    char *text = (char *)calloc(1, 1);
     size_t size = 0;
     mullama_error *error = NULL;
     mullama_status status;
     while ((status = mullama_stream_next(stream, &chunk, &error)) == MULLAMA_OK) {
-        text = realloc(text, size + chunk.text_size + 1);
+        text = (char *)realloc(text, size + chunk.text_size + 1);
         memcpy(text + size, chunk.text, chunk.text_size + 1);
         size += chunk.text_size;
         if (chunk.done && last != NULL) {

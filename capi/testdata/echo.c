@@ -28,6 +28,8 @@ static void runtimes(void) {
     FAILS(MULLAMA_ERR_INVALID, "NULL", mullama_runtime_open("{\"echo\":true}", NULL, &error));
     FAILS(MULLAMA_ERR_INVALID, "options", mullama_runtime_open("{", &runtime, &error));
     FAILS(MULLAMA_ERR_INVALID, "ecko", mullama_runtime_open("{\"ecko\":true}", &runtime, &error));
+    FAILS(MULLAMA_ERR_LIBRARY_MISSING, "/nowhere",
+          mullama_runtime_open("{\"library_dir\":\"/nowhere\"}", &runtime, &error));
     FAILS(MULLAMA_ERR_INVALID, "url", mullama_runtime_open("{\"url\":\"x\"}", &runtime, &error));
     FAILS(MULLAMA_ERR_CLOSED, "NULL", mullama_runtime_info(NULL, &json, &error));
     FAILS(MULLAMA_ERR_CLOSED, "closed",
@@ -137,19 +139,86 @@ static void answers(void) {
     FAILS(MULLAMA_ERR_CONTEXT_FULL, "100", mullama_model_generate(model, large, &stream, &error));
 }
 
+// Texts that are not UTF-8 are refused with the place, not mended.
+static void not_utf8(void) {
+    mullama_runtime *other = NULL;
+    mullama_model *loaded = NULL;
+    mullama_stream *stream = NULL;
+    char *json = NULL;
+    const char *chat = "{\"messages\":[{\"role\":\"user\",\"content\":\"h\xe9\"}]}";
+    FAILS(MULLAMA_ERR_INVALID, "0xff at offset 12",
+          mullama_runtime_open("{\"models_dir\xff\":1}", &other, &error));
+    FAILS(MULLAMA_ERR_INVALID, "the model is not UTF-8: the byte 0xe9 at offset 3",
+          mullama_model_load(runtime, "caf\xe9.gguf", NULL, NULL, NULL, &loaded, &error));
+    FAILS(MULLAMA_ERR_INVALID, "options",
+          mullama_model_load(runtime, "echo", "{\"kv_layout\":\"\xc3\"}", NULL, NULL, &loaded,
+                             &error));
+    FAILS(MULLAMA_ERR_INVALID, "the request is not UTF-8: the byte 0xe9 at offset 40",
+          mullama_model_chat(model, chat, &stream, &error));
+    FAILS(MULLAMA_ERR_INVALID, "offset 40", mullama_model_render(model, chat, &json, &error));
+    FAILS(MULLAMA_ERR_INVALID, "0xed at offset 11", // half of a pair of UTF-16
+          mullama_model_generate(model, "{\"prompt\":\"\xed\xa0\x80\"}", &stream, &error));
+    CHECK(other == NULL && loaded == NULL && stream == NULL && json == NULL);
+}
+
+// A chunk of another version than the library's.
+static void chunk_sizes(void) {
+    mullama_stream *stream = NULL;
+    const char *two = "{\"prompt\":\"ab\"}";
+    // Just the fields of version 1. The sanitizer sees a byte more that is written.
+    size_t first = offsetof(mullama_chunk, done) + sizeof(bool);
+    mullama_chunk *small = malloc(first);
+    memset(small, 0xff, first);
+    small->struct_size = first;
+    SUCCEEDS(mullama_model_generate(model, two, &stream, &error));
+    SUCCEEDS(mullama_stream_next(stream, small, &error));
+    CHECK(small->struct_size == first && strcmp(small->text, "a") == 0 && !small->done);
+    CHECK(small->token_count == 1 && small->thinking_size == 0 && small->json_size == 0);
+    small->struct_size = first - 1;
+    FAILS(MULLAMA_ERR_INVALID, "struct_size", mullama_stream_next(stream, small, &error));
+    free(small);
+    // That of a newer header: what the library does not know stays as it is.
+    struct {
+        mullama_chunk chunk;
+        char more[32];
+    } large;
+    memset(&large, 0x5a, sizeof(large));
+    large.chunk.struct_size = sizeof(large);
+    SUCCEEDS(mullama_stream_next(stream, &large.chunk, &error));
+    CHECK(large.chunk.struct_size == sizeof(large) && strcmp(large.chunk.text, "b") == 0);
+    for (size_t i = 0; i < sizeof(large.more); i++) {
+        CHECK(large.more[i] == 0x5a);
+    }
+    mullama_stream_close(stream);
+}
+
 struct delivered {
     pthread_mutex_t mutex;
     pthread_cond_t over;
     char text[64];
     bool ended;
     int stop_after;
+    mullama_stream *stream;
 };
+
+static bool receive(const mullama_chunk *chunk, mullama_status status, const mullama_error *error,
+                    void *user);
+
+// A stream with a function for its parts has no other reader.
+static void only_delivered(mullama_stream *stream) {
+    mullama_chunk chunk = {.struct_size = sizeof(chunk)};
+    FAILS(MULLAMA_ERR_INVALID, "told to a function", mullama_stream_next(stream, &chunk, &error));
+    FAILS(MULLAMA_ERR_INVALID, "told to a function",
+          mullama_stream_deliver(stream, receive, NULL, &error));
+}
 
 static bool receive(const mullama_chunk *chunk, mullama_status status, const mullama_error *error,
                     void *user) {
     struct delivered *d = user;
     pthread_mutex_lock(&d->mutex);
     if (chunk != NULL) {
+        CHECK(chunk->struct_size == sizeof(*chunk));
+        only_delivered(d->stream);
         strncat(d->text, chunk->text, sizeof(d->text) - strlen(d->text) - 1);
     } else {
         d->ended = status == MULLAMA_END && error == NULL;
@@ -166,6 +235,8 @@ static void delivery(int stop_after, const char *want) {
                           .stop_after = stop_after};
     mullama_stream *stream = NULL;
     SUCCEEDS(mullama_model_chat(model, hello, &stream, &error));
+    d.stream = stream;
+    FAILS(MULLAMA_ERR_INVALID, "NULL", mullama_stream_deliver(stream, NULL, &d, &error));
     SUCCEEDS(mullama_stream_deliver(stream, receive, &d, &error));
     pthread_mutex_lock(&d.mutex);
     while (!d.ended) {
@@ -173,6 +244,8 @@ static void delivery(int stop_after, const char *want) {
     }
     CHECK(strcmp(d.text, want) == 0);
     pthread_mutex_unlock(&d.mutex);
+    mullama_chunk chunk = {.struct_size = sizeof(chunk)};
+    CHECK(mullama_stream_next(stream, &chunk, NULL) == MULLAMA_END);
     mullama_stream_close(stream);
 }
 
@@ -234,6 +307,8 @@ int main(void) {
     models();
     tokens();
     answers();
+    not_utf8();
+    chunk_sizes();
     delivery(0, "h\xc3\xa9llo");
     delivery(2, "h\xc3\xa9");
     threads();

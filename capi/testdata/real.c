@@ -14,6 +14,42 @@ static bool give_up(float fraction, void *user) {
     return false;
 }
 
+// Counts the calls, and keeps the last fraction.
+struct told {
+    int calls;
+    float last;
+    bool answer;
+    pthread_t thread; // which alone may call
+};
+
+static bool tell(float fraction, void *user) {
+    struct told *told = user;
+    CHECK(pthread_equal(told->thread, pthread_self()));
+    told->calls++;
+    told->last = fraction;
+    return told->answer;
+}
+
+// A model whose weights another one has is loaded at once, and can still be given up.
+static void load_again(mullama_runtime *runtime, const char *path) {
+    mullama_model *model = NULL;
+    struct told told = {.answer = true, .thread = pthread_self()};
+    SUCCEEDS(mullama_model_load(runtime, path, "{\"load_mode\":\"read\",\"check_tensors\":true}",
+                                tell, &told, &model, &error));
+    CHECK(told.calls > 2 && told.last == 1);
+    mullama_model_close(model);
+    told.calls = 0;
+    SUCCEEDS(mullama_model_load(runtime, path, "{\"ctx_size\":512,\"slots\":4}", tell, &told,
+                                &model, &error));
+    CHECK(told.calls == 1 && told.last == 1);
+    mullama_model_close(model);
+    told.answer = false;
+    FAILS(MULLAMA_ERR_CANCELLED, "cancel",
+          mullama_model_load(runtime, path, "{\"ctx_size\":512,\"slots\":4}", tell, &told, &model,
+                             &error));
+    CHECK(told.calls == 2);
+}
+
 // Reads until the stream is closed by the other thread. It does not look at the chunks, which a
 // close frees.
 static void *read_on(void *stream) {
@@ -60,6 +96,7 @@ int main(int argc, char **argv) {
           mullama_model_load(runtime, argv[1], NULL, give_up, NULL, &model, &error));
     SUCCEEDS(mullama_model_load(runtime, argv[1], "{\"ctx_size\":512,\"slots\":4}", NULL, NULL,
                                 &model, &error));
+    load_again(runtime, argv[1]);
     SUCCEEDS(
         mullama_model_load(runtime, argv[1], "{\"vocab_only\":true}", NULL, NULL, &other, &error));
 
@@ -71,6 +108,10 @@ int main(int argc, char **argv) {
     CHECK(count == 2 && tokens[0] == 1);
     SUCCEEDS(mullama_model_detokenize(other, tokens, count, text, sizeof(text), &size, &error));
     CHECK(size == 17 && memcmp(text, "<|im_start|>Hello", 17) == 0);
+    // What is not UTF-8 is the replacement character to this vocabulary.
+    SUCCEEDS(mullama_model_tokenize(other, "a\xff", 2, 0, tokens, 32, &count, &error));
+    SUCCEEDS(mullama_model_detokenize(other, tokens, count, text, sizeof(text), &size, &error));
+    CHECK(size == 4 && memcmp(text, "a\xef\xbf\xbd", 4) == 0);
     FAILS(MULLAMA_ERR_UNSUPPORTED, "vocab",
           mullama_model_chat(other, request, &streams[0], &error));
     mullama_model_close(other);

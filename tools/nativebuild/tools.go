@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -31,6 +32,7 @@ func (i install) String() string {
 var (
 	installCMake    = install{"cmake", "cmake", "brew install cmake"}
 	installCompiler = install{"g++", "gcc-c++", "xcode-select --install"}
+	installCXX      = install{"libstdc++-12-dev or newer", "libstdc++-static", "not needed"}
 	installCargo    = install{"cargo (or rustup)", "cargo", "brew install rust"}
 	installNinja    = install{"ninja-build", "ninja-build", "brew install ninja"}
 )
@@ -49,6 +51,9 @@ func findTools(needCargo bool) (toolchain, error) {
 	t.cxx = compilerCommand("CXX", "c++", "g++", "clang++")
 	if t.cc == nil || t.cxx == nil || !compilesCXX17(t.cxx) {
 		need("a C and C++17 compiler is missing (GCC 9 or Clang 10 or newer)", installCompiler)
+	}
+	if t.cxx != nil && !hasStaticCXX(t.cxx) {
+		need("libstdc++.a, which goes into the library, is missing", installCXX)
 	}
 	t.ninja = lookFirst("ninja", "ninja-build")
 	if t.ninja == "" && lookFirst("make", "gmake") == "" {
@@ -93,6 +98,14 @@ func compilesCXX17(cxx []string) bool {
 	cmd := exec.Command(cxx[0], args...)
 	cmd.Stdin = strings.NewReader("#include <filesystem>\n#include <optional>\n")
 	return cmd.Run() == nil
+}
+
+// hasStaticCXX reports whether -static-libstdc++ of native/CMakeLists.txt will find what it wants.
+// A compiler answers with the bare name if it has no such file.
+func hasStaticCXX(cxx []string) bool {
+	const name = "libstdc++.a"
+	args := append(cxx[1:len(cxx):len(cxx)], "-print-file-name="+name)
+	return runtime.GOOS != "linux" || firstLine(outputOf(cxx[0], args...)) != name
 }
 
 var versionNumber = regexp.MustCompile(`(\d+)\.(\d+)`)

@@ -85,6 +85,7 @@ func TestFindToolsRefusesOldTools(t *testing.T) {
 		{"cmake", "cmake", "echo 'cmake version 3.16.3'", "CMake 3.20 or newer"},
 		{"cmake without version", "cmake", "exit 1", "CMake 3.20 or newer"},
 		{"compiler", "c++", "exit 1", "C++17"},
+		{"C++ library", "c++", "echo libstdc++.a", "dnf install libstdc++-static"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := onlyTools(t, "cmake", "cc", "c++", "ninja")

@@ -95,8 +95,8 @@ static void tokens() {
     CHECK(model().tokenize("").empty() && model().detokenize({}).empty());
     const std::string large(100000, 'x');
     CHECK(model().detokenize(model().tokenize(large)) == large);
-    // In a request, what is not UTF-8 becomes the replacement character.
-    CHECK(model().chat(say("a\xff")).collect().text == "a\xef\xbf\xbd");
+    CHECK(fails(Status::Invalid, "not UTF-8", [] { model().chat(say("a\xff")); }));
+    CHECK(fails(Status::Invalid, "not UTF-8", [] { runtime().load("caf\xe9.gguf"); }));
     CHECK(model().render(say("<b>\n")) == "system: S\nuser: <b>\n\n");
 }
 

@@ -3,6 +3,7 @@
 // What may wait runs on a thread of its own and gives a promise. Handles are values whose
 // finalizers close them, at the latest when the environment ends.
 #include <atomic>
+#include <string_view>
 
 #include "stream.h"
 
@@ -206,56 +207,112 @@ static Napi::Value render(const Napi::CallbackInfo &info) {
     });
 }
 
-// tokenize(model, bytes, flags): the tokens, at once.
-static Napi::Value tokenize(const Napi::CallbackInfo &info) {
-    auto model = unwrap<Model>(info[0]);
-    std::string copy;
-    const char *text = nullptr;
-    size_t size = 0;
-    if (info[1].IsString()) {
-        copy = text_of(info[1]);
-        text = copy.data(), size = copy.size();
-    } else {
-        Napi::Uint8Array bytes = info[1].As<Napi::Uint8Array>();
-        text = reinterpret_cast<const char *>(bytes.Data()), size = bytes.ByteLength();
+// Has a function of the library fill an array, and again where that was too small.
+template <typename Array, typename Function>
+static Failure fill(const Library *library, Array *array, Function function) {
+    for (;;) {
+        size_t count = 0;
+        mullama_error *error = nullptr;
+        mullama_status status = function(&(*array)[0], array->size(), &count, &error);
+        Failure failure = library->failure(status, error);
+        if (failure && count > array->size()) {
+            array->resize(count);
+            continue;
+        }
+        array->resize(count);
+        return failure;
     }
-    uint32_t flags = info[2].As<Napi::Number>().Uint32Value();
-    std::vector<int32_t> tokens(size + 8);
-    size_t count = 0;
-    mullama_error *error = nullptr;
-    mullama_status status = model->library->model_tokenize(
-        model->handle, text, size, flags, tokens.data(), tokens.size(), &count, &error);
-    if (Failure failure = model->library->failure(status, error)) {
-        throw_failure(info.Env(), failure);
-        return info.Env().Undefined();
-    }
-    return Napi::Value(info.Env(), int32_array(info.Env(), tokens.data(), count));
 }
 
-// detokenize(model, Int32Array): the bytes, at once. A token is seldom longer than 16 bytes; for
-// those that are the library says what it needs.
-static Napi::Value detokenize(const Napi::CallbackInfo &info) {
-    auto model = unwrap<Model>(info[0]);
-    Napi::Int32Array tokens = info[1].As<Napi::Int32Array>();
-    std::string text(16 * tokens.ElementLength() + 16, '\0');
-    size_t size = 0;
-    auto attempt = [&] {
-        mullama_error *error = nullptr;
-        mullama_status status =
-            model->library->model_detokenize(model->handle, tokens.Data(), tokens.ElementLength(),
-                                             &text[0], text.size(), &size, &error);
-        return model->library->failure(status, error);
-    };
-    Failure failure = attempt();
-    if (failure && size > text.size()) {
-        text.resize(size);
-        failure = attempt();
+// A text for tokenize: a string, or bytes of JavaScript's, which are borrowed.
+class Text {
+  public:
+    explicit Text(Napi::Value value) {
+        if (value.IsString()) {
+            copy_ = text_of(value);
+            view = copy_;
+        } else {
+            Napi::Uint8Array bytes = value.As<Napi::Uint8Array>();
+            view = {reinterpret_cast<const char *>(bytes.Data()), bytes.ByteLength()};
+        }
     }
-    if (failure) {
+    Text(const Text &) = delete;
+
+    std::string_view view;
+
+  private:
+    std::string copy_;
+};
+
+static Failure tokens_of(const Model &model, std::string_view text, uint32_t flags,
+                         std::vector<int32_t> *tokens) {
+    tokens->resize(text.size() + 8);
+    return fill(model.library, tokens,
+                [&](int32_t *to, size_t capacity, size_t *count, auto *error) {
+                    return model.library->model_tokenize(model.handle, text.data(), text.size(),
+                                                         flags, to, capacity, count, error);
+                });
+}
+
+// A token is seldom longer than 16 bytes.
+static Failure bytes_of(const Model &model, const int32_t *tokens, size_t n, std::string *text) {
+    text->resize(16 * n + 16);
+    return fill(model.library, text, [&](char *to, size_t capacity, size_t *size, auto *error) {
+        return model.library->model_detokenize(model.handle, tokens, n, to, capacity, size, error);
+    });
+}
+
+// tokenize(model, bytes, flags): the tokens, at once.
+static Napi::Value tokenize(const Napi::CallbackInfo &info) {
+    Text text(info[1]);
+    std::vector<int32_t> tokens;
+    uint32_t flags = info[2].As<Napi::Number>().Uint32Value();
+    if (Failure failure = tokens_of(*unwrap<Model>(info[0]), text.view, flags, &tokens)) {
         throw_failure(info.Env(), failure);
         return info.Env().Undefined();
     }
-    return Napi::Buffer<char>::Copy(info.Env(), text.data(), size);
+    return Napi::Value(info.Env(), int32_array(info.Env(), tokens.data(), tokens.size()));
+}
+
+// tokenizeAsync(model, bytes, flags): a promise of the tokens.
+static Napi::Value tokenize_async(const Napi::CallbackInfo &info) {
+    auto model = unwrap<Model>(info[0]);
+    uint32_t flags = info[2].As<Napi::Number>().Uint32Value();
+    auto work = [model, flags, text = std::string(Text(info[1]).view)](Pending *pending) {
+        auto tokens = std::make_shared<std::vector<int32_t>>();
+        pending->failure = tokens_of(*model, text, flags, tokens.get());
+        pending->result = [tokens](napi_env env) {
+            return int32_array(env, tokens->data(), tokens->size());
+        };
+    };
+    return run(info.Env(), make_pending(info.Env(), {info[0]}), work);
+}
+
+// detokenize(model, Int32Array): the bytes, at once.
+static Napi::Value detokenize(const Napi::CallbackInfo &info) {
+    Napi::Int32Array tokens = info[1].As<Napi::Int32Array>();
+    std::string text;
+    if (Failure failure =
+            bytes_of(*unwrap<Model>(info[0]), tokens.Data(), tokens.ElementLength(), &text)) {
+        throw_failure(info.Env(), failure);
+        return info.Env().Undefined();
+    }
+    return Napi::Buffer<char>::Copy(info.Env(), text.data(), text.size());
+}
+
+// detokenizeAsync(model, Int32Array): a promise of the bytes.
+static Napi::Value detokenize_async(const Napi::CallbackInfo &info) {
+    auto model = unwrap<Model>(info[0]);
+    Napi::Int32Array array = info[1].As<Napi::Int32Array>();
+    std::vector<int32_t> tokens(array.Data(), array.Data() + array.ElementLength());
+    auto work = [model, tokens](Pending *pending) {
+        auto text = std::make_shared<std::string>();
+        pending->failure = bytes_of(*model, tokens.data(), tokens.size(), text.get());
+        pending->result = [text](napi_env env) {
+            return Napi::Buffer<char>::Copy(env, text->data(), text->size());
+        };
+    };
+    return run(info.Env(), make_pending(info.Env(), {info[0]}), work);
 }
 
 // A promise of the stream that a request begins. With a daemon it waits for the answer to begin.
@@ -326,7 +383,9 @@ static Napi::Object start(Napi::Env env, Napi::Object exports) {
     exports.Set("modelInfo", Napi::Function::New(env, model_info));
     exports.Set("render", Napi::Function::New(env, render));
     exports.Set("tokenize", Napi::Function::New(env, tokenize));
+    exports.Set("tokenizeAsync", Napi::Function::New(env, tokenize_async));
     exports.Set("detokenize", Napi::Function::New(env, detokenize));
+    exports.Set("detokenizeAsync", Napi::Function::New(env, detokenize_async));
     exports.Set("chat", Napi::Function::New(env, chat));
     exports.Set("generate", Napi::Function::New(env, generate));
     exports.Set("streamNext", Napi::Function::New(env, stream_next));

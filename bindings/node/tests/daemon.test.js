@@ -19,7 +19,11 @@ let url;
 before(async () => {
   server = createServer((request, response) => {
     response.setHeader("content-type", "application/json");
-    if (request.url === "/api/chat") {
+    if (request.url === "/tokenize") {
+      response.write('{"tokens":[7,8]}');
+    } else if (request.url === "/detokenize") {
+      response.write('{"content":"hé"}');
+    } else if (request.url === "/api/chat") {
       parts.forEach((part) => response.write(JSON.stringify(part) + "\n"));
     } else {
       response.write('{"version":"1.2.3","done":true}');
@@ -39,6 +43,17 @@ test("a daemon in the same process tells its version and has models", async () =
   const runtime = new Runtime({ url });
   assert.equal((await runtime.info()).version, "1.2.3");
   (await runtime.load("any")).close();
+});
+
+test("tokens of a daemon come by promises, and never hold up the event loop", async () => {
+  const model = await new Runtime({ url }).load("any");
+  assert.deepEqual(await model.tokenizeAsync("hé", { addSpecial: true }), Int32Array.of(7, 8));
+  assert.equal(await model.detokenizeTextAsync([7, 8]), "hé");
+  for (const call of [
+    () => model.tokenize("a"), () => model.detokenize([1]), () => model.detokenizeText([1]),
+  ]) {
+    assert.throws(call, { status: "unsupported", message: /Async/ });
+  }
 });
 
 test("a daemon that is not there is an error", async () => {

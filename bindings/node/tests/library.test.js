@@ -28,6 +28,11 @@ test("a missing library says where it was looked for", async () => {
   await assert.rejects(named.info(), missing("MULLAMA_LIBRARY"));
 });
 
+test("an engine that is missing is named", async () => {
+  const runtime = new Runtime({ libraryDir: "/nowhere" });
+  await assert.rejects(runtime.info(), { status: "library_missing", message: /nowhere/ });
+});
+
 test("MULLAMA_LIBRARY may name a file or a folder", async () => {
   const before = process.env.MULLAMA_LIBRARY;
   after(() => (process.env.MULLAMA_LIBRARY = before));
@@ -142,11 +147,14 @@ test("an abort while a part is waited for rejects with its reason", async () => 
   await assert.rejects(next, reason);
 });
 
-test("tokens longer than expected are read whole", async () => {
+test("more tokens, and longer ones, than expected are read whole", async () => {
   const gate = newGate();
   await writeFile(gate, "");
   const model = await new Runtime({ library }).load(gate);
   assert.equal(model.detokenizeText([1, 2, 3]), "x".repeat(300));
+  assert.equal(await model.detokenizeTextAsync([1, 2, 3]), "x".repeat(300));
+  assert.deepEqual(model.tokenize("abc"), new Int32Array(60));
+  assert.deepEqual(await model.tokenizeAsync("abc"), new Int32Array(60));
 });
 
 test("what is dropped is closed", async () => {
@@ -188,6 +196,29 @@ test("the garbage collector may run at any time", async () => {
     await new Runtime({ echo: true }).load("echo");
   }
   assert.equal(await (await model.generate("abc")).text(), "abc");
+});
+
+test("all goes well while garbage is collected at every turn of the event loop", async () => {
+  let over = false;
+  const collect = () => {
+    globalThis.gc();
+    return over || setImmediate(collect);
+  };
+  collect();
+  for (let i = 0; i < 10; i++) {
+    const model = await new Runtime({ echo: true }).load("echo", { progress: () => {} });
+    const answers = [model.generate("abc"), model.chat(ask("abc"))];
+    for (const stream of await Promise.all(answers)) {
+      assert.equal(await stream.text(), "abc");
+    }
+    assert.equal(await model.detokenizeTextAsync(await model.tokenizeAsync("abc")), "abc");
+    for await (const chunk of await model.generate("abc")) {
+      assert.equal(chunk.text, "a");
+      break;
+    }
+    await assert.rejects(model.generate(""), { status: "invalid" });
+  }
+  over = true;
 });
 
 test("the event loop turns while an answer is generated", async () => {

@@ -82,13 +82,14 @@ mullama_status mullama_model_info(mullama_model *model, char **json, mullama_err
     return mullama_runtime_info(NULL, json, error);
 }
 
+// Every byte is 20 tokens.
 mullama_status mullama_model_tokenize(mullama_model *model, const char *text, size_t text_size,
                                       uint32_t flags, int32_t *tokens, size_t capacity,
                                       size_t *count, mullama_error **error) {
-    (void)model, (void)text, (void)text_size, (void)flags, (void)tokens, (void)capacity;
-    (void)error;
-    *count = 0;
-    return MULLAMA_OK;
+    (void)model, (void)text, (void)flags, (void)error;
+    *count = 20 * text_size;
+    memset(tokens, 0, 4 * (capacity < *count ? capacity : *count));
+    return capacity < *count ? MULLAMA_ERR_TOO_SMALL : MULLAMA_OK;
 }
 
 // Every token is 100 bytes.

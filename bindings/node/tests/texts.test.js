@@ -25,6 +25,23 @@ test("bytes that are not UTF-8 come back as they were", async () => {
   assert.equal(model.detokenizeText(tokens), "\ufffd\0\ufffda");
 });
 
+test("promises of tokens take what is there when they are asked for", async () => {
+  const { model } = await echo();
+  const bytes = Uint8Array.of(0xff, 0, 0x61);
+  const promise = model.tokenizeAsync(bytes);
+  bytes.fill(1);
+  const tokens = await promise;
+  assert.deepEqual(tokens, Int32Array.of(0xff, 0, 0x61));
+  const back = model.detokenizeAsync(tokens);
+  tokens.fill(1);
+  assert.deepEqual(Uint8Array.from(await back), Uint8Array.of(0xff, 0, 0x61));
+  await assert.rejects(model.tokenizeAsync(1), status("invalid"));
+  await assert.rejects(model.detokenizeAsync(null), TypeError);
+  model.close();
+  await assert.rejects(model.tokenizeAsync("a"), status("closed"));
+  await assert.rejects(model.detokenizeAsync([1]), status("closed"));
+});
+
 test("a part of a larger buffer is only that part", async () => {
   const { model } = await echo();
   const part = new Uint8Array([1, 2, 3, 4]).subarray(1, 3);

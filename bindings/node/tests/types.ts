@@ -30,6 +30,9 @@ async function models(runtime: Runtime): Promise<Model> {
   const special: TokenizeOptions = { addSpecial: true, parseSpecial: false };
   const tokens: Int32Array = model.tokenize("text", special);
   const bytes: Uint8Array = model.detokenize(tokens);
+  const promised: Int32Array = await model.tokenizeAsync(bytes, special);
+  const later: Uint8Array = await model.detokenizeAsync(promised);
+  console.log(later, (await model.detokenizeTextAsync(promised)).length);
   const text: string = model.detokenizeText([1, 2, 3]) + model.detokenizeText(new Set([1]));
   console.log(info.ctx_size, info.slots, info.model, model.tokenize(bytes), text);
   return model;

@@ -33,6 +33,8 @@ final class Library
      */
     public readonly CType $textPointer;
 
+    private ?Progress $progress = null;
+
     private function __construct(public readonly FFI $ffi)
     {
         $this->error = $ffi->new('mullama_error *');
@@ -81,6 +83,11 @@ final class Library
         } finally {
             $this->ffi->mullama_string_free($text);
         }
+    }
+
+    public function progress(): Progress
+    {
+        return $this->progress ??= new Progress($this->ffi);
     }
 
     private function exception(int $status): MullamaException

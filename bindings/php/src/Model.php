@@ -48,21 +48,12 @@ final class Model
         $ffi = $this->library->ffi;
         $flags = ($addSpecial ? $ffi->MULLAMA_ADD_SPECIAL : 0)
             | ($parseSpecial ? $ffi->MULLAMA_PARSE_SPECIAL : 0);
-        $size = strlen($text);
-        $capacity = $size + 2; // mullama.h: no more tokens than bytes, and two around them
-        $tokens = $ffi->new("int32_t[$capacity]");
-        $count = $ffi->new('size_t');
-        $this->library->call(
-            'mullama_model_tokenize',
-            $this->handle,
-            $text,
-            $size,
-            $flags,
-            $tokens,
-            $capacity,
-            FFI::addr($count),
-        );
-        return self::integers($tokens, $count->cdata);
+        $count = $this->library->ffi->new('size_t');
+        try {
+            return $this->read($text, $flags, strlen($text) + 8, $count);
+        } catch (Exception\TooSmall) {
+            return $this->read($text, $flags, $count->cdata, $count);
+        }
     }
 
     /**
@@ -159,6 +150,23 @@ final class Model
         }
         $whole = is_array($input) && !array_is_list($input);
         return Json::encode($fields + ($whole ? $input : [$field => $input]));
+    }
+
+    /** @return list<int> */
+    private function read(string $text, int $flags, int $capacity, CData $count): array
+    {
+        $tokens = $this->library->ffi->new("int32_t[$capacity]");
+        $this->library->call(
+            'mullama_model_tokenize',
+            $this->handle,
+            $text,
+            strlen($text),
+            $flags,
+            $tokens,
+            $capacity,
+            FFI::addr($count),
+        );
+        return self::integers($tokens, $count->cdata);
     }
 
     private function write(?CData $tokens, int $count, int $capacity, CData $size): string

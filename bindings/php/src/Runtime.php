@@ -80,30 +80,31 @@ final class Runtime
      *
      *     $runtime->load('./smollm2.gguf', ctx_size: 2048, slots: 8);
      *
-     * The library tells the progress of a load on a thread of its own, where PHP cannot run, so
-     * there is no option for it.
-     *
+     * @param ?callable(float): mixed $progress is told the loaded part, from 0 to 1. The load is
+     *                                          given up if it returns false or throws. It must not
+     *                                          end the program
      * @param mixed ...$options of the load, by name; docs/abi.md has all
      */
-    public function load(string $name, mixed ...$options): Model
+    public function load(string $name, ?callable $progress = null, mixed ...$options): Model
     {
-        if (isset($options['progress'])) {
-            throw MullamaException::of('unsupported', 'PHP cannot be told the progress of a load');
-        }
         if (str_contains($name, "\0")) {
             throw MullamaException::of('invalid', 'the name of a model has no zero byte');
         }
         $handle = $this->library->ffi->new('mullama_model *');
-        $json = Json::encode($options);
-        $this->library->call(
+        $load = fn (?CData $function): bool => $this->library->call(
             'mullama_model_load',
             $this->handle,
             $name,
-            $json,
-            null,
+            Json::encode($options),
+            $function,
             null,
             FFI::addr($handle),
         );
+        if ($progress === null) {
+            $load(null);
+        } else {
+            $this->library->progress()->during($progress(...), $load);
+        }
         return new Model($this->library, $handle);
     }
 

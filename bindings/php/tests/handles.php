@@ -120,3 +120,46 @@ test('the declarations are those of the header', static function (): void {
     $own = (string) file_get_contents(dirname(__DIR__) . '/src/mullama.ffi.h');
     same($names($own), $names($header), 'names');
 });
+
+test('the progress of a load is told', static function (): void {
+    $runtime = new Mullama\Runtime(echo: true);
+    $told = [];
+    $tell = static function (float $fraction) use (&$told): void {
+        $told[] = $fraction;
+    };
+    $runtime->load('echo', $tell, ctx_size: 64)->close();
+    $runtime->load('echo', progress: $tell)->close();
+    same($told, [1.0, 1.0]);
+});
+
+test('a load whose progress returns false is given up', static function (): void {
+    $runtime = new Mullama\Runtime(echo: true);
+    fails('cancelled', 'echo', static fn () => $runtime->load('echo', static fn () => false));
+    $runtime->load('echo', static fn () => null)->close();
+});
+
+test('what progress throws comes out of the load', static function (): void {
+    $runtime = new Mullama\Runtime(echo: true);
+    $thrown = new DomainException('enough');
+    try {
+        $runtime->load('echo', static fn () => throw $thrown);
+    } catch (DomainException $e) {
+        same($e === $thrown, true);
+        same($runtime->load('echo', static fn () => true)->tokenize('a'), [97]);
+        return;
+    }
+    throw new Exception('nothing was thrown');
+});
+
+test('progress may load another model', static function (): void {
+    $runtime = new Mullama\Runtime(echo: true);
+    $told = [];
+    $runtime->load('echo', static function (float $outer) use ($runtime, &$told): void {
+        $runtime->load('echo', static function (float $inner) use (&$told): void {
+            $told[] = "inner $inner";
+        });
+        fails('cancelled', '', static fn () => $runtime->load('echo', static fn () => false));
+        $told[] = "outer $outer";
+    });
+    same($told, ['inner 1', 'outer 1']);
+});

@@ -22,6 +22,11 @@ test('a missing library is named', static function (): void {
     contains($output, 'library_missing: MULLAMA_LIBRARY names ' . $missing);
 });
 
+test('an engine that is missing is named', static function (): void {
+    $open = static fn () => new Runtime(libraryDir: '/nowhere');
+    fails('library_missing', '/nowhere', $open);
+});
+
 test('an empty folder has no library', static function (): void {
     $folder = temporary('');
     mkdir($folder);
@@ -47,16 +52,60 @@ test('a file that is no library is refused', static function (): void {
     fails('library_missing', "cannot load $file", static fn () => new Runtime(library: $file));
 });
 
-test('a library of another ABI version is refused', static function (): void {
+/** Compiles a library, and gives its file. */
+function stub(string $text): string
+{
     $source = temporary('.c');
     $file = temporary('.so');
-    file_put_contents($source, 'unsigned mullama_abi_version(void) { return 99; }');
-    $compile = 'exec cc -shared -fPIC -o "$1" "$2"';
+    file_put_contents($source, $text);
+    $compile = 'exec cc -w -shared -fPIC -o "$1" "$2"';
     [$code, $output] = command(['sh', '-c', $compile, '', $file, $source]);
     if ($code !== 0) {
         throw new Skip('no C compiler: ' . strtok($output, "\n"));
     }
+    return $file;
+}
+
+test('a library of another ABI version is refused', static function (): void {
+    $file = stub('unsigned mullama_abi_version(void) { return 99; }');
     fails('library_missing', 'ABI version 99', static fn () => new Runtime(library: $file));
+});
+
+/** The functions of a library with 20 tokens for each byte. */
+const MANY_TOKENS = <<<'END'
+    int mullama_abi_version(void) { return 1; }
+    int mullama_runtime_open(const char *options, long *runtime, void *error) {
+        return *runtime = 1, 0;
+    }
+    int mullama_model_load(long runtime, const char *name, const char *options, void *progress,
+                           void *user, long *model, void *error) {
+        return *model = 2, 0;
+    }
+    const char *mullama_status_name(int status) { return "too_small"; }
+    const char *mullama_error_message(void *error) { return ""; }
+    int mullama_model_tokenize(long model, const char *text, long size, int flags, int *tokens,
+                               long capacity, long *count, void *error) {
+        *count = 20 * size;
+        for (long i = 0; i < *count && i < capacity; i++) {
+            tokens[i] = i;
+        }
+        return *count > capacity ? 17 : 0;
+    }
+    END;
+
+test('more tokens than expected are read whole', static function (): void {
+    $header = file_get_contents(dirname(__DIR__, 3) . '/include/mullama.h');
+    preg_match_all('/\b(mullama_\w+)\(/', $header, $names);
+    $rest = '';
+    foreach (array_unique($names[1]) as $name) {
+        $rest .= str_contains(MANY_TOKENS, "$name(") ? '' : "int $name(void) { return 0; }\n";
+    }
+    $code = 'echo json_encode((new Runtime())->load("any")->tokenize("abc"));';
+    $library = stub(MANY_TOKENS . "\n" . $rest);
+    same(
+        php($code, environment: ['MULLAMA_LIBRARY' => $library])[1],
+        json_encode(range(0, 59)),
+    );
 });
 
 test('a library is taken by its file', static function (): void {

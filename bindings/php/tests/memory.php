@@ -43,6 +43,57 @@ test('memory is flat over 2,000 rounds', static function (): void {
     same($grown < 1024, true, "grew by $grown bytes, which is less than 1024");
 });
 
+/** A program that prints by how much 10,000 rounds raise the memory of its process. */
+const ROUNDS = <<<'END'
+    function resident(): int
+    {
+        return 4096 * (int) explode(' ', file_get_contents('/proc/self/statm'))[1];
+    }
+
+    function round_of_calls(): void
+    {
+        $runtime = new Runtime(echo: true);
+        $model = $runtime->load('echo', static fn (float $fraction): bool => true);
+        $model->info();
+        $model->detokenize($model->tokenize('Hello')) === 'Hello' || exit('bytes');
+        $model->generate('Hello')->text() === 'Hello' || exit('text');
+        foreach ($model->generate('Hello') as $chunk) {
+            $chunk->text === 'H' || exit('part');
+            break;
+        }
+        try {
+            $model->generate('');
+        } catch (Mullama\Exception\Invalid) {
+            return;
+        }
+        exit('no exception');
+    }
+
+    /** The least memory after one of so many rounds: between Go's collections there is more. */
+    function least_of(int $rounds): int
+    {
+        $least = PHP_INT_MAX;
+        while ($rounds-- > 0) {
+            round_of_calls();
+            $least = min($least, resident());
+        }
+        return $least;
+    }
+
+    least_of(1000);
+    $before = least_of(1000);
+    least_of(7000);
+    echo least_of(1000) - $before;
+    END;
+
+test('memory of the process is flat over 10,000 rounds', static function (): void {
+    if (!is_readable('/proc/self/statm')) {
+        throw new Skip('no /proc');
+    }
+    [, $output] = php(ROUNDS);
+    same(is_numeric($output) && $output <= 2 << 20, true, "$output, which is less than 2 MB");
+});
+
 test('streams in cycles are collected', static function (): void {
     $model = echoModel();
     for ($i = 0; $i < 1000; $i++) {

@@ -108,3 +108,22 @@ test('a program that ends with an open answer of a real model ends', static func
     );
     same([$code, $output], [3, 'open']);
 });
+
+test('the progress of a real load rises to the whole', static function (): void {
+    $file = realModel();
+    $told = [];
+    $tell = static function (float $fraction) use (&$told): void {
+        $told[] = $fraction;
+    };
+    $runtime = new Mullama\Runtime();
+    $model = $runtime->load($file, $tell, ctx_size: 128, load_mode: 'read');
+    $sorted = $told;
+    sort($sorted);
+    same($told, $sorted, 'progress');
+    same(count($told) > 2 && end($told) === 1.0, true, 'the whole is told last');
+    $told = [];
+    $runtime->load($file, $tell, ctx_size: 128, load_mode: 'read')->close();
+    same($told, [1.0], 'progress of a model that is loaded');
+    $stop = static fn (float $fraction): bool => $fraction < 0.5;
+    fails('cancelled', '', static fn () => $runtime->load($file, $stop, load_mode: 'direct'));
+});

@@ -83,12 +83,6 @@ test('empty requests are requests', static function (): void {
     fails('invalid', 'messages', static fn () => echoModel()->render((object) []));
 });
 
-test('a load cannot tell its progress', static function (): void {
-    $runtime = new Mullama\Runtime(echo: true);
-    $load = static fn () => $runtime->load('echo', progress: static fn () => true);
-    fails('unsupported', 'progress', $load);
-});
-
 test('a key is not shown in traces', static function (): void {
     $open = static fn () => new Mullama\Runtime(url: 'nonsense', key: 'secret-key');
     $e = fails('invalid', 'url', $open);

@@ -28,6 +28,11 @@ def test_options_of_a_runtime_reach_the_library():
         mullama.Runtime(url="x")
 
 
+def test_an_engine_that_is_missing_is_named():
+    with pytest.raises(mullama.LibraryMissingError, match="/nowhere"):
+        mullama.Runtime(library_dir="/nowhere")
+
+
 def test_messages_and_whole_requests_give_the_same(model):
     whole = {"messages": HELLO, "options": {"num_predict": 2}}
     assert model.chat(whole).text() == "he"

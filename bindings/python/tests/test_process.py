@@ -15,16 +15,21 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 @pytest.fixture(scope="module")
 def stub(tmp_path_factory):
-    """Makes a library whose functions do nothing."""
+    """Makes a library whose functions do nothing, but for those whose C is in bodies."""
     header = os.path.join(os.path.dirname(__file__), "..", "..", "..", "include", "mullama.h")
     with open(header, encoding="utf-8") as file:
         text = file.read()
     names = set(re.findall(r"(mullama_\w+)\(", text))
     compiler = os.environ.get("CC") or shutil.which("cc")
 
-    def make(folder, version, leave_out=()):
+    def make(folder, version, leave_out=(), bodies=""):
         path = tmp_path_factory.mktemp(folder) / "libmullama.so"
-        lines = [f"int {n}(void) {{ return {version}; }}" for n in sorted(names - set(leave_out))]
+        written = set(re.findall(r"(mullama_\w+)\(", bodies))
+        lines = [
+            f"int {n}(void) {{ return {version}; }}"
+            for n in sorted(names - set(leave_out) - written)
+        ]
+        lines.append(bodies)
         source = path.with_suffix(".c")
         source.write_text("\n".join(lines))
         subprocess.run([compiler, "-shared", "-fPIC", "-o", path, source], check=True)
@@ -72,6 +77,39 @@ def test_a_library_of_another_version(program, stub):
 def test_another_library(program, stub):
     path = stub("other", 1, {"mullama_stream_next"})
     assert "no function mullama_stream_next" in program(OPEN, MULLAMA_LIBRARY=path)
+
+
+# Every byte of a text is 20 tokens.
+MANY_TOKENS = """
+const char *mullama_version(void) { return "stub"; }
+int mullama_runtime_open(const char *options, long *runtime, void *error) {
+    return *runtime = 1, 0;
+}
+int mullama_model_load(long runtime, const char *name, const char *options, void *progress,
+                       void *user, long *model, void *error) {
+    return *model = 2, 0;
+}
+int mullama_model_tokenize(long model, const char *text, long size, int flags, int *tokens,
+                           long capacity, long *count, void *error) {
+    *count = 20 * size;
+    for (long i = 0; i < *count && i < capacity; i++) {
+        tokens[i] = i;
+    }
+    return *count > capacity ? 17 : 0;
+}
+"""
+
+
+def test_more_tokens_than_expected_are_read_whole(program, stub):
+    out = program(
+        """
+        import mullama
+        model = mullama.Runtime().load("any")
+        print(model.tokenize("abc") == list(range(60)))
+        """,
+        MULLAMA_LIBRARY=stub("many", 1, bodies=MANY_TOKENS),
+    )
+    assert out == "True\n"
 
 
 def test_the_loader_finds_the_library(program):

@@ -110,27 +110,44 @@ PyObject *py_model_load(PyObject *self, PyObject *args) {
     return status == MULLAMA_OK ? new_handle(model, close_model) : raise_error(status, error);
 }
 
-PyObject *py_model_tokenize(PyObject *self, PyObject *args) {
-    Handle *h;
-    const char *text;
-    Py_ssize_t size;
-    unsigned flags;
+/* Makes the tokens of a text in an array of capacity. *needed is set if that is too small. */
+static PyObject *tokenize(Handle *h, const char *text, size_t size, unsigned flags, size_t capacity,
+                          size_t *needed) {
+    size_t count = 0;
     mullama_error *error = NULL;
     mullama_status status;
-    if (!PyArg_ParseTuple(args, "O!s#I:model_tokenize", handle_type, &h, &text, &size, &flags)) {
-        return NULL;
-    }
-    size_t count, capacity = (size_t)size + 2; /* no text has more tokens */
     int32_t *tokens = PyMem_Malloc(capacity * sizeof(*tokens));
     if (tokens == NULL) {
         return PyErr_NoMemory();
     }
     Py_BEGIN_ALLOW_THREADS /* always, as a daemon may be asked */
-        status = lib.model_tokenize(h->handle, text, (size_t)size, flags, tokens, capacity, &count,
-                                    &error);
-    Py_END_ALLOW_THREADS PyObject *result =
-        status == MULLAMA_OK ? list_of_tokens(tokens, count) : raise_error(status, error);
+        status = lib.model_tokenize(h->handle, text, size, flags, tokens, capacity, &count, &error);
+    Py_END_ALLOW_THREADS PyObject *result = NULL;
+    if (status == MULLAMA_OK) {
+        result = list_of_tokens(tokens, count);
+    } else if (status == MULLAMA_ERR_TOO_SMALL && count > capacity) {
+        *needed = count;
+        lib.error_free(error);
+    } else {
+        raise_error(status, error);
+    }
     PyMem_Free(tokens);
+    return result;
+}
+
+PyObject *py_model_tokenize(PyObject *self, PyObject *args) {
+    Handle *h;
+    const char *text;
+    Py_ssize_t size;
+    unsigned flags;
+    size_t needed = 0;
+    if (!PyArg_ParseTuple(args, "O!s#I:model_tokenize", handle_type, &h, &text, &size, &flags)) {
+        return NULL;
+    }
+    PyObject *result = tokenize(h, text, (size_t)size, flags, (size_t)size + 8, &needed);
+    if (needed > 0) {
+        result = tokenize(h, text, (size_t)size, flags, needed, &needed);
+    }
     return result;
 }
 

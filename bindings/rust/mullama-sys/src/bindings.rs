@@ -20,8 +20,8 @@
 //!
 //! Rules that hold for all functions:
 //!
-//! - Texts that go in are UTF-8 and end with a zero byte, unless a size stands beside them.
-//!   Requests and options are JSON objects; NULL stands for an empty one.
+//! - Texts that go in are UTF-8 and end with a zero byte, unless a size stands beside them; others
+//!   are MULLAMA_ERR_INVALID. Requests and options are JSON objects; NULL stands for an empty one.
 //! - A function that can fail returns a mullama_status. Its last parameter, where error is given
 //!   and not NULL, then receives an error that says what was wrong and what to do; the caller frees
 //!   it with mullama_error_free. On success *error stays as it is. Other results are set on success
@@ -31,6 +31,7 @@
 //!   closing it again does nothing. Closing a runtime or model does not wait: what uses it ends
 //!   soon.
 //! - What a function gives, its comment says who frees. Nothing that the caller passes is kept.
+//! - A function of the caller that is called returns: no exception and no longjmp may leave it.
 //! - The library starts threads of its own, which a process does not have after fork(): in the
 //!   child every function returns MULLAMA_ERR_FORKED. Load the library in the child instead.
 //! - A fault of the library never ends the process: it is MULLAMA_ERR_INTERNAL, from then on for
@@ -110,8 +111,8 @@ pub struct mullama_stream {
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
-/// Is told the loaded part of a model, from 0 to 1, on some thread. false gives the load up, which
-/// then ends with MULLAMA_ERR_CANCELLED.
+/// Is told the loaded part of a model, from 0 to 1, on the thread that loads; just 1 if its weights
+/// are loaded already. false gives the load up, which then ends with MULLAMA_ERR_CANCELLED.
 pub type mullama_progress = Option<unsafe extern "C" fn(fraction: f32, user: *mut c_void) -> bool>;
 
 /// Add what the model wants around a text, such as BOS.
@@ -120,10 +121,12 @@ pub const MULLAMA_ADD_SPECIAL: i32 = 1;
 pub const MULLAMA_PARSE_SPECIAL: i32 = 2;
 
 /// A part of an answer. The texts belong to the stream and are valid until its next call.
+/// struct_size says which fields there are: an older caller's chunk is filled as far as it goes,
+/// and an older library leaves a newer caller's last fields as they are.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mullama_chunk {
-    /// sizeof(mullama_chunk), set by the caller.
+    /// sizeof(mullama_chunk), set by who makes the chunk.
     pub struct_size: usize,
     /// Whole characters of UTF-8.
     pub text: *const c_char,
@@ -237,8 +240,10 @@ pub struct Functions {
     ) -> mullama_status,
     /// Makes tokens of a text of text_size bytes. At most capacity of them are written to tokens,
     /// which may be NULL if capacity is 0, and *count is how many there are. If that is more,
-    /// MULLAMA_ERR_TOO_SMALL is returned. A text never has more tokens than bytes, but for the one
-    /// or two that MULLAMA_ADD_SPECIAL adds.
+    /// MULLAMA_ERR_TOO_SMALL is returned. Room for as many tokens as there are bytes, and three,
+    /// nearly always suffices. The text need not be UTF-8: what is not becomes tokens of its bytes
+    /// where the vocabulary is like SentencePiece's, and those of U+FFFD with others and with a
+    /// daemon.
     pub mullama_model_tokenize: unsafe extern "C" fn(
         model: *mut mullama_model,
         text: *const c_char,
@@ -272,8 +277,8 @@ pub struct Functions {
     /// /api/chat and POST /api/generate of docs/api.md: messages or prompt, and options, format,
     /// tools, think, logprobs and so on; model, stream and keep_alive are ignored. A prompt that
     /// does not fit is MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither
-    /// waits for the answer. Answers asked for at the same time are computed together. The caller
-    /// closes the stream.
+    /// waits for the answer, but with a daemon until it begins. Answers asked for at the same time
+    /// are computed together. The caller closes the stream.
     pub mullama_model_chat: unsafe extern "C" fn(
         model: *mut mullama_model,
         request: *const c_char,
@@ -284,8 +289,8 @@ pub struct Functions {
     /// /api/chat and POST /api/generate of docs/api.md: messages or prompt, and options, format,
     /// tools, think, logprobs and so on; model, stream and keep_alive are ignored. A prompt that
     /// does not fit is MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. Neither
-    /// waits for the answer. Answers asked for at the same time are computed together. The caller
-    /// closes the stream.
+    /// waits for the answer, but with a daemon until it begins. Answers asked for at the same time
+    /// are computed together. The caller closes the stream.
     pub mullama_model_generate: unsafe extern "C" fn(
         model: *mut mullama_model,
         request: *const c_char,
@@ -298,7 +303,8 @@ pub struct Functions {
         chunk: *mut mullama_chunk,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
-    /// Has the parts told to a function instead of reading them. Nobody may read the stream then.
+    /// Has the parts told to a function instead of reading them. Until the function is told the
+    /// end, reading the stream, or another function for it, is MULLAMA_ERR_INVALID.
     pub mullama_stream_deliver: unsafe extern "C" fn(
         stream: *mut mullama_stream,
         on_chunk: mullama_on_chunk,
