@@ -89,7 +89,9 @@ func (q *vectorRequest) start(t *testing.T, m *mullama.Model) (*mullama.Stream, 
 }
 
 func (q *vectorRequest) chatOptions(t *testing.T) *mullama.ChatOptions {
-	o := &mullama.ChatOptions{Template: q.Template}
+	n := len(q.Messages) - 1
+	o := &mullama.ChatOptions{Template: q.Template,
+		Continue: n > 0 && q.Messages[n].Role == "assistant"}
 	o.Sampling = q.Options.sampling(t)
 	o.MaxTokens = max(0, q.Options.MaxTokens)
 	o.Stop, o.Grammar, o.JSONSchema = q.Options.Stop, q.Options.Grammar, string(q.Format)

@@ -53,8 +53,8 @@ func TestTheTableCountsTheGroupsOfEveryLanguage(t *testing.T) {
 | **passed** | | | 1 | 4 |
 | **skipped** | | | 2 | 0 |
 
-- echo, PHP: 1 case skipped ("more"): no more
-- smollm2, PHP: 1 case skipped ("a limit"): no model
+- smollm2 (PHP): no model: 1 case; "a limit"
+- echo (PHP): no more: 1 case; "more"
 
 ` + end + "\nThe end.\n"
 	if string(data) != want {

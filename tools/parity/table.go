@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,40 +106,41 @@ func (r *row) cell(of *result) string {
 	return fmt.Sprint(passed)
 }
 
-// writeReasons lists why cases are skipped, each reason once for the languages that have it.
+// skipped are the cases that are skipped for one reason.
+type skipped struct{ runs, languages, cases []string }
+
+// writeReasons lists why cases are skipped, each reason once.
 func writeReasons(b *strings.Builder, all []result) {
-	type group struct{ languages, cases []string }
-	groups := map[string]*group{} // by run and reason
-	var order []string
+	reasons := map[string]*skipped{}
 	for _, r := range all {
 		for _, s := range r.Skipped {
 			run, name, _ := strings.Cut(s.Name, "/")
-			key := run + ": " + s.Reason
-			g := groups[key]
-			if g == nil {
-				g = &group{}
-				groups[key] = g
-				order = append(order, key)
+			if reasons[s.Reason] == nil {
+				reasons[s.Reason] = &skipped{}
 			}
-			if !slices.Contains(g.languages, r.Language) {
-				g.languages = append(g.languages, r.Language)
-			}
-			if !slices.Contains(g.cases, name) {
-				g.cases = append(g.cases, name)
-			}
+			of := reasons[s.Reason]
+			of.runs = with(of.runs, run)
+			of.languages = with(of.languages, r.Language)
+			of.cases = with(of.cases, name)
 		}
 	}
-	slices.Sort(order)
-	for _, key := range order {
-		run, reason, _ := strings.Cut(key, ": ")
-		g := groups[key]
-		who := strings.Join(g.languages, ", ")
-		if len(g.languages) == len(all) {
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		of := reasons[reason]
+		who := strings.Join(of.languages, ", ")
+		if len(of.languages) == len(all) {
 			who = "all"
 		}
-		fmt.Fprintf(b, "\n- %s, %s: %s skipped (%s): %s", run, who, count(len(g.cases)),
-			names(g.cases), reason)
+		fmt.Fprintf(b, "\n- %s (%s): %s: %s; %s", strings.Join(of.runs, ", "), who, reason,
+			count(len(of.cases)), names(of.cases))
 	}
+}
+
+// with is a list that has an item, once.
+func with(list []string, item string) []string {
+	if slices.Contains(list, item) {
+		return list
+	}
+	return append(list, item)
 }
 
 func count(n int) string {
