@@ -11,19 +11,19 @@ import { realModel, vectorsFolder } from "./support.js";
 const runner = "node";
 const results = { language: runner, passed: 0, failed: 0, skipped: [], cases: {} };
 
-/** Does what a case says, and gives the text that comes of it. */
+/** Does what a case says, and gives the text that comes of it. A daemon is waited for. */
 async function perform(vector, runtime, model) {
   switch (vector.op) {
     case "tokenize": {
       const flags = vector.flags ?? [];
-      const tokens = model.tokenize(vector.text, {
+      const tokens = await model[runtime.remote ? "tokenizeAsync" : "tokenize"](vector.text, {
         addSpecial: flags.includes("add_special"), parseSpecial: flags.includes("parse_special"),
       });
       assert.deepEqual([...tokens], vector.tokens);
       return undefined;
     }
     case "detokenize":
-      return model.detokenizeText(vector.tokens);
+      return model[runtime.remote ? "detokenizeTextAsync" : "detokenizeText"](vector.tokens);
     case "render":
       return model.render(vector.request);
     case "load":
@@ -114,6 +114,7 @@ function runVectors(file, as, name, runtimeOptions) {
     let model;
     before(async () => {
       runtime = new Runtime(runtimeOptions);
+      runtime.remote = "url" in runtimeOptions;
       model = await runtime.load(name, vectors.load);
     });
     after(() => {
