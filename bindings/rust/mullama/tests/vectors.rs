@@ -103,7 +103,7 @@ fn open(case: &Case) -> Result<(), Error> {
     if case.model.is_empty() {
         runtime.info().map(drop)
     } else {
-        runtime.load(&case.model, &json!({})).map(drop)
+        runtime.load(&case.model, json!({})).map(drop)
     }
 }
 
