@@ -19,6 +19,7 @@ export class MullamaError extends Error {
 }
 
 let addon;
+const room = new Int32Array(1024); // of tokenizeShort
 
 // The addon is loaded at first use, so that importing this module never fails and costs nothing.
 function native() {
@@ -31,7 +32,7 @@ function native() {
         `${prebuilt} nor ${join(here, "build")} has mullama.node; run "npm rebuild mullama"`);
     }
     addon = createRequire(import.meta.url)(file);
-    addon.init((status, message) => new MullamaError(status, message));
+    addon.init((status, message) => new MullamaError(status, message), room);
   }
   return addon;
 }
@@ -162,12 +163,11 @@ export class Runtime {
   }
 }
 
-// What a call of tokenize asks the addon for.
-function toTokenize(text, { addSpecial, parseSpecial } = {}) {
+function tokenizeFlags(text, { addSpecial, parseSpecial } = {}) {
   if (typeof text !== "string" && !(text instanceof Uint8Array)) {
     throw invalid("text must be a string or a Uint8Array");
   }
-  return [text, (addSpecial ? flags.add_special : 0) | (parseSpecial ? flags.parse_special : 0)];
+  return (addSpecial ? flags.add_special : 0) | (parseSpecial ? flags.parse_special : 0);
 }
 
 export class Model {
@@ -194,11 +194,14 @@ export class Model {
 
   tokenize(text, options) {
     this.#mustBeHere("tokenize");
-    return native().tokenize(this.#handle, ...toTokenize(text, options));
+    const flags = tokenizeFlags(text, options);
+    const count = typeof text === "string"
+      ? native().tokenizeShort(this.#handle, text, flags) : -1;
+    return count < 0 ? native().tokenize(this.#handle, text, flags) : room.slice(0, count);
   }
 
   async tokenizeAsync(text, options) {
-    return native().tokenizeAsync(this.#handle, ...toTokenize(text, options));
+    return native().tokenizeAsync(this.#handle, text, tokenizeFlags(text, options));
   }
 
   detokenize(tokens) {

@@ -274,6 +274,21 @@ static Napi::Value tokenize(const Napi::CallbackInfo &info) {
     return Napi::Value(info.Env(), int32_array(info.Env(), tokens.data(), tokens.size()));
 }
 
+// tokenizeShort(model, string, flags): how many tokens are in the room that init was given; -1 for
+// what does not fit, or fails. Making an array takes longer here than all the rest.
+static Napi::Value tokenize_short(const Napi::CallbackInfo &info) {
+    char text[1024];
+    size_t size = 0, count = 0;
+    napi_get_value_string_utf8(info.Env(), info[1], text, sizeof(text), &size);
+    const Instance &instance = Instance::of(info.Env());
+    const Model &model = **info[0].As<Napi::External<std::shared_ptr<Model>>>().Data();
+    uint32_t flags = info[2].As<Napi::Number>().Uint32Value();
+    bool done = size + 4 < sizeof(text) && // else it may have been cut, before a character
+                model.library->model_tokenize(model.handle, text, size, flags, instance.room,
+                                              instance.room_size, &count, nullptr) == MULLAMA_OK;
+    return Napi::Number::New(info.Env(), done ? static_cast<double>(count) : -1);
+}
+
 // tokenizeAsync(model, bytes, flags): a promise of the tokens.
 static Napi::Value tokenize_async(const Napi::CallbackInfo &info) {
     auto model = unwrap<Model>(info[0]);
@@ -355,11 +370,14 @@ static void stream_close(const Napi::CallbackInfo &info) { unwrap<Stream>(info[0
 
 // ---- The module ----
 
-// init(error): the functions. error(status, message) makes the errors that they throw.
+// init(error, room): error(status, message) makes the errors that the functions throw, and room is
+// an Int32Array for tokenizeShort.
 static Napi::Value init(const Napi::CallbackInfo &info) {
     Napi::Env env = info.Env();
-    auto *instance = new Instance{std::make_shared<Channel>(env),
-                                  Napi::Persistent(info[0].As<Napi::Function>())};
+    Napi::Int32Array room = info[1].As<Napi::Int32Array>();
+    auto *instance =
+        new Instance{std::make_shared<Channel>(env), Napi::Persistent(info[0].As<Napi::Function>()),
+                     room.Data(), room.ElementLength(), Napi::Persistent(room.As<Napi::Object>())};
     env.SetInstanceData(instance);
     // Hooks run in the opposite order of their adding: this one before the end of the channel's
     // function, after which no thread may call it.
@@ -383,6 +401,7 @@ static Napi::Object start(Napi::Env env, Napi::Object exports) {
     exports.Set("modelInfo", Napi::Function::New(env, model_info));
     exports.Set("render", Napi::Function::New(env, render));
     exports.Set("tokenize", Napi::Function::New(env, tokenize));
+    exports.Set("tokenizeShort", Napi::Function::New(env, tokenize_short));
     exports.Set("tokenizeAsync", Napi::Function::New(env, tokenize_async));
     exports.Set("detokenize", Napi::Function::New(env, detokenize));
     exports.Set("detokenizeAsync", Napi::Function::New(env, detokenize_async));

@@ -52,6 +52,9 @@ class Channel {
 struct Instance {
     std::shared_ptr<Channel> channel;
     Napi::FunctionReference error; // makes an Error of a status and a message
+    int32_t *room;                 // an Int32Array that JavaScript reads short results from
+    size_t room_size;
+    Napi::ObjectReference room_kept;
 
     static Instance &of(Napi::Env env) { return *env.GetInstanceData<Instance>(); }
     napi_value make(napi_env env, const Failure &failure) const;

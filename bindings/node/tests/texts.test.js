@@ -76,6 +76,16 @@ test("a long text has as many tokens as it should", async () => {
   assert.equal(model.detokenizeText(tokens), text);
 });
 
+test("texts around the length of the short way are whole", async () => {
+  const { model } = await echo();
+  for (const character of ["a", "é", "世", "😀"]) {
+    for (let length = 250; length < 1030; length++) {
+      const text = character.repeat(length);
+      assert.equal(model.tokenize(text).length, Buffer.byteLength(text));
+    }
+  }
+});
+
 test("arguments of a wrong type are errors", async () => {
   const { runtime, model } = await echo();
   assert.throws(() => new Runtime(null), status("invalid"));
@@ -100,7 +110,7 @@ test("a runtime and a model tell of themselves", async () => {
   const { runtime, model } = await echo({ ctx_size: 64 });
   assert.equal((await runtime.info()).engine, "echo");
   assert.match(await runtime.version(), /^\d+\.\d+\.\d+/);
-  assert.deepEqual((await runtime.models()).map((m) => m.name), ["echo"]);
+  assert.deepEqual((await runtime.models()).map((m) => m.name), ["clock", "echo"]);
   assert.equal((await model.info()).ctx_size, 64);
 });
 

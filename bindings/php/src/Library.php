@@ -27,6 +27,14 @@ final class Library
     private readonly CData $errorAddress;
     private readonly int $end;
 
+    /** How many tokens the array has that short texts share. */
+    private const FEW = 1024;
+    private readonly CData $few;
+
+    /** Receives the number of results of a call, and is read before the next one. */
+    public readonly CData $count;
+    public readonly CData $countAddress;
+
     /**
      * The type char **. A cast to it by name would make a type for each cast, and PHP 8.2 does not
      * free such a type when its pointer was followed.
@@ -40,6 +48,9 @@ final class Library
         $this->error = $ffi->new('mullama_error *');
         $this->errorAddress = FFI::addr($this->error);
         $this->end = $ffi->MULLAMA_END;
+        $this->few = $ffi->new('int32_t[' . self::FEW . ']');
+        $this->count = $ffi->new('size_t');
+        $this->countAddress = FFI::addr($this->count);
         $this->textPointer = $ffi->type('char **');
     }
 
@@ -66,6 +77,12 @@ final class Library
             throw $this->exception($status);
         }
         return $status !== $this->end;
+    }
+
+    /** An array for so many tokens, which the next call may use again. */
+    public function tokens(int $capacity): CData
+    {
+        return $capacity <= self::FEW ? $this->few : $this->ffi->new("int32_t[$capacity]");
     }
 
     /**

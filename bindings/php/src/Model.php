@@ -46,13 +46,12 @@ final class Model
         bool $parseSpecial = false,
     ): array {
         $ffi = $this->library->ffi;
-        $flags = ($addSpecial ? $ffi->MULLAMA_ADD_SPECIAL : 0)
-            | ($parseSpecial ? $ffi->MULLAMA_PARSE_SPECIAL : 0);
-        $count = $this->library->ffi->new('size_t');
+        $flags = $addSpecial ? $ffi->MULLAMA_ADD_SPECIAL : 0;
+        $flags |= $parseSpecial ? $ffi->MULLAMA_PARSE_SPECIAL : 0;
         try {
-            return $this->read($text, $flags, strlen($text) + 8, $count);
+            return $this->read($text, $flags, strlen($text) + 8);
         } catch (Exception\TooSmall) {
-            return $this->read($text, $flags, $count->cdata, $count);
+            return $this->read($text, $flags, $this->library->count->cdata);
         }
     }
 
@@ -63,12 +62,11 @@ final class Model
      */
     public function detokenize(array $tokens): string
     {
-        $size = $this->library->ffi->new('size_t');
         $in = $this->array($tokens);
         try {
-            return $this->write($in, count($tokens), 16 * count($tokens) + 16, $size);
+            return $this->write($in, count($tokens), 16 * count($tokens) + 16);
         } catch (Exception\TooSmall) {
-            return $this->write($in, count($tokens), $size->cdata, $size);
+            return $this->write($in, count($tokens), $this->library->count->cdata);
         }
     }
 
@@ -153,9 +151,9 @@ final class Model
     }
 
     /** @return list<int> */
-    private function read(string $text, int $flags, int $capacity, CData $count): array
+    private function read(string $text, int $flags, int $capacity): array
     {
-        $tokens = $this->library->ffi->new("int32_t[$capacity]");
+        $tokens = $this->library->tokens($capacity);
         $this->library->call(
             'mullama_model_tokenize',
             $this->handle,
@@ -164,12 +162,12 @@ final class Model
             $flags,
             $tokens,
             $capacity,
-            FFI::addr($count),
+            $this->library->countAddress,
         );
-        return self::integers($tokens, $count->cdata);
+        return self::integers($tokens, $this->library->count->cdata);
     }
 
-    private function write(?CData $tokens, int $count, int $capacity, CData $size): string
+    private function write(?CData $tokens, int $count, int $capacity): string
     {
         $text = $this->library->ffi->new("char[$capacity]");
         $this->library->call(
@@ -179,9 +177,9 @@ final class Model
             $count,
             $text,
             $capacity,
-            FFI::addr($size),
+            $this->library->countAddress,
         );
-        return FFI::string($text, $size->cdata);
+        return FFI::string($text, $this->library->count->cdata);
     }
 
     /** @param array<int> $tokens */

@@ -16,7 +16,7 @@ HELLO = [{"role": "user", "content": "hello"}]
 def test_a_runtime_says_what_it_runs_on(runtime):
     assert runtime.info()["engine"] == "echo"
     assert runtime.info()["version"] == mullama.load_library()
-    assert [m["name"] for m in runtime.models()["models"]] == ["echo"]
+    assert [m["name"] for m in runtime.models()["models"]] == ["clock", "echo"]
 
 
 def test_a_model_says_what_it_is(model):

@@ -113,10 +113,12 @@ PyObject *py_model_load(PyObject *self, PyObject *args) {
 /* Makes the tokens of a text in an array of capacity. *needed is set if that is too small. */
 static PyObject *tokenize(Handle *h, const char *text, size_t size, unsigned flags, size_t capacity,
                           size_t *needed) {
+    enum { SHORT = 256 };
     size_t count = 0;
     mullama_error *error = NULL;
     mullama_status status;
-    int32_t *tokens = PyMem_Malloc(capacity * sizeof(*tokens));
+    int32_t few[SHORT];
+    int32_t *tokens = capacity <= SHORT ? few : PyMem_Malloc(capacity * sizeof(*tokens));
     if (tokens == NULL) {
         return PyErr_NoMemory();
     }
@@ -131,7 +133,9 @@ static PyObject *tokenize(Handle *h, const char *text, size_t size, unsigned fla
     } else {
         raise_error(status, error);
     }
-    PyMem_Free(tokens);
+    if (tokens != few) {
+        PyMem_Free(tokens);
+    }
     return result;
 }
 

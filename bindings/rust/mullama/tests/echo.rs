@@ -24,7 +24,7 @@ fn handles_go_to_any_thread() {
 fn runtimes_and_models_tell_of_themselves() {
     let runtime = echo_runtime();
     assert_eq!(runtime.info().unwrap()["engine"], "echo");
-    assert_eq!(runtime.models().unwrap()["models"][0]["name"], "echo");
+    assert_eq!(runtime.models().unwrap()["models"][1]["name"], "echo");
     let model = runtime.load("echo", json!({"ctx_size": 64})).unwrap();
     assert_eq!(model.info().unwrap()["ctx_size"], 64);
 }
