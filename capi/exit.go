@@ -20,10 +20,9 @@ var watchExit = func() { C.capi_watch_exit() }
 //export goAtExit
 func goAtExit() {
 	var closing sync.WaitGroup
-	models.objects.Range(func(_, m any) bool {
-		closing.Go(func() { _ = m.(model).close() })
-		return true
-	})
+	for _, m := range models.all() {
+		closing.Go(func() { _ = m.close() })
+	}
 	done := make(chan struct{})
 	go func() { // ends with the closing, or with the process
 		closing.Wait()

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -10,8 +12,10 @@ import (
 // table has the objects behind the handles of one kind. A number is used once, so that a closed
 // handle never means another object.
 type table[T any] struct {
-	what    string   // for errors: "model"
-	objects sync.Map // uintptr to T
+	what string // for errors: "model"
+
+	mu      sync.RWMutex // guards objects; a sync.Map costs each call 30 ns more
+	objects map[uintptr]T
 }
 
 // numbers counts the handles of all tables: the handle of a model is never that of a stream.
@@ -20,21 +24,33 @@ var numbers atomic.Uintptr
 // handleStep keeps handles apart from small numbers, which may come from a mistake.
 const handleStep = 16
 
-func newTable[T any](what string) *table[T] { return &table[T]{what: what} }
+func newTable[T any](what string) *table[T] {
+	return &table[T]{what: what, objects: map[uintptr]T{}}
+}
 
 func (t *table[T]) add(object T) uintptr {
 	handle := numbers.Add(handleStep)
-	t.objects.Store(handle, object)
+	t.mu.Lock()
+	t.objects[handle] = object
+	t.mu.Unlock()
 	return handle
 }
 
 func (t *table[T]) get(handle uintptr) (T, error) {
-	object, ok := t.objects.Load(handle)
+	t.mu.RLock()
+	object, ok := t.objects[handle]
+	t.mu.RUnlock()
 	if !ok {
-		var none T
-		return none, t.gone(handle)
+		return object, t.gone(handle)
 	}
-	return object.(T), nil
+	return object, nil
+}
+
+// all returns the objects that are there.
+func (t *table[T]) all() []T {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Collect(maps.Values(t.objects))
 }
 
 // gone is the error of using a handle that is not there.
@@ -49,12 +65,11 @@ func (t *table[T]) gone(handle uintptr) error {
 
 // remove takes an object out; false if it was not there.
 func (t *table[T]) remove(handle uintptr) (T, bool) {
-	object, ok := t.objects.LoadAndDelete(handle)
-	if !ok {
-		var none T
-		return none, false
-	}
-	return object.(T), true
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	object, ok := t.objects[handle]
+	delete(t.objects, handle)
+	return object, ok
 }
 
 // stateError says in which state a handle is.

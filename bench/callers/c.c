@@ -27,8 +27,8 @@ static mullama_stream *generate(mullama_model *model, const char *prompt, int to
     mullama_error *error = NULL;
     mullama_stream *stream = NULL;
     snprintf(request, sizeof request,
-             "{\"prompt\":\"%s\",\"options\":{\"temperature\":0,\"num_predict\":%d}}", prompt,
-             tokens);
+             "{\"raw\":true,\"prompt\":\"%s\",\"options\":{\"temperature\":0,\"num_predict\":%d}}",
+             prompt, tokens);
     must(mullama_model_generate(model, request, &stream, &error), error);
     return stream;
 }

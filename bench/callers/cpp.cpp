@@ -13,7 +13,7 @@ using mullama::Runtime;
 using mullama::Stream;
 
 static Stream generate(const Model &model, const std::string &prompt, int tokens) {
-    return model.generate(R"({"prompt":")" + prompt +
+    return model.generate(R"({"raw":true,"prompt":")" + prompt +
                           R"(","options":{"temperature":0,"num_predict":)" +
                           std::to_string(tokens) + "}}");
 }

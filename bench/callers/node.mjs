@@ -34,7 +34,7 @@ function measure(call) {
 }
 
 function generate(model, prompt, tokens) {
-  return model.generate(prompt, { options: { temperature: 0, num_predict: tokens } });
+  return model.generate(prompt, { raw: true, options: { temperature: 0, num_predict: tokens } });
 }
 
 /** Reads an answer to its end, and counts its tokens. */

@@ -42,7 +42,7 @@ function measure(callable $call): array
 
 function generate(Model $model, string $prompt, int $tokens): Stream
 {
-    return $model->generate($prompt, options: ['temperature' => 0, 'num_predict' => $tokens]);
+    return $model->generate($prompt, raw: true, options: ['temperature' => 0, 'num_predict' => $tokens]);
 }
 
 /** Reads an answer to its end, and counts its tokens. */

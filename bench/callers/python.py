@@ -42,7 +42,7 @@ def load(path: str, **options: Any) -> mullama.Model:
 
 
 def generate(model: mullama.Model, prompt: str, tokens: int) -> mullama.Stream:
-    return model.generate(prompt, options={"temperature": 0, "num_predict": tokens})
+    return model.generate(prompt, raw=True, options={"temperature": 0, "num_predict": tokens})
 
 
 def drain(stream: mullama.Stream) -> int:

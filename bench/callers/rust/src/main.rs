@@ -54,6 +54,7 @@ fn load(path: &str, options: Value) -> Result<Model> {
 fn generate(model: &Model, prompt: &str, tokens: u32) -> Result<Stream> {
     Ok(model.generate(json!({
         "prompt": prompt,
+        "raw": true,
         "options": {"temperature": 0, "num_predict": tokens},
     }))?)
 }
