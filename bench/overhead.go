@@ -18,6 +18,9 @@ import (
 // can be faster than.
 var overheadSides = []string{"floor", "go", "c", "cpp", "rust", "node", "python", "php", "http"}
 
+// overheadWorks are what they do.
+var overheadWorks = []string{"calls", "delays", "stream", "concurrent"}
+
 // overheadGoals are the medians to reach, in microseconds: of a call that does nothing, and of one
 // that makes tokens of a short text.
 var overheadGoals = map[string]map[string]float64{
@@ -102,9 +105,9 @@ func overhead(cmd *cobra.Command, o overheadOptions) (err error) {
 	}
 	result := newResult("overhead", commandLine(cmd, model.File), model, o.Config)
 	for round := range o.Rounds {
-		for _, side := range m.order(round) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "round %d of %d: %s\n", round+1, o.Rounds, side)
-			if err := m.side(cmd.Context(), round+1, side); err != nil {
+		for _, work := range overheadWorks {
+			fmt.Fprintf(cmd.ErrOrStderr(), "round %d of %d: %s\n", round+1, o.Rounds, work)
+			if err := m.work(cmd.Context(), round, work); err != nil {
 				return err
 			}
 		}
@@ -133,29 +136,38 @@ func newCallMeter(o overheadOptions) (*callMeter, error) {
 	return &callMeter{o: o, model: model, self: self}, err
 }
 
-// order has another side begin in each round.
-func (m *callMeter) order(round int) []string {
+// work has all sides do some work, one soon after the other, as a machine may change its speed for
+// a while. In each round another one begins.
+func (m *callMeter) work(ctx context.Context, round int, work string) error {
 	n := len(overheadSides)
-	return slices.Concat(overheadSides[round%n:], overheadSides[:round%n])
-}
-
-func (m *callMeter) side(ctx context.Context, round int, side string) error {
-	if side == "http" {
-		return m.overHTTP(ctx, round)
-	}
-	works := []string{"calls", "delays", "stream", "concurrent"}
-	switch side {
-	case "floor":
-		works = works[:2]
-	case "go": // the model that tells the time comes with the C library
-		works = slices.Delete(works, 1, 2)
-	}
-	for _, work := range works {
-		if err := m.run(ctx, round, side, work); err != nil {
+	for i := range n {
+		side := overheadSides[(round+i)%n]
+		if !does(side, work) {
+			continue
+		}
+		measure := m.run
+		if side == "http" {
+			measure = m.overHTTP
+		}
+		if err := measure(ctx, round+1, side, work); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// does reports whether a side has a part in some work. The model that tells the time comes with the
+// C library, so Go has none.
+func does(side, work string) bool {
+	switch side {
+	case "http":
+		return work == "calls"
+	case "floor":
+		return work == "calls" || work == "delays"
+	case "go":
+		return work != "delays"
+	}
+	return true
 }
 
 // callerResult is the line that a caller prints.
@@ -211,7 +223,7 @@ func (m *callMeter) keep(round int, side, call string, times []float64) {
 }
 
 // overHTTP times the same call of a daemon on a connection that stays open.
-func (m *callMeter) overHTTP(ctx context.Context, round int) (err error) {
+func (m *callMeter) overHTTP(ctx context.Context, round int, side, _ string) (err error) {
 	daemon, err := startDaemon(ctx, serving{model: m.model, slots: 1, context: 512,
 		threads: m.o.Threads}, false)
 	if err != nil {
@@ -239,6 +251,6 @@ func (m *callMeter) overHTTP(ctx context.Context, round int) (err error) {
 			times = append(times, float64(time.Since(start).Nanoseconds()))
 		}
 	}
-	m.keep(round, "http", "tokenize", times)
+	m.keep(round, side, "tokenize", times)
 	return nil
 }

@@ -25,6 +25,21 @@ func callersThat(t *testing.T, script string) *callMeter {
 	return &callMeter{o: overheadOptions{callers: dir}, model: "m.gguf"}
 }
 
+// doAll has some sides do all they do.
+func (m *callMeter) doAll(t *testing.T, sides ...string) {
+	t.Helper()
+	for _, side := range sides {
+		for _, work := range overheadWorks {
+			if !does(side, work) {
+				continue
+			}
+			if err := m.run(t.Context(), 1, side, work); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 const callerLines = `
 case $* in
 "calls m.gguf") echo '{"noop":[300,100,200],"tokenize":[5000,1000]}' ;;
@@ -35,11 +50,7 @@ esac`
 
 func TestWhatCallersPrintBecomesRows(t *testing.T) {
 	m := callersThat(t, callerLines)
-	for _, side := range []string{"floor", "c"} {
-		if err := m.side(t.Context(), 1, side); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m.doAll(t, "floor", "c")
 	m.paces = append(m.paces, Pace{1, "go", "stream", 256, 1})
 	got := map[string]string{}
 	for _, r := range overheadRows(m.calls, m.paces) {
@@ -65,13 +76,13 @@ func TestACallerThatFailsIsNamed(t *testing.T) {
 		"echo no model >&2; exit 1": "calls of php: exit status 1: no model",
 		"echo hello":                `calls of php printed "hello`,
 	} {
-		err := callersThat(t, script).side(t.Context(), 1, "php")
+		err := callersThat(t, script).run(t.Context(), 1, "php", "calls")
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: the error is %v, want %s", script, err, want)
 		}
 	}
 	empty := &callMeter{o: overheadOptions{callers: t.TempDir()}}
-	err := empty.side(t.Context(), 1, "rust")
+	err := empty.run(t.Context(), 1, "rust", "calls")
 	if err == nil || !strings.Contains(err.Error(), "bench/callers/build.sh") {
 		t.Errorf("the error is %v", err)
 	}
@@ -80,11 +91,7 @@ func TestACallerThatFailsIsNamed(t *testing.T) {
 func TestTheReportHasALineForEachLanguage(t *testing.T) {
 	r := testResult()
 	m := callersThat(t, callerLines)
-	for _, side := range []string{"floor", "c", "php"} {
-		if err := m.side(t.Context(), 1, side); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m.doAll(t, "floor", "c", "php")
 	r.Calls, r.Paces, r.Rows = m.calls, m.paces, overheadRows(m.calls, m.paces)
 	report := Report([]*Result{r})
 	for _, want := range []string{

@@ -193,7 +193,7 @@ func commandLine(cmd *cobra.Command, model string) string {
 	line := cmd.CommandPath() + " --model " + model
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch value := f.Value.String(); f.Name {
-		case "model", "json", "oracle", "library", "peer":
+		case "model", "json", "oracle", "library", "peer", "callers":
 		case "text":
 			line += fmt.Sprintf(" --text %q", value)
 		default:
