@@ -185,7 +185,8 @@ pub struct Functions {
     /// - `url`: address of a daemon that is to do the work, such as "http://127.0.0.1:11434"; then
     ///   nothing is loaded into this process
     /// - `key`: API key of that daemon
-    /// - `echo`: true: no engine, and one model, "echo", that repeats what it is sent; for tests
+    /// - `echo`: true: no engine. The model "echo" repeats what it is sent, for tests; the parts of
+    ///   the model "clock" are the nanoseconds of the monotonic clock when they were made
     ///
     /// The caller closes the runtime.
     pub mullama_runtime_open: unsafe extern "C" fn(
