@@ -41,7 +41,10 @@ fn measure(mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
 
 /// The system's monotonic clock. What `Instant` reads is a secret of its.
 fn now_ns() -> i64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: now is a place for the time.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
     now.tv_sec * 1_000_000_000 + now.tv_nsec
@@ -86,7 +89,10 @@ fn calls(path: &str) -> Result<Value> {
 }
 
 fn delays() -> Result<Value> {
-    let echo = RuntimeOptions { echo: true, ..RuntimeOptions::default() };
+    let echo = RuntimeOptions {
+        echo: true,
+        ..RuntimeOptions::default()
+    };
     let model = Runtime::open(&echo)?.load("clock", ())?;
     let mut delay = Vec::new();
     for chunk in generate(&model, "?", PARTS)? {
@@ -113,7 +119,9 @@ fn repeat(reps: usize, mut work: impl FnMut() -> Result<usize>) -> Result<Value>
 
 fn stream(path: &str) -> Result<Value> {
     let model = load(path, json!({"slots": 1}))?;
-    repeat(STREAM_REPS, || drain(generate(&model, STORY, STREAM_TOKENS)?))
+    repeat(STREAM_REPS, || {
+        drain(generate(&model, STORY, STREAM_TOKENS)?)
+    })
 }
 
 fn concurrent(path: &str) -> Result<Value> {
@@ -122,7 +130,10 @@ fn concurrent(path: &str) -> Result<Value> {
     repeat(REQUEST_REPS, || {
         thread::scope(|scope| {
             let askers: Vec<_> = (0..REQUESTS).map(|i| scope.spawn(move || ask(i))).collect();
-            askers.into_iter().map(|asker| asker.join().expect("ask does not panic")).sum()
+            askers
+                .into_iter()
+                .map(|asker| asker.join().expect("ask does not panic"))
+                .sum()
         })
     })
 }
