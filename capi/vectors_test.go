@@ -6,51 +6,22 @@ import (
 	"errors"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
+	"github.com/mullama/mullama/conformance/vectors"
 	"github.com/mullama/mullama/internal/testdaemon"
 	"github.com/mullama/mullama/internal/testmodels"
 )
 
-// vectors is a file of conformance/vectors; its README has the fields.
-type vectors struct {
-	Name  string          `json:"name"`
-	Load  json.RawMessage `json:"load"`
-	Cases []vector        `json:"cases"`
-}
+const vectorFolder = "../conformance/vectors"
 
 type vector struct {
-	Name         string            `json:"name"`
-	Skip         map[string]string `json:"skip"`
-	Op           string            `json:"op"`
-	Text         string            `json:"text"`
-	Flags        []string          `json:"flags"`
-	Tokens       []mullama.Token   `json:"tokens"`
-	Request      json.RawMessage   `json:"request"`
-	Model        string            `json:"model"`
-	Options      json.RawMessage   `json:"options"`
-	CancelAfter  int               `json:"cancel_after"`
-	WantText     *string           `json:"want_text"`
-	WantParts    []string          `json:"want_parts"`
-	WantLast     map[string]any    `json:"want_last"`
-	WantLogprobs []wantLogprob     `json:"want_logprobs"`
-	WantError    string            `json:"want_error"`
-	WantMessage  string            `json:"want_message"`
-
+	vectors.Case
 	fresh map[string]any // what came in place of fields, with -update
-}
-
-type wantLogprob struct {
-	Token   string  `json:"token"`
-	Logprob float64 `json:"logprob"`
-	Top     int     `json:"top"`
 }
 
 func TestVectorsOfTheEcho(t *testing.T) { runVectors(t, echo{}, "echo", "echo", "") }
@@ -66,20 +37,7 @@ func TestVectorsOfARealModel(t *testing.T) {
 }
 
 func TestVectorsOverADaemon(t *testing.T) {
-	testdaemon.RequireLibrary(t)
-	path := testmodels.Path(t, "smollm2")
-	d, err := testdaemon.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := d.End(); err != nil {
-			t.Error(err)
-		}
-	}()
-	if err := errors.Join(d.Import(path, "smollm2"), d.Serve("--ctx-size", "512")); err != nil {
-		t.Fatal(err)
-	}
+	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2"}, "--ctx-size", "512")
 	e, err := openRemote(&runtimeOptions{URL: d.URL()})
 	if err != nil {
 		t.Fatal(err)
@@ -89,17 +47,8 @@ func TestVectorsOverADaemon(t *testing.T) {
 }
 
 func runVectors(t *testing.T, e engine, file, name, runner string) {
-	folder, err := filepath.Abs("../conformance/vectors")
+	all, err := vectors.Read(vectorFolder, file, name)
 	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(filepath.Join(folder, file+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.NewReplacer("$VECTORS", folder, "$MODEL", name).Replace(string(data))
-	var all vectors
-	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		t.Fatal(err)
 	}
 	m, err := loadWith(e, name, all.Load)
@@ -107,8 +56,10 @@ func runVectors(t *testing.T, e engine, file, name, runner string) {
 		t.Fatal(err)
 	}
 	defer m.close()
-	for i := range all.Cases {
-		v := &all.Cases[i]
+	var ran []*vector
+	for _, c := range all.Cases {
+		v := &vector{Case: c}
+		ran = append(ran, v)
 		t.Run(v.Name, func(t *testing.T) {
 			if reason := v.Skip[runner]; reason != "" {
 				t.Skip(reason)
@@ -117,7 +68,7 @@ func runVectors(t *testing.T, e engine, file, name, runner string) {
 		})
 	}
 	if *update {
-		writeFresh(t, filepath.Join(folder, file+".json"), all.Cases)
+		writeFresh(t, vectors.Path(vectorFolder, file), ran)
 	}
 }
 
@@ -195,8 +146,8 @@ func (v *vector) checkError(t *testing.T, err error) {
 
 func (v *vector) tokenize(t *testing.T, m model) error {
 	tokens, err := m.appendTokens(nil, v.Text, mullama.TokenizeOptions{
-		AddSpecial:   slices.Contains(v.Flags, "add_special"),
-		ParseSpecial: slices.Contains(v.Flags, "parse_special"),
+		AddSpecial:   v.Has("add_special"),
+		ParseSpecial: v.Has("parse_special"),
 	})
 	if len(tokens)+len(v.Tokens) > 0 {
 		v.compare(t, "tokens", tokens, v.Tokens)
@@ -262,12 +213,13 @@ func orObject(data []byte) []byte {
 }
 
 // near are log probabilities as a case has them, with its number in place of one that is near it.
-func (v *vector) near(list []api.Logprob) []wantLogprob {
-	const within = 0.05
-	got := []wantLogprob{}
+func (v *vector) near(list []api.Logprob) []vectors.Logprob {
+	got := []vectors.Logprob{}
 	for i, l := range list {
-		one := wantLogprob{l.Token, math.Round(l.Logprob*1000) / 1000, len(l.TopLogprobs)}
-		if i < len(v.WantLogprobs) && math.Abs(l.Logprob-v.WantLogprobs[i].Logprob) <= within {
+		one := vectors.Logprob{Token: l.Token, Logprob: math.Round(l.Logprob*1000) / 1000,
+			Top: len(l.TopLogprobs)}
+		if i < len(v.WantLogprobs) &&
+			math.Abs(l.Logprob-v.WantLogprobs[i].Logprob) <= vectors.Near {
 			one.Logprob = v.WantLogprobs[i].Logprob
 		}
 		got = append(got, one)

@@ -7,21 +7,22 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/mullama/mullama/conformance/vectors"
 )
 
 var update = flag.Bool("update", false, "write what the library gives into the vectors")
 
 // writeFresh replaces values in a file of vectors, which has a line for each case. The rest of the
 // file stays as it is.
-func writeFresh(t *testing.T, path string, cases []vector) {
+func writeFresh(t *testing.T, path string, cases []*vector) {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := string(data)
-	for i := range cases {
-		v := &cases[i]
+	for _, v := range cases {
 		for field, value := range v.fresh {
 			text = replaceField(t, text, v.Name, field, value)
 		}
@@ -37,7 +38,7 @@ func replaceField(t *testing.T, text, name, field string, value any) string {
 	lines := strings.SplitAfter(text, "\n")
 	for i, line := range lines {
 		object := strings.TrimSuffix(strings.TrimSpace(line), ",")
-		var v vector
+		var v vectors.Case
 		if json.Unmarshal([]byte(object), &v) != nil || v.Name != name || v.Op == "" {
 			continue
 		}

@@ -7,69 +7,27 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/conformance/vectors"
 	"github.com/mullama/mullama/internal/testdaemon"
 	"github.com/mullama/mullama/internal/testmodels"
 )
 
-// vectors is a file of the folder vectors; the README there has the fields.
-type vectors struct {
-	Name  string            `json:"name"`
-	Load  json.RawMessage   `json:"load"`
-	Skip  map[string]string `json:"skip"`
-	Cases []vector          `json:"cases"`
-}
+const vectorFolder = "vectors"
 
-type vector struct {
-	Name         string            `json:"name"`
-	Op           string            `json:"op"`
-	Text         string            `json:"text"`
-	Flags        []string          `json:"flags"`
-	Tokens       []mullama.Token   `json:"tokens"`
-	Request      json.RawMessage   `json:"request"`
-	Model        string            `json:"model"`
-	Options      json.RawMessage   `json:"options"`
-	CancelAfter  int               `json:"cancel_after"`
-	WantText     *string           `json:"want_text"`
-	WantLast     map[string]any    `json:"want_last"`
-	WantLogprobs []wantLogprob     `json:"want_logprobs"`
-	WantError    string            `json:"want_error"`
-	WantMessage  string            `json:"want_message"`
-	Skip         map[string]string `json:"skip"`
-}
-
-type wantLogprob struct {
-	Token   string  `json:"token"`
-	Logprob float64 `json:"logprob"`
-	Top     int     `json:"top"`
-}
-
-// vectorResults are what tools/parity reads.
-type vectorResults struct {
-	Language string            `json:"language"`
-	Passed   int               `json:"passed"`
-	Failed   int               `json:"failed"`
-	Skipped  []vectorSkip      `json:"skipped"`
-	Cases    map[string]string `json:"cases"`
-}
-
-type vectorSkip struct {
-	Name   string `json:"name"`
-	Reason string `json:"reason"`
-}
+type vector struct{ vectors.Case }
 
 // TestVectors runs what every binding must do with package mullama, in this process and over a
 // daemon.
 func TestVectors(t *testing.T) {
 	testdaemon.RequireLibrary(t)
 	path := testmodels.Path(t, "smollm2")
-	r := &vectorRunner{results: vectorResults{Language: "go", Cases: map[string]string{}}}
+	r := &vectorRunner{vectors.Results{Language: "go", Cases: map[string]string{}}}
 	r.file(t, "echo", "echo", "echo", nil)
 
 	runtime, err := mullama.Open(mullama.Options{})
@@ -78,7 +36,7 @@ func TestVectors(t *testing.T) {
 	}
 	defer runtime.Close()
 	r.file(t, "smollm2", "smollm2", path, runtime)
-	r.file(t, "smollm2", "daemon", "smollm2", vectorDaemon(t, path))
+	r.file(t, "smollm2", "daemon", "smollm2", vectorDaemon(t))
 
 	if to := os.Getenv("MULLAMA_RESULTS"); to != "" {
 		data, err := json.MarshalIndent(r.results, "", "  ")
@@ -92,19 +50,8 @@ func TestVectors(t *testing.T) {
 }
 
 // vectorDaemon is a daemon that has SmolLM2 until the test ends.
-func vectorDaemon(t *testing.T, path string) *mullama.Client {
-	d, err := testdaemon.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.End(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := errors.Join(d.Import(path, "smollm2"), d.Serve("--ctx-size", "512")); err != nil {
-		t.Fatal(err)
-	}
+func vectorDaemon(t *testing.T) *mullama.Client {
+	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2"}, "--ctx-size", "512")
 	client, err := mullama.NewClient(d.URL(), mullama.ClientOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -117,21 +64,12 @@ type loader interface {
 	Load(ctx context.Context, name string, o *mullama.LoadOptions) (*mullama.Model, error)
 }
 
-type vectorRunner struct{ results vectorResults }
+type vectorRunner struct{ results vectors.Results }
 
 // file runs the cases of a file, under a name of their own, with a model.
 func (r *vectorRunner) file(t *testing.T, file, as, name string, engine loader) {
-	folder, err := filepath.Abs("vectors")
+	all, err := vectors.Read(vectorFolder, file, name)
 	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := os.ReadFile(filepath.Join(folder, file+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.NewReplacer("$VECTORS", folder, "$MODEL", name).Replace(string(data))
-	var all vectors
-	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		t.Fatal(err)
 	}
 	var model *mullama.Model
@@ -141,7 +79,8 @@ func (r *vectorRunner) file(t *testing.T, file, as, name string, engine loader) 
 		}
 		defer model.Close()
 	}
-	for _, v := range all.Cases {
+	for _, c := range all.Cases {
+		v := vector{c}
 		r.run(t, as+"/"+v.Name, firstReason(all.Skip["go"], v.Skip["go"], v.Skip[as]),
 			func(t *testing.T) { v.run(t, engine, model) })
 	}
@@ -157,7 +96,7 @@ func firstReason(reasons ...string) string {
 
 func (r *vectorRunner) run(t *testing.T, name, skip string, test func(*testing.T)) {
 	if skip != "" {
-		r.results.Skipped = append(r.results.Skipped, vectorSkip{name, skip})
+		r.results.Skipped = append(r.results.Skipped, vectors.Skipped{Name: name, Reason: skip})
 		r.results.Cases[name] = "skipped"
 		return
 	}
@@ -227,8 +166,8 @@ func (v *vector) checkError(t *testing.T, err error) {
 
 func (v *vector) tokenize(t *testing.T, m *mullama.Model) error {
 	tokens, err := m.Tokenize(v.Text, mullama.TokenizeOptions{
-		AddSpecial:   slices.Contains(v.Flags, "add_special"),
-		ParseSpecial: slices.Contains(v.Flags, "parse_special"),
+		AddSpecial:   v.Has("add_special"),
+		ParseSpecial: v.Has("parse_special"),
 	})
 	if !slices.Equal(tokens, v.Tokens) {
 		t.Errorf("the tokens are %v, want %v", tokens, v.Tokens)
@@ -310,9 +249,8 @@ func (v *vector) checkLogprobs(t *testing.T, got []mullama.TokenLogprob) {
 		t.Fatalf("there are %d log probabilities, want %d", len(got), len(v.WantLogprobs))
 	}
 	for i, want := range v.WantLogprobs {
-		const near = 0.05
 		if string(got[i].Bytes) != want.Token || len(got[i].Top) != want.Top ||
-			math.Abs(float64(got[i].Logprob)-want.Logprob) > near {
+			math.Abs(float64(got[i].Logprob)-want.Logprob) > vectors.Near {
 			t.Errorf("log probability %d is %+v, want %+v", i, got[i], want)
 		}
 	}

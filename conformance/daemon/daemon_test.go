@@ -8,45 +8,12 @@ import (
 	"testing"
 
 	"github.com/mullama/mullama/internal/testdaemon"
-	"github.com/mullama/mullama/internal/testmodels"
 )
-
-// start imports models, given by the name in the store and that of the set, and serves them until
-// the test ends. Then the daemon must end with exit code 0.
-func start(t *testing.T, models map[string]string, flags ...string) *testdaemon.Daemon {
-	t.Helper()
-	testdaemon.RequireLibrary(t)
-	paths := map[string]string{}
-	for name, set := range models {
-		paths[name] = testmodels.Path(t, set)
-	}
-	d, err := testdaemon.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.End(); err != nil {
-			t.Error(err)
-		}
-		if log := d.Log(); t.Failed() {
-			t.Logf("the end of the daemon's log:\n%s", log[max(0, len(log)-20_000):])
-		}
-	})
-	for name, path := range paths {
-		if err := d.Import(path, name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := d.Serve(flags...); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
 
 // TestASoak keeps a daemon with two models busy for a short time. The program says with its exit
 // code whether anything was lost or leaked.
 func TestASoak(t *testing.T) {
-	d := start(t, map[string]string{"smollm2": "smollm2", "gemma3": "gemma270"})
+	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2", "gemma3": "gemma270"})
 	out, err := exec.CommandContext(t.Context(), d.Program, "bench", "soak",
 		"--url", d.URL(), "--models", "smollm2,gemma3", "--duration", "15s",
 		"--clients", "16", "--limit", "3m").CombinedOutput()
@@ -63,7 +30,8 @@ func TestASoak(t *testing.T) {
 
 // TestAShortQueueIsObeyed has more clients than slots and places in the queue.
 func TestAShortQueueIsObeyed(t *testing.T) {
-	d := start(t, map[string]string{"smollm2": "smollm2"}, "--max-queue", "2", "--parallel", "2")
+	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2"},
+		"--max-queue", "2", "--parallel", "2")
 	out, err := exec.CommandContext(t.Context(), d.Program, "bench", "soak",
 		"--url", d.URL(), "--models", "smollm2", "--duration", "5s",
 		"--clients", "12", "--limit", "3m").CombinedOutput()
@@ -77,7 +45,7 @@ func TestAShortQueueIsObeyed(t *testing.T) {
 }
 
 func TestASecondDaemonSaysWhyItCannotStart(t *testing.T) {
-	d := start(t, map[string]string{"smollm2": "smollm2"})
+	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2"})
 	out, err := exec.CommandContext(t.Context(), d.Program, "serve", "--host", d.Address,
 		"--models", d.Store).CombinedOutput()
 	exit := (*exec.ExitError)(nil)

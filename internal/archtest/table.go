@@ -36,12 +36,13 @@ var mayImport = map[string][]string{
 	"internal/server":          {"api", root},
 	"internal/store":           {},
 	"internal/synth":           {"internal/gguf"},
+	"conformance/vectors":      {},
 	"internal/testmodels":      {},
 	"internal/testdaemon":      {root, "internal/testmodels"},
 	"tools/bindgen":            {},
 	"tools/fetchmodels":        {"internal/testmodels"},
 	"tools/nativebuild":        {},
-	"tools/parity":             {},
+	"tools/parity":             {"conformance/vectors"},
 	"tools/peers":              {"internal/testmodels"},
 }
 
@@ -55,8 +56,8 @@ var folderRules = map[string][]string{
 
 // testHelpers may be imported by the tests of every package.
 var testHelpers = []string{
-	"internal/engine/scripted", "internal/gguf", "internal/synth", "internal/testdaemon",
-	"internal/testmodels",
+	"conformance/vectors", "internal/engine/scripted", "internal/gguf", "internal/synth",
+	"internal/testdaemon", "internal/testmodels",
 }
 
 // oneFile names the imports that only one file of the package may have, so that the rest of the

@@ -60,6 +60,38 @@ func New() (*Daemon, error) {
 	return d, nil
 }
 
+// Start imports models, given by the name in the store and that of the set, and serves them until
+// the test ends. Then the daemon must end with exit code 0.
+func Start(t testing.TB, models map[string]string, flags ...string) *Daemon {
+	t.Helper()
+	RequireLibrary(t)
+	paths := map[string]string{}
+	for name, set := range models {
+		paths[name] = testmodels.Path(t, set)
+	}
+	d, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.End(); err != nil {
+			t.Error(err)
+		}
+		if log := d.Log(); t.Failed() {
+			t.Logf("the end of the daemon's log:\n%s", log[max(0, len(log)-20_000):])
+		}
+	})
+	for name, path := range paths {
+		if err := d.Import(path, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Serve(flags...); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 func call(program string, arguments ...string) error {
 	cmd := exec.Command(program, arguments...)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -8,34 +8,22 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/mullama/mullama/conformance/vectors"
 )
 
-// result is what the tests of one language found.
-type result struct {
-	Language string            `json:"language"`
-	Passed   int               `json:"passed"`
-	Failed   int               `json:"failed"`
-	Skipped  []skip            `json:"skipped"`
-	Cases    map[string]string `json:"cases"` // "echo/a chat": passed, failed or skipped
-}
-
-type skip struct {
-	Name   string `json:"name"`
-	Reason string `json:"reason"`
-}
-
-func readResults(dir string) ([]result, error) {
+func readResults(dir string) ([]vectors.Results, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil || len(files) == 0 {
 		return nil, errors.Join(err, fmt.Errorf("there are no results in %s", dir))
 	}
-	var all []result
+	var all []vectors.Results
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		var r result
+		var r vectors.Results
 		if err := json.Unmarshal(data, &r); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
@@ -49,7 +37,9 @@ func readResults(dir string) ([]result, error) {
 		}
 		all = append(all, r)
 	}
-	slices.SortFunc(all, func(a, b result) int { return strings.Compare(a.Language, b.Language) })
+	slices.SortFunc(all, func(a, b vectors.Results) int {
+		return strings.Compare(a.Language, b.Language)
+	})
 	return all, nil
 }
 

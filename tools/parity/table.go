@@ -1,13 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/mullama/mullama/conformance/vectors"
 )
 
 // row is what the table has a line for: the cases of one group of a run.
@@ -25,21 +24,15 @@ var runs = []struct{ name, file string }{
 func readRows(dir string) ([]row, error) {
 	var rows []row
 	for _, run := range runs {
-		path := filepath.Join(dir, run.file+".json")
-		data, err := os.ReadFile(path)
+		file, err := vectors.Read(dir, run.file, "")
 		if err != nil {
 			return nil, err
-		}
-		var file struct {
-			Cases []struct{ Name, Group string }
-		}
-		if err := json.Unmarshal(data, &file); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		first := len(rows)
 		for _, c := range file.Cases {
 			if c.Name == "" || c.Group == "" {
-				return nil, fmt.Errorf("%s: the case %q has no name or no group", path, c.Name)
+				return nil, fmt.Errorf("%s: the case %q has no name or no group",
+					vectors.Path(dir, run.file), c.Name)
 			}
 			i := slices.IndexFunc(rows[first:], func(r row) bool { return r.group == c.Group })
 			if i < 0 {
@@ -53,7 +46,7 @@ func readRows(dir string) ([]row, error) {
 }
 
 // table has a line for each row and a column for each language, and the reasons of what is skipped.
-func table(rows []row, all []result) string {
+func table(rows []row, all []vectors.Results) string {
 	var b strings.Builder
 	b.WriteString("| run | group | cases |")
 	for _, r := range all {
@@ -67,22 +60,22 @@ func table(rows []row, all []result) string {
 		}
 		b.WriteString("\n")
 	}
-	counts := func(name string, count func(r *result) int) {
+	counts := func(name string, count func(r *vectors.Results) int) {
 		fmt.Fprintf(&b, "| **%s** | | |", name)
 		for i := range all {
 			fmt.Fprintf(&b, " %d |", count(&all[i]))
 		}
 		b.WriteString("\n")
 	}
-	counts("passed", func(r *result) int { return r.Passed })
-	counts("skipped", func(r *result) int { return len(r.Skipped) })
+	counts("passed", func(r *vectors.Results) int { return r.Passed })
+	counts("skipped", func(r *vectors.Results) int { return len(r.Skipped) })
 	writeReasons(&b, all)
 	return b.String()
 }
 
 // cell is what a language did of a row: ✓ for all of it, ✗ if something failed, – if nothing was
 // run, and otherwise how many cases passed.
-func (r *row) cell(of *result) string {
+func (r *row) cell(of *vectors.Results) string {
 	passed, known := 0, 0
 	for _, name := range r.cases {
 		switch of.Cases[r.run+"/"+name] {
@@ -110,7 +103,7 @@ func (r *row) cell(of *result) string {
 type skipped struct{ runs, languages, cases []string }
 
 // writeReasons lists why cases are skipped, each reason once.
-func writeReasons(b *strings.Builder, all []result) {
+func writeReasons(b *strings.Builder, all []vectors.Results) {
 	reasons := map[string]*skipped{}
 	for _, r := range all {
 		for _, s := range r.Skipped {
