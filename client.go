@@ -170,6 +170,10 @@ func (c *Client) Load(ctx context.Context, name string, opts *LoadOptions) (*Mod
 	if opts.Progress != nil {
 		opts.Progress(1)
 	}
+	if ctx.Err() != nil { // Progress may have ended it
+		_ = m.Close()
+		return nil, wrap(op, context.Cause(ctx))
+	}
 	return m, nil
 }
 

@@ -436,3 +436,12 @@ func TestManyCallsAtOnceOverADaemon(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestALoadThatItsProgressEndsGivesNoModel(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	m, err := daemonClient(t).Load(ctx, "smollm2", &mullama.LoadOptions{
+		VocabOnly: true, Progress: func(float32) { cancel() }})
+	if m != nil || !errors.Is(err, mullama.ErrCancelled) {
+		t.Errorf("got %v, %v", m, err)
+	}
+}

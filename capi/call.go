@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -60,37 +61,26 @@ func newError(code C.mullama_status, message string) *C.mullama_error {
 	return C.capi_error(code, text)
 }
 
-// kinds are the statuses of the kinds of error.
-var kinds = []struct {
-	kind error
-	code C.mullama_status
-}{
-	{errTooSmall, C.MULLAMA_ERR_TOO_SMALL},
-	{mullama.ErrNotFound, C.MULLAMA_ERR_NOT_FOUND},
-	{mullama.ErrNotGGUF, C.MULLAMA_ERR_NOT_GGUF},
-	{mullama.ErrUnsupported, C.MULLAMA_ERR_UNSUPPORTED},
-	{mullama.ErrContextFull, C.MULLAMA_ERR_CONTEXT_FULL},
-	{mullama.ErrInvalidOption, C.MULLAMA_ERR_INVALID},
-	{mullama.ErrTemplate, C.MULLAMA_ERR_TEMPLATE},
-	{mullama.ErrGrammar, C.MULLAMA_ERR_GRAMMAR},
-	{mullama.ErrOutOfMemory, C.MULLAMA_ERR_OUT_OF_MEMORY},
-	{mullama.ErrBusy, C.MULLAMA_ERR_BUSY},
-	{mullama.ErrStore, C.MULLAMA_ERR_STORE},
-	{mullama.ErrLibraryMissing, C.MULLAMA_ERR_LIBRARY_MISSING},
-	{mullama.ErrClosed, C.MULLAMA_ERR_CLOSED},
-	{mullama.ErrCancelled, C.MULLAMA_ERR_CANCELLED},
-	{context.Canceled, C.MULLAMA_ERR_CANCELLED},
-}
+// statuses are those of the header, by their names, which are those of the kinds of error.
+var statuses = sync.OnceValue(func() map[string]C.mullama_status {
+	all := map[string]C.mullama_status{}
+	for code := C.mullama_status(0); statusName(code) != "unknown"; code++ {
+		all[statusName(code)] = code
+	}
+	return all
+})
 
 // explain finds the status and the sentence of an error.
 func explain(err error) (C.mullama_status, string) {
 	message := server.Explain(err)
-	for _, k := range kinds {
-		if errors.Is(err, k.kind) {
-			return k.code, message
-		}
+	name := mullama.ErrorName(err)
+	switch {
+	case errors.Is(err, errTooSmall):
+		return C.MULLAMA_ERR_TOO_SMALL, message
+	case name == "internal" && errors.Is(err, context.Canceled):
+		return C.MULLAMA_ERR_CANCELLED, message
 	}
-	return C.MULLAMA_ERR_INTERNAL, message
+	return statuses()[name], message
 }
 
 var errTooSmall = errors.New("the buffer is too small")
@@ -99,5 +89,4 @@ func invalid(format string, args ...any) error {
 	return &mullama.Error{Kind: mullama.ErrInvalidOption, Err: fmt.Errorf(format, args...)}
 }
 
-// statusName is mullama_status_name, for the tests.
 func statusName(code C.mullama_status) string { return C.GoString(C.mullama_status_name(code)) }

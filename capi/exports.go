@@ -128,16 +128,14 @@ func goModelLoad(
 	})
 }
 
-// load loads a model and tells its progress, at least that it is whole. It gives the load up when
-// it is told to.
+// load loads a model and tells its progress, which every engine tells to the end. It gives the load
+// up when it is told to.
 func load(
 	e engine, name string, o *mullama.LoadOptions, tell func(fraction float32) bool,
 ) (model, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	whole := false
 	o.Progress = func(fraction float32) {
-		whole = whole || fraction >= 1
 		if ctx.Err() == nil && !tell(fraction) {
 			cancel()
 		}
@@ -145,9 +143,6 @@ func load(
 	m, err := e.load(ctx, name, o)
 	if err != nil {
 		return nil, err
-	}
-	if !whole {
-		o.Progress(1) // a daemon tells no parts
 	}
 	if ctx.Err() != nil {
 		return nil, errors.Join(&mullama.Error{Kind: mullama.ErrCancelled, Op: "load " + name,
@@ -196,8 +191,7 @@ func goModelTokenize(
 		if err != nil {
 			return err
 		}
-		room, err := borrow[mullama.Token](
-			unsafe.Pointer(tokens), min(capacity, 1<<31), "tokens")
+		room, err := roomFor[mullama.Token](unsafe.Pointer(tokens), capacity, count, "tokens")
 		if err != nil {
 			return err
 		}
@@ -209,7 +203,7 @@ func goModelTokenize(
 		if err != nil {
 			return err
 		}
-		return fill(unsafe.Pointer(tokens), capacity, count, list, "tokens")
+		return fill(room, count, list, "tokens")
 	})
 }
 
@@ -231,7 +225,11 @@ func goModelDetokenize(
 		if err != nil {
 			return err
 		}
-		return fill(unsafe.Pointer(to), capacity, size, data, "text")
+		room, err := roomFor[byte](unsafe.Pointer(to), capacity, size, "text")
+		if err != nil {
+			return err
+		}
+		return fill(room, size, data, "text")
 	})
 }
 

@@ -67,22 +67,25 @@ func borrow[T any](at unsafe.Pointer, n C.size_t, what string) ([]T, error) {
 	return unsafe.Slice((*T)(at), int(n)), nil
 }
 
-// fill copies a result into the caller's array as far as it fits, and says how long it is.
-func fill[T any](
-	at unsafe.Pointer, capacity C.size_t, count *C.size_t, result []T, what string,
-) error {
-	if count == nil {
-		return invalid("there is no place for the number of %s", what)
+// roomFor is the caller's array for a result, whose length count receives.
+func roomFor[T any](
+	at unsafe.Pointer, capacity C.size_t, count *C.size_t, what string,
+) ([]T, error) {
+	switch {
+	case count == nil:
+		return nil, invalid("there is no place for the number of %s", what)
+	case capacity == 0:
+		return nil, nil
+	case at == nil:
+		return nil, invalid("%s is NULL, but its capacity is %d", what, capacity)
 	}
-	if at == nil && capacity > 0 {
-		return invalid("%s is NULL, but its capacity is %d", what, capacity)
-	}
+	return unsafe.Slice((*T)(at), int(min(capacity, 1<<31))), nil
+}
+
+// fill copies a result, which may be there already, as far as it fits, and says how long it is.
+func fill[T any](room []T, count *C.size_t, result []T, what string) error {
 	*count = C.size_t(len(result))
-	n := min(len(result), int(min(capacity, 1<<31)))
-	if n > 0 {
-		copy(unsafe.Slice((*T)(at), n), result)
-	}
-	if n < len(result) {
+	if n := copy(room, result); n < len(result) {
 		return fmt.Errorf("%w: %s needs room for %d, and has %d", errTooSmall, what, len(result), n)
 	}
 	return nil
