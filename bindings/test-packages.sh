@@ -147,12 +147,12 @@ as_root() {
 # debian_root: installs the Debian package into a system that has nothing else, but to which the
 # libraries of this one are left.
 debian_root() {
-    usr=$work/root/usr
+    usr=$work/system/usr
     deb=$(package '*.deb')
     [ ! -d "$usr" ] || return 0
-    mkdir -p "$work/root/var/lib/dpkg/info" "$work/root/var/lib/dpkg/updates"
-    : >"$work/root/var/lib/dpkg/status"
-    logged as_root dpkg --root="$work/root" --log=/dev/null --force-depends --force-bad-path \
+    mkdir -p "$work/system/var/lib/dpkg/info" "$work/system/var/lib/dpkg/updates"
+    : >"$work/system/var/lib/dpkg/status"
+    logged as_root dpkg --root="$work/system" --log=/dev/null --force-depends --force-bad-path \
         --install "$deb"
 }
 
@@ -160,7 +160,7 @@ test_deb() {
     debian_root
     dpkg-deb --field "$deb" Depends | grep -q 'libc6 (>= ' ||
         fail 'the package does not say what it depends on'
-    [ -z "$(dpkg --root="$work/root" --verify mullama)" ] || fail 'a file is not as packed'
+    [ -z "$(dpkg --root="$work/system" --verify mullama)" ] || fail 'a file is not as packed'
 
     lone "$usr/bin/mullama" version | grep -q "^library  $usr/" || fail 'mullama finds no engine'
     answers "$usr/bin/mullama" run ./smollm2.gguf --system "You are a helpful assistant." \
