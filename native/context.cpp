@@ -11,7 +11,8 @@ struct mn_context {
     const mn_model *model = nullptr;
     llama_context *ctx = nullptr;
     std::atomic<bool> abort{false};
-    bool unified = false; // all sequences share the cells
+    bool unified = false;                             // all sequences share the cells
+    std::unique_ptr<mn::device_logits> device_logits; // null: the host gets all logits
 
     // Threads kept between steps, by their number: ggml would otherwise start new ones for every
     // graph. A pool stays until the end, since ggml goes back to the one it used last to pause it.
@@ -132,6 +133,7 @@ mn_context_params context_default_params() {
     p.offload_kqv = d.offload_kqv;
     p.op_offload = d.op_offload;
     p.kv_unified = 1;
+    p.device_logits = -1;
     return p;
 }
 
@@ -145,6 +147,7 @@ llama_context_params to_llama(const mn_context_params &p) {
     check_range("pooling_type", p.pooling_type, -1, LLAMA_POOLING_TYPE_RANK);
     check_range("attention_type", p.attention_type, -1, LLAMA_ATTENTION_TYPE_NON_CAUSAL);
     check_range("flash_attn", p.flash_attn, -1, 1);
+    check_range("device_logits", p.device_logits, -1, 1);
 
     llama_context_params c = llama_context_default_params();
     c.n_ctx = p.n_ctx;
@@ -178,6 +181,17 @@ llama_context_params to_llama(const mn_context_params &p) {
     return c;
 }
 
+// Lets the logits stay on the device if the parameters say so and it can be done.
+static void keep_logits(mn_context *c, const mn_context_params &p, llama_context_params &cparams) {
+    if (p.device_logits != 0 && !p.embeddings) {
+        c->device_logits =
+            device_logits::make(c->model->model, (int32_t)cparams.n_seq_max, p.device_logits == 1);
+    }
+    if (c->device_logits) {
+        c->device_logits->attach(cparams);
+    }
+}
+
 mn_status context_new(mn_model *model, const mn_context_params *params, mn_context **out,
                       mn_error *err) {
     return guard(err, [&] {
@@ -193,6 +207,7 @@ mn_status context_new(mn_model *model, const mn_context_params *params, mn_conte
         };
         cparams.abort_callback_data = &c->abort;
         log_capture log;
+        keep_logits(c.get(), *params, cparams);
         c->ctx = llama_init_from_model(model->model, cparams);
         if (!c->ctx) {
             std::string reason = log.reason("llama.cpp could not create it and gave no reason");
@@ -218,12 +233,13 @@ mn_status context_new(mn_model *model, const mn_context_params *params, mn_conte
 void context_free(mn_context *ctx) { delete ctx; }
 
 void context_get(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq, uint32_t *n_batch,
-                 uint32_t *n_ubatch, uint32_t *n_seq_max) {
+                 uint32_t *n_ubatch, uint32_t *n_seq_max, int32_t *device_logits) {
     *n_ctx = llama_n_ctx(ctx->ctx);
     *n_ctx_seq = llama_n_ctx_seq(ctx->ctx);
     *n_batch = llama_n_batch(ctx->ctx);
     *n_ubatch = llama_n_ubatch(ctx->ctx);
     *n_seq_max = llama_n_seq_max(ctx->ctx);
+    *device_logits = ctx->device_logits != nullptr;
 }
 
 void context_abort(mn_context *ctx, int32_t abort) {
@@ -305,7 +321,7 @@ static void decode(mn_context *c, const mn_step_plan &plan) {
 // Finds the logits of the plan's rows, which llama.cpp keeps for the tokens that were asked for, in
 // their order. Asking it row by row would wait for the device as often.
 static void find_rows(mn_context *c, const mn_step_plan &plan) {
-    if (plan.n_rows == 0) {
+    if (plan.n_rows == 0 || c->device_logits) {
         return;
     }
     float *logits = llama_get_logits(c->ctx);
@@ -325,11 +341,14 @@ static void find_rows(mn_context *c, const mn_step_plan &plan) {
 mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err) {
     return guard(err, [&] {
         check_plan(ctx, *plan);
+        if (ctx->device_logits) {
+            ctx->device_logits->expect(*plan);
+        }
         int64_t start = ggml_time_us();
         decode(ctx, *plan);
         int64_t decoded = ggml_time_us();
         find_rows(ctx, *plan);
-        ctx->sampling->run(*plan, out);
+        ctx->sampling->run(*plan, ctx->device_logits.get(), out);
         out->decode_us = decoded - start;
         out->sample_us = ggml_time_us() - decoded;
     });
@@ -344,7 +363,7 @@ mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits
             ctx->sampling->logits(r) = logits + plan->rows[r] * n_vocab;
         }
         int64_t start = ggml_time_us();
-        ctx->sampling->run(*plan, out);
+        ctx->sampling->run(*plan, nullptr, out);
         out->decode_us = 0;
         out->sample_us = ggml_time_us() - start;
     });

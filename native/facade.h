@@ -135,7 +135,7 @@ mn_status context_new(mn_model *model, const mn_context_params *params, mn_conte
                       mn_error *err);
 void context_free(mn_context *ctx);
 void context_get(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq, uint32_t *n_batch,
-                 uint32_t *n_ubatch, uint32_t *n_seq_max);
+                 uint32_t *n_ubatch, uint32_t *n_seq_max, int32_t *device_logits);
 mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err);
 mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits,
                         mn_step_result *out, mn_error *err);

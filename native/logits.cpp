@@ -325,6 +325,21 @@ bool top_selector::top_k(const float *logits, int32_t n, int32_t k,
     return true;
 }
 
+bool top_selector::top_k_distinct(const float *logits, int32_t n, int32_t k,
+                                  std::vector<llama_token_data> &out) {
+    if (k >= n) {
+        return false;
+    }
+    survey(logits, n, k);
+    if (nan_) {
+        return false;
+    }
+    collect(logits, n, lower_bound(k), out);
+    bool distinct = sort_distinct(out, k);
+    out.resize(k);
+    return distinct;
+}
+
 // llama.cpp looks for the end of the nucleus among the 256 likeliest, and when it is not there,
 // sorts all. Sorting one bucket after the other finds the same.
 bool top_selector::top_p(const float *logits, int32_t n, float p, size_t min_keep,
@@ -389,6 +404,11 @@ void top_selector::top_ids(const float *logits, int32_t n, int32_t k,
     };
     std::partial_sort(out.begin(), out.begin() + k, out.end(), before);
     out.resize(k);
+}
+
+float maximum(const float *x, int32_t n) {
+    bool nan = false;
+    return maximum(x, n, &nan);
 }
 
 bool has_nan(const float *logits, int32_t n) {

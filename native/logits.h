@@ -25,6 +25,10 @@ class top_selector {
     bool min_p(const float *logits, int32_t n, float p, size_t min_keep,
                std::vector<llama_token_data> &out);
 
+    // As top_k, but false also when equal logits leave more than one order.
+    bool top_k_distinct(const float *logits, int32_t n, int32_t k,
+                        std::vector<llama_token_data> &out);
+
     // Leaves the k largest logits in `out`, of equal ones those with the lower ids. NaNs are left
     // out, so there may be fewer.
     void top_ids(const float *logits, int32_t n, int32_t k, std::vector<llama_token_data> &out);
@@ -52,6 +56,9 @@ class top_selector {
 };
 
 bool has_nan(const float *logits, int32_t n);
+
+// The largest of the values that are numbers; -infinity if none is.
+float maximum(const float *x, int32_t n);
 
 // The index of the first largest value, as llama.cpp's greedy sampler picks; -1 if one is NaN.
 int32_t argmax(const float *logits, int32_t n);

@@ -127,6 +127,9 @@ typedef struct {
     const char *type_k;     // "f16", "q8_0", …; NULL: f16
     const char *type_v;
     int32_t embeddings, offload_kqv, op_offload, swa_full, kv_unified;
+    // Logits stay on the device that computes them, and a step fetches what sampling needs: -1 if
+    // that is a GPU, 0 never, 1 on CPUs too (for tests).
+    int32_t device_logits;
 } mn_context_params;
 
 typedef struct {
@@ -253,7 +256,8 @@ typedef struct {
                              mn_error *err);
     void (*context_free)(mn_context *ctx);
     void (*context_get)(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq,
-                        uint32_t *n_batch, uint32_t *n_ubatch, uint32_t *n_seq_max);
+                        uint32_t *n_batch, uint32_t *n_ubatch, uint32_t *n_seq_max,
+                        int32_t *device_logits);
     // Decodes and samples one step. MN_ERR_FULL leaves the cache as it was. MN_ERR_CANCELLED and
     // MN_ERR_INTERNAL may leave some of the step's tokens in the cache.
     mn_status (*step)(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out,
@@ -307,7 +311,7 @@ typedef struct {
 // What both sides must agree on. The revision is raised with every change of this header that
 // leaves all sizes as they are; any other change shows by itself, so a program that was built
 // before it says so instead of calling the wrong function.
-#define MN_ABI_REVISION 2
+#define MN_ABI_REVISION 3
 enum {
     MN_ABI = MN_ABI_REVISION * 1000000 +
              (int)(sizeof(mn_table) * 97 + sizeof(mn_model_params) * 53 +

@@ -5,15 +5,6 @@ namespace mn {
 
 namespace {
 
-// How long a row takes, in looks at every logit: some 15 microseconds for 128 thousand of them.
-int64_t effort(const mn_sampler &s, int32_t top_logprobs) {
-    int64_t looks = 1;
-    if (s.chain && (s.filter == filter::none || s.filter == filter::top_p)) {
-        looks = 20;
-    }
-    return looks + (s.grammar ? 20 : 0) + (top_logprobs >= 0 ? 3 : 0);
-}
-
 // Whether all are different; `list` is left sorted.
 bool distinct(std::vector<const void *> &list) {
     std::sort(list.begin(), list.end());
@@ -24,10 +15,38 @@ bool distinct(std::vector<const void *> &list) {
 
 row_sampler::row_sampler(const mn_model *model, int32_t max_rows)
     : model_(model), n_vocab_(llama_vocab_n_tokens(model->vocab)), logits_(max_rows),
-      rows_(max_rows), errors_(max_rows), top_start_(max_rows), buffers_(1) {}
+      listed_(max_rows), unclear_(max_rows), rows_(max_rows), errors_(max_rows),
+      top_start_(max_rows), buffers_(1) {}
 
-void row_sampler::run(const mn_step_plan &plan, mn_step_result *out) {
+void row_sampler::run(const mn_step_plan &plan, device_logits *device, mn_step_result *out) {
+    device_ = device;
+    fetch(plan);
     place_top_lists(plan);
+    sample_rows(plan);
+    sample_unclear(plan);
+    close_gaps(plan);
+    out->rows = rows_.data();
+    out->top = top_.data();
+}
+
+// Brings what the rows need from the device: their lists, and whole rows where a list is not
+// enough.
+void row_sampler::fetch(const mn_step_plan &plan) {
+    bool lists = false;
+    for (int32_t r = 0; r < plan.n_rows; r++) {
+        listed_[r] = device_ && plan.top_logprobs[r] < 0 && !needs_whole_row(*plan.samplers[r]);
+        unclear_[r] = false;
+        lists = lists || listed_[r];
+        if (device_ && !listed_[r]) {
+            logits_[r] = device_->fetch_row(r);
+        }
+    }
+    if (lists) {
+        device_->fetch_lists(plan.n_rows);
+    }
+}
+
+void row_sampler::sample_rows(const mn_step_plan &plan) {
     int32_t n_helpers = helpers(plan);
     if ((int32_t)buffers_.size() < 1 + n_helpers) {
         buffers_.resize(1 + n_helpers);
@@ -35,14 +54,36 @@ void row_sampler::run(const mn_step_plan &plan, mn_step_result *out) {
     auto turn = [&](int32_t r, int32_t worker) { sample_row(plan, r, buffers_[worker]); };
     if (n_helpers > 0) {
         pool_.run(plan.n_rows, n_helpers, turn);
-    } else {
-        for (int32_t r = 0; r < plan.n_rows; r++) {
-            turn(r, 0);
+        return;
+    }
+    for (int32_t r = 0; r < plan.n_rows; r++) {
+        turn(r, 0);
+    }
+}
+
+// Few rows, if any: equal logits, or penalties on most of the likeliest tokens.
+void row_sampler::sample_unclear(const mn_step_plan &plan) {
+    for (int32_t r = 0; r < plan.n_rows; r++) {
+        if (unclear_[r]) {
+            logits_[r] = device_->fetch_row(r);
+            listed_[r] = false;
+            sample_row(plan, r, buffers_[0]);
         }
     }
-    close_gaps(plan);
-    out->rows = rows_.data();
-    out->top = top_.data();
+}
+
+// How long a row takes, in logits looked at: some 15 microseconds for 128 thousand of them.
+int64_t row_sampler::effort(const mn_step_plan &plan, int32_t r) const {
+    constexpr int64_t list = 150000;
+    if (listed_[r]) {
+        return list;
+    }
+    const mn_sampler &s = *plan.samplers[r];
+    int64_t looks = 1;
+    if (s.chain && (s.filter == filter::none || s.filter == filter::top_p)) {
+        looks = 20;
+    }
+    return n_vocab_ * (looks + (s.grammar ? 20 : 0) + (plan.top_logprobs[r] >= 0 ? 3 : 0));
 }
 
 // How many threads help. Waking one pays when it can take over some 50 microseconds of work. Rows
@@ -51,14 +92,19 @@ int32_t row_sampler::helpers(const mn_step_plan &plan) {
     constexpr int64_t logits_per_thread = 400000;
     int64_t looks = 0;
     for (int32_t r = 0; r < plan.n_rows; r++) {
-        looks += effort(*plan.samplers[r], plan.top_logprobs[r]);
+        looks += effort(plan, r);
     }
-    int64_t threads = std::min<int64_t>(looks * n_vocab_ / logits_per_thread, plan.n_rows);
+    int64_t threads = std::min<int64_t>(looks / logits_per_thread, plan.n_rows);
     threads = std::min<int64_t>(threads, n_threads_);
     if (threads < 2) {
         return 0;
     }
-    seen_.assign(logits_.begin(), logits_.begin() + plan.n_rows);
+    seen_.clear();
+    for (int32_t r = 0; r < plan.n_rows; r++) {
+        if (!listed_[r]) {
+            seen_.push_back(logits_[r]);
+        }
+    }
     if (!distinct(seen_)) {
         return 0;
     }
@@ -96,7 +142,12 @@ void row_sampler::sample_row(const mn_step_plan &plan, int32_t r, sampling_buffe
         if (sampler.vocab != model_->vocab) {
             throw failure(MN_ERR_INVALID, "the sampler was made for another model");
         }
-        row.token = sample(sampler, logits_[r], buffers);
+        if (!listed_[r]) {
+            row.token = sample(sampler, logits_[r], buffers);
+        } else if (!sample_listed(sampler, *device_, r, buffers, &row.token)) {
+            unclear_[r] = true;
+            return;
+        }
         row.end = llama_vocab_is_eog(model_->vocab, row.token);
         row.piece = token_piece(model_, row.token, 0, &row.piece_len);
         if (plan.top_logprobs[r] >= 0) {

@@ -1,6 +1,7 @@
 // What a sampler is made of; sampler.cpp makes them, sample.cpp picks tokens with them.
 #pragma once
 
+#include "device_logits.h"
 #include "facade.h"
 #include "grammar.h"
 #include "logits.h"
@@ -36,11 +37,21 @@ struct sampling_buffers {
     std::vector<llama_token_data> candidates;
     std::vector<float> masked;                    // the logits of what a grammar allows
     std::vector<std::pair<int32_t, float>> saved; // tokens and what their logits were
+    std::vector<device_logits::block> blocks;
+    std::vector<float> listed; // the logits of these
 };
 
 // Picks the next token by a row of logits, and remembers it. The row is changed meanwhile, and
 // afterwards as it was. Throws failure.
 int32_t sample(mn_sampler &sampler, float *logits, sampling_buffers &buffers);
+
+// Whether it takes a whole row to pick a token, and not just a list of the likeliest ones.
+bool needs_whole_row(const mn_sampler &sampler);
+
+// Picks as sample does by a row's list. False, and nothing is remembered, if the token may be
+// another one than by the whole row.
+bool sample_listed(mn_sampler &sampler, const device_logits &logits, int32_t row,
+                   sampling_buffers &buffers, int32_t *token);
 
 // Shows a token to the penalties.
 void remember(mn_sampler &sampler, int32_t token);

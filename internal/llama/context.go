@@ -27,6 +27,9 @@ type ContextParams struct {
 	TypeK, TypeV                             string
 	Embeddings, OffloadKQV, OpOffload        bool
 	FullSlidingWindowCache, UnifiedSequences bool
+	// DeviceLogits leaves logits on the device that computes them, and a step fetches what sampling
+	// needs: -1 if that is a GPU, 0 never, 1 on CPUs too, which serves tests alone.
+	DeviceLogits int
 }
 
 // Limits are what a context really has, which may be more than was asked for.
@@ -36,6 +39,8 @@ type Limits struct {
 	Batch     int // most tokens in a step
 	UBatch    int // most tokens computed at once
 	Sequences int
+	// DeviceLogits is whether logits stay on the device that computes them.
+	DeviceLogits bool
 }
 
 // Context is a KV cache and compute buffers: what is needed to run a model for some sequences.
@@ -72,6 +77,7 @@ func (l *Library) DefaultContextParams() ContextParams {
 		OffloadKQV:       d.offload_kqv != 0,
 		OpOffload:        d.op_offload != 0,
 		UnifiedSequences: d.kv_unified != 0,
+		DeviceLogits:     int(d.device_logits),
 	}
 }
 
@@ -101,6 +107,7 @@ func (p *ContextParams) toC(a *arena) C.mn_context_params {
 		op_offload:        flag(p.OpOffload),
 		swa_full:          flag(p.FullSlidingWindowCache),
 		kv_unified:        flag(p.UnifiedSequences),
+		device_logits:     C.int32_t(p.DeviceLogits),
 	}
 }
 
@@ -136,13 +143,16 @@ func (m *Model) NewContext(p ContextParams) (*Context, error) {
 
 func (c *Context) readLimits() Limits {
 	var ctx, perSeq, batch, ubatch, seqs C.uint32_t
-	C.shim_context_get(c.lib.table, c.ptr, &ctx, &perSeq, &batch, &ubatch, &seqs)
+	var deviceLogits C.int32_t
+	C.shim_context_get(c.lib.table, c.ptr, &ctx, &perSeq, &batch, &ubatch, &seqs, &deviceLogits)
 	return Limits{
 		Ctx:       int(ctx),
 		CtxPerSeq: int(perSeq),
 		Batch:     int(batch),
 		UBatch:    int(ubatch),
 		Sequences: int(seqs),
+
+		DeviceLogits: deviceLogits != 0,
 	}
 }
 

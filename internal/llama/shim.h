@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: 15c7e1cc394896de.
+// builds this again when the checksum of native/mullama_native.h changes: 834a8225fce81ba4.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
@@ -75,8 +75,8 @@ static inline mn_status shim_context_new(const mn_table *t, mn_model *m,
 void shim_context_free(const mn_table *t, mn_context *c);
 static inline void shim_context_get(const mn_table *t, const mn_context *c, uint32_t *n_ctx,
                                     uint32_t *n_ctx_seq, uint32_t *n_batch, uint32_t *n_ubatch,
-                                    uint32_t *n_seq_max) {
-    t->context_get(c, n_ctx, n_ctx_seq, n_batch, n_ubatch, n_seq_max);
+                                    uint32_t *n_seq_max, int32_t *device_logits) {
+    t->context_get(c, n_ctx, n_ctx_seq, n_batch, n_ubatch, n_seq_max, device_logits);
 }
 static inline mn_status shim_step(const mn_table *t, mn_context *c, const mn_step_plan *plan,
                                   mn_step_result *out, mn_error *err) {

@@ -15,7 +15,7 @@ import (
 )
 
 // recipeFiles are the files of native/engine that say how llama.cpp is built.
-var recipeFiles = []string{"CMakeLists.txt", "engine_fixes.h"}
+var recipeFiles = []string{"CMakeLists.txt", "engine_fixes.h", "cuda_fixes.h"}
 
 // readRecipe returns the content of all recipeFiles.
 func readRecipe(native string) ([]byte, error) {
