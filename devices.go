@@ -19,7 +19,7 @@ func (o *LoadOptions) checkDevices(op string, devices []llama.Device) error {
 	for i, name := range o.Devices {
 		has := func(d llama.Device) bool { return d.Name == name }
 		if !slices.ContainsFunc(devices, has) {
-			return invalid(op, fmt.Sprintf("no device is named %q; this machine has %s", name,
+			return invalid(op, fmt.Sprintf("no device named %s; this machine has %s", name,
 				deviceNames(devices)))
 		}
 		if slices.Contains(o.Devices[:i], name) {
@@ -72,18 +72,18 @@ func (o *LoadOptions) checkCache(op string, info *Info) error {
 			"it; use auto or off")
 	}
 	if o.FlashAttention == "off" && kvTypes[o.KVTypeV] > 1 {
-		return invalid(op, fmt.Sprintf("KV cache type %s for values needs flash attention, which "+
-			"is off; use auto or on, or f16, bf16 or f32", o.KVTypeV))
+		return invalid(op, fmt.Sprintf("V cache type %s needs flash attention, and flash_attn is "+
+			"off; use auto or on, or f16, bf16 or f32", o.KVTypeV))
 	}
 	for _, c := range []struct {
 		what, kind string
 		length     uint64
 	}{
-		{"keys", o.KVTypeK, info.keyLength()}, {"values", o.KVTypeV, info.valueLength()},
+		{"K", o.KVTypeK, info.keyLength()}, {"V", o.KVTypeV, info.valueLength()},
 	} {
 		if block := kvTypes[c.kind]; block > 1 && c.length%block != 0 {
-			return invalid(op, fmt.Sprintf("KV cache type %s for %s has blocks of %d numbers, and "+
-				"this model's heads have %d; use f16, bf16 or f32", c.kind, c.what, block,
+			return invalid(op, fmt.Sprintf("%s cache type %s has blocks of %d numbers, and "+
+				"heads of this model have %d; use f16, bf16 or f32", c.what, c.kind, block,
 				c.length))
 		}
 	}

@@ -305,9 +305,12 @@ func (f *fitter) balance(last fitted) (fitted, error) {
 	p := last.placement
 	p.split = make([]float32, n)
 	var sum float32
+	layer := f.size / uint64(f.layers+1)
 	for i, m := range last.memory[:n] {
 		left := f.budget(m.Device, m.Free, m.Total)
-		p.split[i] = float32(left - min(left, m.Compute))
+		if left -= min(left, m.Compute); left >= layer {
+			p.split[i] = float32(left)
+		}
 		sum += p.split[i]
 	}
 	if sum == 0 {

@@ -158,9 +158,10 @@ func (o *LoadOptions) checkNumbers(op string) error {
 	if n := o.GPULayers; n != nil && (*n < -1 || *n > math.MaxInt32) {
 		return invalid(op, fmt.Sprintf("GPU layers are %d; use 0 or more, or -1 for all", *n))
 	}
-	for _, t := range []string{o.KVTypeK, o.KVTypeV} {
-		if _, err := choice(op, "KV cache type", t, kvTypes); err != nil {
-			return err
+	for _, c := range []struct{ what, kind string }{{"K", o.KVTypeK}, {"V", o.KVTypeV}} {
+		if _, ok := kvTypes[c.kind]; !ok {
+			return invalid(op, fmt.Sprintf("%s cache type %q is unknown; use f16, bf16, f32, q8_0, "+
+				"q5_1, q5_0, q4_1, q4_0 or iq4_nl", c.what, c.kind))
 		}
 	}
 	for _, n := range append([]float32{o.RoPEFreqBase, o.RoPEFreqScale}, o.TensorSplit...) {
