@@ -34,8 +34,7 @@ func (o *LoadOptions) checkDevices(op string, devices []llama.Device) error {
 			o.SplitMode))
 	}
 	if n := o.MainGPU; n > 0 && len(gpus) > 0 && n >= len(gpus) {
-		return invalid(op, fmt.Sprintf("main GPU is %d; there are %d, from 0 to %d", n, len(gpus),
-			len(gpus)-1))
+		return invalid(op, fmt.Sprintf("main GPU is %d, and the GPUs are 0 to %d", n, len(gpus)-1))
 	}
 	return o.checkSplit(op, len(gpus))
 }
@@ -47,13 +46,23 @@ func (o *LoadOptions) checkSplit(op string, gpus int) error {
 		return nil
 	}
 	if n != gpus {
-		return invalid(op, fmt.Sprintf("tensor split has %d shares, and there are %d GPUs", n,
-			gpus))
+		return invalid(op, fmt.Sprintf("the tensor split is for %s, and this machine has %s",
+			countGPUs(n), countGPUs(gpus)))
 	}
 	if !slices.ContainsFunc(o.TensorSplit, func(share float32) bool { return share > 0 }) {
 		return invalid(op, "tensor split is 0 for every GPU")
 	}
 	return nil
+}
+
+func countGPUs(n int) string {
+	switch n {
+	case 0:
+		return "no GPU"
+	case 1:
+		return "1 GPU"
+	}
+	return fmt.Sprintf("%d GPUs", n)
 }
 
 func deviceNames(devices []llama.Device) string {

@@ -121,7 +121,11 @@ func (l *loading) loadWeights(ctx context.Context) (*placedWeights, error) {
 func (l *loading) choose() error {
 	l.place = &fitted{whole: true}
 	asked := l.o.GPULayers
-	if l.o.VocabOnly || len(l.gpus) == 0 || asked != nil && *asked == 0 {
+	switch {
+	case l.o.VocabOnly || asked != nil && *asked == 0:
+		return nil
+	case len(l.gpus) == 0:
+		l.place.off = len(l.o.Devices) > 0 // none of them a GPU
 		return nil
 	}
 	l.r.reserved.fitting.Lock()
@@ -139,10 +143,6 @@ func (l *loading) choose() error {
 	}
 	l.place = &best
 	l.done = l.r.reserved.reserve(best.memory)
-	if best.memory != nil {
-		plan := l.plan(&best.placement, best.memory, l.shape(&best.placement))
-		l.r.log.Info("loading", "model", l.info.Path, "plan", plan.String())
-	}
 	return nil
 }
 
@@ -213,9 +213,13 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 	return m, nil
 }
 
+// log says once what is not as one would expect.
 func (l *loading) log(m *loaded) {
-	for _, note := range l.notes {
-		l.r.warnOnce(note, l.info.Path)
+	if m.plan != nil {
+		for _, note := range m.plan.Notes {
+			l.r.warnOnce(note, l.info.Path)
+		}
+		l.r.log.Info("loaded", "model", l.info.Path, "plan", m.plan.String())
 	}
 	for _, w := range m.warn {
 		l.r.log.Warn(w, "model", l.info.Path)

@@ -78,11 +78,11 @@ func (l *loading) plan(p *placement, memory []llama.Memory, cp llama.ContextPara
 		if p.layers < 0 || p.layers > layers {
 			plan.GPULayers = layers
 		}
-		if plan.GPULayers < layers || p.experts > 0 {
-			plan.Notes = append(plan.Notes, l.partNote(plan))
+		if l.o.GPULayers == nil && (plan.GPULayers < layers || p.experts > 0) {
+			plan.Notes = append(plan.Notes, partNote(plan))
 		}
 	}
-	if p.off {
+	if p.off && len(l.gpus) > 0 {
 		plan.Notes = append(plan.Notes, "no GPU has enough free memory for a layer of it")
 	}
 	if len(memory) <= 2 && l.o.SplitMode == "" {
@@ -92,17 +92,13 @@ func (l *loading) plan(p *placement, memory []llama.Memory, cp llama.ContextPara
 }
 
 // partNote says why not all of a model is on GPUs.
-func (l *loading) partNote(plan *Plan) string {
-	if l.o.GPULayers != nil {
-		return fmt.Sprintf("%d of %d layers are on the GPU, as was asked for", plan.GPULayers,
-			plan.Layers)
-	}
+func partNote(plan *Plan) string {
 	if plan.CPUExperts > 0 {
 		return fmt.Sprintf("the GPU memory that is free has no room for the experts of %d layers",
 			plan.CPUExperts)
 	}
-	return fmt.Sprintf("the GPU memory that is free has room for %d of %d layers", plan.GPULayers,
-		plan.Layers)
+	return fmt.Sprintf("the GPU memory that is free has room for %d of %d layers; the others are "+
+		"on the CPU", plan.GPULayers, plan.Layers)
 }
 
 // planOf describes where a loaded model is.
