@@ -114,11 +114,21 @@ func (j *job) running(s sched.Status) RunningModel {
 		m.ContextSize, m.Slots = j.model.ContextSize(), j.model.Slots()
 		m.Engine = j.model.EngineStats()
 		if m.Plan = j.model.Plan(); m.Plan != nil {
-			all, gpu := m.Plan.Size()
-			m.Size, m.SizeVRAM = int64(all), int64(gpu)
+			m.Size, m.SizeVRAM = sizes(m.Plan)
 		}
 	}
 	return m
+}
+
+// sizes are what a model takes and the part of it on GPUs. Where all layers are on GPUs, what is
+// left in this machine's memory, the table of tokens and buffers, does not count: Ollama's clients
+// take a model for one that is partly on the CPU unless both are equal.
+func sizes(p *Plan) (size, vram int64) {
+	all, gpu := p.Size()
+	if p.GPULayers == p.Layers && p.CPUExperts == 0 {
+		all = gpu
+	}
+	return int64(all), int64(gpu)
 }
 
 // Unload lets the model of a name go when its requests have ended. It returns ErrNotFound when

@@ -107,7 +107,7 @@ func (p *placement) shrink(o *LoadOptions, layers int) (next placement, ok bool)
 	case o.GPULayers != nil:
 		return next, false
 	case p.fewer:
-		return placement{off: true}, true
+		return placement{off: true, fewer: true}, true
 	case p.layers == allLayers || p.layers > layers:
 		next.layers = layers + 1
 	}
@@ -148,36 +148,45 @@ func (f *fitter) fit() (best fitted, err error) {
 			}
 		}
 	}
-	if best, err = f.balance(best); err != nil || best.whole || f.o.GPULayers != nil {
+	best, err = f.balance(best)
+	if err != nil || best.whole || f.o.GPULayers != nil || f.o.whole {
 		return best, err
 	}
 	if f.experts && len(f.o.TensorBuffers) == 0 {
-		all := best.placement
-		all.experts = f.layers
-		if best, err = f.try(all); err != nil {
+		none := best.placement
+		none.experts = f.layers
+		full := best
+		if best, err = f.try(none); err != nil {
 			return best, err
 		}
 		if best.whole {
-			return f.search(best, f.layers, func(p *placement, kept int) {
-				p.experts = f.layers - kept
+			part := (1 - f.share(best)) / (f.share(full) - f.share(best))
+			return f.search(best, part, f.layers, func(p *placement, n int) {
+				p.experts = f.layers - n
 			})
 		}
 	}
 	none := fitted{placement: placement{off: true}}
-	return f.search(none, f.layers+1, func(p *placement, n int) {
+	return f.search(none, 1/f.share(best), f.layers+1, func(p *placement, n int) {
 		*p = best.placement
 		p.layers = n
 	})
 }
 
-// search finds the largest n below limit with which the model fits; with 0 it is lowest.
+// search finds the largest n below limit with which the model fits; with 0 it is lowest. A dry run
+// reads the whole vocabulary, so it begins where memory in proportion would lead, which is hardly
+// ever far off.
 func (f *fitter) search(
-	lowest fitted, limit int, set func(p *placement, n int),
+	lowest fitted, part float64, limit int, set func(p *placement, n int),
 ) (best fitted, err error) {
 	best = lowest
 	low, high := 0, limit
-	for high-low > 1 {
-		n := (low + high) / 2
+	n := int(part * float64(limit))
+	for tries := 0; high-low > 1; tries++ {
+		if tries > 2 {
+			n = (low + high) / 2
+		}
+		n = min(max(n, low+1), high-1)
 		p := lowest.placement
 		set(&p, n)
 		got, err := f.try(p)
@@ -186,12 +195,25 @@ func (f *fitter) search(
 			return got, err
 		case got.whole:
 			best, low = got, n
+			n++
 		default:
 			high = n
+			n--
 		}
 	}
 	best.whole = false
 	return best, nil
+}
+
+// share is the part of its budget that the fullest device would need: more than 1 where the model
+// does not fit.
+func (f *fitter) share(m fitted) (most float64) {
+	for _, d := range m.memory[:len(m.memory)-1] {
+		need := float64(d.Weights + d.Cache)
+		budget := f.budget(d.Device, d.Free, d.Total)
+		most = max(most, need/float64(max(1, budget-min(budget, d.Compute))))
+	}
+	return most
 }
 
 // try measures a placement.

@@ -208,6 +208,15 @@ func TestFitTakesOneDryRunWhereAllFits(t *testing.T) {
 	if _, err := m.fitter(&LoadOptions{}).fit(); err != nil || m.runs != 1 {
 		t.Errorf("%d dry runs, error %v; want 1 and none", m.runs, err)
 	}
+	m = madeUp{layers: 79, layerBytes: gb, compute: gb, gpus: []llama.Device{gpu("A", 24, 20)}}
+	if _, err := m.fitter(&LoadOptions{}).fit(); err != nil || m.runs > 5 {
+		t.Errorf("%d dry runs where a part fits, error %v; want at most 5 and none", m.runs, err)
+	}
+	m.runs = 0
+	got, err := m.fitter(&LoadOptions{whole: true}).fit()
+	if err != nil || got.whole || m.runs > 2 {
+		t.Errorf("%d dry runs where nothing less than all will do, error %v; want 2", m.runs, err)
+	}
 }
 
 func TestFitGivesUpWhenTheDryRunFails(t *testing.T) {
@@ -242,7 +251,7 @@ func TestShrinkGoesFromTokensToLayersToNoGPU(t *testing.T) {
 	want := []placement{
 		{gpu: true, layers: allLayers, devices: p.devices},
 		{gpu: true, layers: 24, devices: p.devices, fewer: true},
-		{off: true},
+		{off: true, fewer: true},
 	}
 	if !slices.EqualFunc(got, want, equalPlacements) {
 		t.Errorf("got %+v; want %+v", got, want)

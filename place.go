@@ -30,6 +30,7 @@ type loading struct {
 
 	place *fitted // nil: the weights are loaded already, or nothing is chosen yet
 	notes []string
+	retry string // why and how it was tried again; "": it was not
 	done  func() // gives back what was reserved
 }
 
@@ -49,7 +50,7 @@ func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded
 			return m, nil
 		}
 		if !l.shrink(err) {
-			return nil, err
+			return nil, l.explain(err)
 		}
 	}
 }
@@ -167,9 +168,22 @@ func (l *loading) shrink(err error) bool {
 		return false
 	}
 	l.place = &fitted{placement: next}
-	l.notes = append(l.notes, fmt.Sprintf("memory did not suffice (%s); trying %s",
-		rootCause(err), next.describe()))
+	reason := err
+	if e := (*llama.Error)(nil); errors.As(err, &e) {
+		reason = e
+	}
+	l.retry = fmt.Sprintf("memory did not suffice (%s), so it was loaded with %s", reason,
+		next.describe())
 	return true
+}
+
+// explain adds what to do when the layers that were asked for do not fit.
+func (l *loading) explain(err error) error {
+	if l.o.GPULayers == nil || len(l.gpus) == 0 || !errors.Is(wrap(l.op, err), ErrOutOfMemory) {
+		return err
+	}
+	return &Error{Kind: ErrOutOfMemory, Op: l.op, Err: err,
+		Hint: "use fewer layers on the GPU, or leave their number to be chosen"}
 }
 
 // start makes a context for the weights and an engine that runs it.

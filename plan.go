@@ -1,7 +1,6 @@
 package mullama
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,6 +66,9 @@ func (l *loading) plan(p *placement, memory []llama.Memory, cp llama.ContextPara
 		KVTypeK: firstText(cp.TypeK, "f16"), KVTypeV: firstText(cp.TypeV, "f16"),
 		SplitMode: firstText(l.o.SplitMode, "layer"), Notes: slices.Clone(l.notes),
 	}
+	if l.retry != "" {
+		plan.Notes = append(plan.Notes, l.retry)
+	}
 	for i, m := range memory {
 		plan.Devices = append(plan.Devices, PlanDevice{
 			Name: m.Device, GPU: i < len(memory)-1, Total: m.Total, Free: m.Free,
@@ -78,11 +80,11 @@ func (l *loading) plan(p *placement, memory []llama.Memory, cp llama.ContextPara
 		if p.layers < 0 || p.layers > layers {
 			plan.GPULayers = layers
 		}
-		if l.o.GPULayers == nil && (plan.GPULayers < layers || p.experts > 0) {
+		if l.o.GPULayers == nil && !p.fewer && (plan.GPULayers < layers || p.experts > 0) {
 			plan.Notes = append(plan.Notes, partNote(plan))
 		}
 	}
-	if p.off && len(l.gpus) > 0 {
+	if p.off && !p.fewer && len(l.gpus) > 0 {
 		plan.Notes = append(plan.Notes, "no GPU has enough free memory for a layer of it")
 	}
 	if len(memory) <= 2 && l.o.SplitMode == "" {
@@ -134,17 +136,6 @@ func (p *placement) describe() string {
 		return fmt.Sprintf("%d layers on the GPU", p.layers)
 	}
 	return "fewer prompt tokens at once"
-}
-
-// rootCause is the message of an error without what was being done.
-func rootCause(err error) string {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err.Error()
-		}
-		err = next
-	}
 }
 
 // Plugin is a backend in a file of its own beside the native library: its name, such as "cuda", the

@@ -203,12 +203,14 @@ func (s *Scheduler) freeMemory(key Key) bool {
 	return s.evict(key.Weights)
 }
 
-// CanFree reports whether a load that failed for want of memory would be tried again, because
-// something goes or can go.
+// CanFree reports whether a load that fails for want of memory will be tried again, because
+// something goes or can go. What is to stay for ever does not count: it makes room for a load that
+// cannot do without, but not for one that could be slower.
 func (s *Scheduler) CanFree(key Key) bool {
 	for _, m := range s.models {
-		if m.state == unloading || m.key != key && m.idle() &&
-			(m.key.Weights == key.Weights || s.allIdle(m.key.Weights)) {
+		can := m.key != key && m.idle() && m.keepAlive >= 0 &&
+			(m.key.Weights == key.Weights || s.allIdle(m.key.Weights))
+		if can || m.state == unloading {
 			return !s.closed
 		}
 	}
