@@ -79,7 +79,9 @@ func TestSmolLM2WorksWithEveryTypeOfCache(t *testing.T) {
 	path := testmodels.Path(t, "smollm2")
 	for i, k := range cacheTypes {
 		v := cacheTypes[(i*4+3)%len(cacheTypes)]
-		for _, o := range []mullama.LoadOptions{{KVTypeK: k, KVTypeV: k}, {KVTypeK: k, KVTypeV: v}} {
+		for _, o := range []mullama.LoadOptions{
+			{KVTypeK: k, KVTypeV: k}, {KVTypeK: k, KVTypeV: v},
+		} {
 			if !wantWorkOrReason(t, rt, path, o) {
 				t.Errorf("K %s and V %s are refused", o.KVTypeK, o.KVTypeV)
 			}

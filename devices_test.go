@@ -28,8 +28,8 @@ func TestOptionsThatTheDevicesCannotMeetAreRefused(t *testing.T) {
 		{"no GPU", LoadOptions{Devices: []string{"CPU"}}, two, ""},
 		{"a GPU beyond the last", LoadOptions{MainGPU: 2}, two,
 			"main GPU is 2, and the GPUs are 0 to 1"},
-		{"a GPU beyond those that are named", LoadOptions{MainGPU: 1, Devices: []string{"CUDA1"}}, two,
-			"main GPU is 1, and the GPUs are 0 to 0"},
+		{"a GPU beyond those that are named", LoadOptions{MainGPU: 1,
+			Devices: []string{"CUDA1"}}, two, "main GPU is 1, and the GPUs are 0 to 0"},
 		{"the last GPU", LoadOptions{MainGPU: 1, SplitMode: "none"}, two, ""},
 		{"a main GPU where there is none", LoadOptions{MainGPU: 1}, none, ""},
 		{"more shares than GPUs", LoadOptions{TensorSplit: []float32{1, 1, 1}}, two,
@@ -43,8 +43,8 @@ func TestOptionsThatTheDevicesCannotMeetAreRefused(t *testing.T) {
 		{"shares", LoadOptions{TensorSplit: []float32{0, 1}}, two, ""},
 		{"rows without a GPU", LoadOptions{SplitMode: "row"}, none,
 			"split mode row needs a GPU, and none can be used"},
-		{"tensors on the CPU alone", LoadOptions{SplitMode: "tensor", Devices: []string{"CPU"}}, two,
-			"split mode tensor needs a GPU, and none can be used"},
+		{"tensors on the CPU alone", LoadOptions{SplitMode: "tensor",
+			Devices: []string{"CPU"}}, two, "split mode tensor needs a GPU, and none can be used"},
 		{"rows on one GPU", LoadOptions{SplitMode: "row"}, one, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -156,8 +156,8 @@ func TestAPlanIsDescribedInALine(t *testing.T) {
 		{Plan{Devices: []PlanDevice{cuda, host}, Layers: 33, GPULayers: 33},
 			"33 of 33 layers on the GPU: 5.25 GB on CUDA0, 0.50 GB on host"},
 		{Plan{Devices: []PlanDevice{cuda, other, host}, Layers: 33, GPULayers: 33, CPUExperts: 4},
-			"33 of 33 layers on 2 GPUs, the experts of 4 not: 5.25 GB on CUDA0, 2.00 GB on CUDA1, " +
-				"0.50 GB on host"},
+			"33 of 33 layers on 2 GPUs, the experts of 4 not: 5.25 GB on CUDA0, 2.00 GB on " +
+				"CUDA1, 0.50 GB on host"},
 	} {
 		if got := tt.plan.String(); got != tt.want {
 			t.Errorf("got %q; want %q", got, tt.want)

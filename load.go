@@ -160,8 +160,8 @@ func (o *LoadOptions) checkNumbers(op string) error {
 	}
 	for _, c := range []struct{ what, kind string }{{"K", o.KVTypeK}, {"V", o.KVTypeV}} {
 		if _, ok := kvTypes[c.kind]; !ok {
-			return invalid(op, fmt.Sprintf("%s cache type %q is unknown; use f16, bf16, f32, q8_0, "+
-				"q5_1, q5_0, q4_1, q4_0 or iq4_nl", c.what, c.kind))
+			return invalid(op, fmt.Sprintf("%s cache type %q is unknown; use f16, bf16, f32, "+
+				"q8_0, q5_1, q5_0, q4_1, q4_0 or iq4_nl", c.what, c.kind))
 		}
 	}
 	for _, n := range append([]float32{o.RoPEFreqBase, o.RoPEFreqScale}, o.TensorSplit...) {

@@ -62,8 +62,9 @@ func (l *loading) plan(p *placement, memory []llama.Memory, cp llama.ContextPara
 	layers := l.info.Layers + 1
 	plan := &Plan{
 		Layers: layers, ContextSize: l.o.contextSize(l.info.ContextLength), Slots: l.o.slots(),
-		CacheTokens: cp.Ctx, UBatchSize: cp.UBatch, FlashAttn: firstText(l.o.FlashAttention, "auto"),
-		KVTypeK: firstText(cp.TypeK, "f16"), KVTypeV: firstText(cp.TypeV, "f16"),
+		CacheTokens: cp.Ctx, UBatchSize: cp.UBatch,
+		FlashAttn: firstText(l.o.FlashAttention, "auto"),
+		KVTypeK:   firstText(cp.TypeK, "f16"), KVTypeV: firstText(cp.TypeV, "f16"),
 		SplitMode: firstText(l.o.SplitMode, "layer"), Notes: slices.Clone(l.notes),
 	}
 	if l.retry != "" {

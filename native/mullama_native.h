@@ -269,8 +269,8 @@ typedef struct {
     void (*context_abort)(mn_context *ctx, int32_t abort);
     void (*context_perf)(mn_context *ctx, mn_perf *out);
     void (*context_set_threads)(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);
-    // Memory that the model and this context take, as memory_plan gives it: the devices in use, then
-    // this machine's own. flash_attn: 1 when the context uses it.
+    // Memory that the model and this context take, as memory_plan gives it: the devices in use,
+    // then this machine's own. flash_attn: 1 when the context uses it.
     mn_status (*context_memory)(const mn_context *ctx, mn_memory *out, int32_t cap, int32_t *n,
                                 int32_t *flash_attn, mn_error *err);
 

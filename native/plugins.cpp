@@ -46,7 +46,7 @@ size_t offered(const fs::path &file, std::string &reason) {
         }
         return 0;
     }
-    auto *init = (ggml_backend_reg_t (*)())dlsym(handle, "ggml_backend_init");
+    auto *init = (ggml_backend_reg_t(*)())dlsym(handle, "ggml_backend_init");
     ggml_backend_reg_t reg = init ? init() : nullptr; // the one that is registered already
     dlclose(handle);
     size_t n = reg ? ggml_backend_reg_dev_count(reg) : 0;

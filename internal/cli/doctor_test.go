@@ -56,7 +56,7 @@ func TestDoctor(t *testing.T) {
 
 func TestDoctorSaysWhyAPluginOffersNoDevice(t *testing.T) {
 	fake := newFake()
-	const problem = "the CUDA plug-in was found but no NVIDIA driver answers: libcuda.so.1 is missing"
+	const problem = "the CUDA plug-in was found but no NVIDIA driver answers: no libcuda.so.1"
 	fake.plugins = []mullama.Plugin{{Name: "cuda", Problem: problem}, {Name: "rpc"},
 		{Name: "vulkan", Devices: 2}}
 	got := run(fake, "", "doctor")

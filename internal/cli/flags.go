@@ -47,15 +47,6 @@ func numberFlag(at *float32) *value {
 	}
 }
 
-// textFlag is a flag for any text.
-func textFlag(at *string) *value {
-	return &value{
-		kind: "text",
-		get:  func() string { return *at },
-		set:  func(text string) error { *at = text; return nil },
-	}
-}
-
 // oneOf is a flag for one of a few words.
 func oneOf(at *string, words ...string) *value {
 	return &value{

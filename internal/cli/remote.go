@@ -56,8 +56,8 @@ func (r remote) Load(
 
 // canRequest reports whether nothing is set but what a request may choose.
 func canRequest(o mullama.LoadOptions) bool {
-	return o.UBatchSize == 0 && o.FitMargin == 0 && o.BatchThreads == 0 && o.CacheTokens == 0 && o.KVLayout == "" &&
-		o.SplitMode == "" &&
+	return o.UBatchSize == 0 && o.FitMargin == 0 && o.BatchThreads == 0 && o.CacheTokens == 0 &&
+		o.KVLayout == "" && o.SplitMode == "" &&
 		len(o.TensorSplit) == 0 && len(o.Devices) == 0 && len(o.TensorBuffers) == 0 &&
 		o.LoadMode == "" && !o.CheckTensors && !o.VocabOnly && o.KVTypeK == "" &&
 		o.KVTypeV == "" && o.FlashAttention == "" && o.RoPEFreqBase == 0 &&

@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: ed1a41b5c5421fee.
+// builds this again when the checksum of native/mullama_native.h changes: 68767c7bcaa4862b.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
