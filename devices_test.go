@@ -125,25 +125,6 @@ func TestProblemsOfPluginsAreSaidInWords(t *testing.T) {
 	}
 }
 
-func TestLayersForAGPUThatIsMissingAreANoteOnly(t *testing.T) {
-	for _, tt := range []struct {
-		o    LoadOptions
-		gpus []llama.Device
-		want int
-	}{
-		{LoadOptions{}, nil, 0},
-		{LoadOptions{GPULayers: layers(0)}, nil, 0},
-		{LoadOptions{GPULayers: layers(99)}, nil, 1},
-		{LoadOptions{GPULayers: layers(-1)}, nil, 1},
-		{LoadOptions{GPULayers: layers(99)}, []llama.Device{gpu("CUDA0", 1, 1)}, 0},
-	} {
-		if got := tt.o.missingGPU(tt.gpus); len(got) != tt.want {
-			t.Errorf("%v layers on %d GPUs: notes %q; want %d", tt.o.GPULayers, len(tt.gpus), got,
-				tt.want)
-		}
-	}
-}
-
 func TestAPlanIsDescribedInALine(t *testing.T) {
 	host := PlanDevice{Name: "host", Weights: 500e6}
 	cuda := PlanDevice{Name: "CUDA0", GPU: true, Weights: 4e9, Cache: 1e9, Compute: 250e6}

@@ -74,7 +74,9 @@ func (l *loading) check() (err error) {
 		return err
 	}
 	l.gpus = usableGPUs(l.o, devices)
-	l.notes = append(l.r.gpuProblems(), l.o.missingGPU(l.gpus)...)
+	if len(l.gpus) == 0 && len(l.o.Devices) == 0 && (l.o.GPULayers == nil || *l.o.GPULayers != 0) {
+		l.notes = append(l.r.gpuProblems(), l.o.missingGPU()...)
+	}
 	cp := l.shape(&placement{})
 	return l.r.checkMemory(l.info, l.mp, cp)
 }

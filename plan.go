@@ -202,8 +202,8 @@ func (r *Runtime) gpuProblems() []string {
 
 // missingGPU says that what was asked for needs a GPU where there is none. It is no error: clients
 // of Ollama ask for all layers on the GPU wherever they are.
-func (o *LoadOptions) missingGPU(gpus []llama.Device) []string {
-	if len(gpus) > 0 || o.GPULayers == nil || *o.GPULayers == 0 {
+func (o *LoadOptions) missingGPU() []string {
+	if o.GPULayers == nil {
 		return nil
 	}
 	return []string{"layers on the GPU were asked for, but no GPU can be used; all is on the CPU"}
