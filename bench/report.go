@@ -127,8 +127,12 @@ func machineText(m Machine) string {
 	if m.Virtual {
 		kind = "virtual machine"
 	}
-	return fmt.Sprintf("A %s with %d cores (%s; %s), %.0f GiB, %s kernel %s", kind, m.Cores, m.CPU,
-		strings.Join(m.Features, " "), float64(m.MemoryBytes)/(1<<30), m.OS, m.Kernel)
+	gpus := ""
+	for _, g := range m.GPUs {
+		gpus += fmt.Sprintf("%s with %.0f GiB, ", g.Description, float64(g.MemoryBytes)/(1<<30))
+	}
+	return fmt.Sprintf("A %s with %d cores (%s; %s), %.0f GiB, %s%s kernel %s", kind, m.Cores,
+		m.CPU, strings.Join(m.Features, " "), float64(m.MemoryBytes)/(1<<30), gpus, m.OS, m.Kernel)
 }
 
 func versionsText(r *Result) string {
