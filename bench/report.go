@@ -63,12 +63,10 @@ func section(b *strings.Builder, r *Result) {
 		return
 	}
 	fmt.Fprintf(b, "## %s: %s\n\n", r.Group, r.Model.File)
-	fmt.Fprint(b, "| quantity | unit | ours | llama.cpp alone | ratio | 95 % | goal | |\n")
-	fmt.Fprint(b, "|---|---|--:|--:|--:|---|---|---|\n")
-	for _, row := range r.Rows {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, row.Unit,
-			number(row.Value), optional(row.Baseline), ratioText(row.Ratio), boundsText(row),
-			goalText(row), metText(row))
+	if manySides(r) {
+		streamsTable(b, r)
+	} else {
+		rowsTable(b, r.Rows)
 	}
 	fmt.Fprintf(b, "\n%s\n\n", shortfalls(r.Rows))
 	for _, w := range r.Warnings {
@@ -81,6 +79,17 @@ func section(b *strings.Builder, r *Result) {
 		fmt.Fprintf(b, "Of %d rounds %d counted. ", len(r.Rounds), r.counted())
 	}
 	fmt.Fprintf(b, "Command: `%s`.\n\n", r.Command)
+}
+
+// rowsTable writes a line for each row.
+func rowsTable(b *strings.Builder, rows []Row) {
+	fmt.Fprint(b, "| quantity | unit | ours | llama.cpp alone | ratio | 95 % | goal | |\n")
+	fmt.Fprint(b, "|---|---|--:|--:|--:|---|---|---|\n")
+	for _, row := range rows {
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, row.Unit,
+			number(row.Value), optional(row.Baseline), ratioText(row.Ratio), boundsText(row),
+			goalText(row), metText(row))
+	}
 }
 
 // counted returns how many rounds are in the medians.

@@ -80,6 +80,28 @@ func TestEveryMeasureOfLlamaAloneHasItsRow(t *testing.T) {
 	}
 }
 
+func TestAReportShowsManySidesBesideEachOther(t *testing.T) {
+	r := testResult()
+	r.Rounds = nil
+	for _, w := range []Wave{
+		{Side: "ours", Seconds: 1, Decode: 1200, Load: &load.Summary{
+			FirstToken: load.Spread{P50: 5}, Gap: load.Spread{P99: 7}}},
+		{Side: "unsampled", Seconds: 0.8, Decode: 2000},
+		{Side: "baseline", Seconds: 2, Decode: 800},
+	} {
+		w.Round, w.Streams, w.Tokens = 1, 64, 1000
+		r.Waves = append(r.Waves, w)
+	}
+	got := Report([]*Result{r})
+	want := "" +
+		"| 64 | llama.cpp, no sampling | 1250 | 2.500 | 1.000 | 2000 | 2.500 | 1.000 | – | – |\n" +
+		"| 64 | llama.cpp | 500 | 1.000 | 0.400 | 800 | 1.000 | 0.400 | – | – |\n" +
+		"| 64 | Mullama over HTTP | 1000 | 2.000 | 0.800 | 1200 | 1.500 | 0.600 | 5.00 | 7.00 |\n"
+	if !strings.Contains(got, want) || strings.Contains(got, "| quantity |") {
+		t.Errorf("the report is\n%s", got)
+	}
+}
+
 func TestLlamaAloneComputesAWaveForEachOrder(t *testing.T) {
 	a, err := startAlone(t.Context(), fakeProgram(t, "waves"), "m.gguf")
 	if err != nil {
