@@ -203,6 +203,18 @@ func (s *Scheduler) freeMemory(key Key) bool {
 	return s.evict(key.Weights)
 }
 
+// CanFree reports whether a load that failed for want of memory would be tried again, because
+// something goes or can go.
+func (s *Scheduler) CanFree(key Key) bool {
+	for _, m := range s.models {
+		if m.state == unloading || m.key != key && m.idle() &&
+			(m.key.Weights == key.Weights || s.allIdle(m.key.Weights)) {
+			return !s.closed
+		}
+	}
+	return false
+}
+
 // Unloaded says that an unload has ended.
 func (s *Scheduler) Unloaded(now time.Time, key Key) {
 	delete(s.models, key)
