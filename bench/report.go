@@ -63,12 +63,18 @@ func section(b *strings.Builder, r *Result) {
 		return
 	}
 	fmt.Fprintf(b, "## %s: %s\n\n", r.Group, r.Model.File)
-	if manySides(r) {
+	switch {
+	case len(r.Points) > 0:
+		pointsTable(b, r)
+	case manySides(r):
 		streamsTable(b, r)
-	} else {
+	default:
 		rowsTable(b, r.Rows)
 	}
-	fmt.Fprintf(b, "\n%s\n\n", shortfalls(r.Rows))
+	fmt.Fprint(b, "\n")
+	if slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Goal != nil }) {
+		fmt.Fprintf(b, "%s\n\n", shortfalls(r.Rows))
+	}
 	for _, w := range r.Warnings {
 		fmt.Fprintf(b, "Warning: %s.\n\n", w)
 	}

@@ -7,13 +7,15 @@
 //   bench batched    MODEL TEXT [streams=8] [prompt=128] [generate=128] [reps=3] [sample=1]
 //                    [threads=2] [ctx=4096] [slots=8]
 //   bench waves      MODEL TEXT [prompt=128] [generate=128] [threads=2] [ctx=320]
+//   bench perplexity MODEL TEXT [threads=2] [ctx=4096]
 //   bench hot        MODEL TEXT [prompt=2000] [new=32] [reps=3] [threads=2] [ctx=4096]
 //   bench tokenize   MODEL TEXT [reps=1000]
 //   bench rss        MODEL TEXT [generate=32] [threads=2] [ctx=4096] [slots=1]
 //
-// All take gpu_layers=N, and for the context batch=2048, ubatch=512, unified=0, flash=0 or 1, and
-// kv=TYPE, a number of enum ggml_type. Tokens are chosen greedily unless temp=, top_k= and top_p=
-// say otherwise. batched and waves are in waves.c.
+// All take gpu_layers=N and split=MODE, a number of enum llama_split_mode, and for the context
+// batch=2048, ubatch=512, unified=0, flash=0 or 1, and kv_k=TYPE and kv_v=TYPE, numbers of enum
+// ggml_type. Tokens are chosen greedily unless temp=, top_k= and top_p= say otherwise. batched and
+// waves are in waves.c, perplexity is in a file of its own.
 #include "bench.h"
 
 #include <pthread.h>
@@ -45,7 +47,8 @@ struct llama_context_params bench_context(int argc, char **argv) {
     params.n_seq_max = (uint32_t)option(argc, argv, "slots", 1);
     params.kv_unified = option(argc, argv, "unified", 1) != 0; // one cache for all sequences
     params.flash_attn_type = (enum llama_flash_attn_type)option(argc, argv, "flash", -1);
-    params.type_k = params.type_v = (enum ggml_type)option(argc, argv, "kv", GGML_TYPE_F16);
+    params.type_k = (enum ggml_type)option(argc, argv, "kv_k", GGML_TYPE_F16);
+    params.type_v = (enum ggml_type)option(argc, argv, "kv_v", GGML_TYPE_F16);
     params.swa_full = false; // sliding-window layers keep their window, as in llama.cpp's tools
     return params;
 }
@@ -77,6 +80,7 @@ static bool bench_open(struct bench *b, int argc, char **argv) {
     *b = (struct bench){0};
     struct llama_model_params model = llama_model_default_params();
     model.n_gpu_layers = (int32_t)option(argc, argv, "gpu_layers", model.n_gpu_layers);
+    model.split_mode = (enum llama_split_mode)option(argc, argv, "split", model.split_mode);
     if (!engine_load(&b->engine, argv[1], model)) {
         return false;
     }
@@ -353,6 +357,7 @@ static const struct mode {
     {"waves", waves},
     {"hot", hot},
     {"cold", cold},
+    {"perplexity", perplexity},
     {"tokenize", time_tokenize},
     {"rss", rss},
 };
@@ -367,6 +372,6 @@ int cmd_bench(int argc, char **argv) {
         }
     }
     fprintf(stderr, "usage: mullama-oracle bench MODE MODEL TEXT [name=number …]\n"
-                    "modes: throughput, batched, waves, hot, cold, tokenize, rss\n");
+                    "modes: throughput, batched, waves, perplexity, hot, cold, tokenize, rss\n");
     return 2;
 }

@@ -17,6 +17,7 @@ struct bench {
 // Modes in a file of their own. They return false after a message.
 bool batched(struct bench *b, int argc, char **argv);
 bool waves(struct bench *b, int argc, char **argv);
+bool perplexity(struct bench *b, int argc, char **argv);
 
 double seconds(void);
 
