@@ -9,9 +9,9 @@ func memoryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "memory --model FILE",
 		Short: "Measure the memory of a loaded model, on the GPU and on the CPU",
-		Long: `Measure the most memory that a process takes which loads the model and answers a prompt:
-with all layers on the GPU, if there is one, and on the CPU alone. Beside it is what llama.cpp
-counts: weights, KV cache and buffers.`,
+		Long: `Measure the most memory of a process that loads the model and answers a prompt: with
+all layers on the GPU, if there is one, and on the CPU alone. Beside it is what llama.cpp counts:
+weights, KV cache and buffers.`,
 		Example: "  mullama bench memory --model llama-1b.gguf --context 4096",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return memoryUse(cmd, o) },

@@ -34,7 +34,8 @@ func TestPointsBecomeRowsWithTheirBaseline(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Fatalf("rows %v, want %v", names, want)
 	}
-	if r := rows[0]; r.Value != 100 || *r.Ratio != 1 || len(r.Samples) != 2 || r.Unit != "tokens/s" {
+	r := rows[0]
+	if r.Value != 100 || *r.Ratio != 1 || len(r.Samples) != 2 || r.Unit != "tokens/s" {
 		t.Errorf("the CPU's prompts are %+v", r)
 	}
 	if r := rows[3]; r.Value != 200 || *r.Ratio != 0.8 {
