@@ -150,10 +150,10 @@ func contextMemory(runtime *mullama.Runtime) int64 {
 }
 
 // settle reads the process's memory as it is now.
-func (p *probed) settle() {
+func (g *probed) settle() {
 	root := os.DirFS("/")
-	p.Memory, p.PSS = ownMemory(root), fieldKB(read(root, "proc/self/smaps_rollup"), "Pss")
-	p.Disk = diskBytes(root)
+	g.Memory, g.PSS = ownMemory(root), fieldKB(read(root, "proc/self/smaps_rollup"), "Pss")
+	g.Disk = diskBytes(root)
 }
 
 // diskBytes returns what this process had the system read from storage.
