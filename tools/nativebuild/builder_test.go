@@ -29,6 +29,7 @@ func fakeRepo(t *testing.T) string {
 	repo := writeTree(t, map[string]string{
 		"native/Cargo.lock": testLock, "native/Cargo.toml": "", "native/CMakeLists.txt": "",
 		"native/engine/CMakeLists.txt": "", "native/engine/engine_fixes.h": "",
+		"native/engine/cuda_fixes.h":      "",
 		"native/x.cpp":                    "int x;",
 		"crate/llama.cpp/include/llama.h": "",
 	})
