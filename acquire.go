@@ -49,8 +49,9 @@ func (l *Lease) Release() { l.release() }
 // RunningModel is a model that Acquire has loaded or is loading.
 type RunningModel struct {
 	Stored      StoredModel
-	Size        int64 // bytes of weights, KV cache and buffers, about
+	Size        int64 // bytes of weights, KV cache and buffers
 	SizeVRAM    int64 // the part of it that is on GPUs
+	Plan        *Plan // nil while it is loaded
 	ContextSize int
 	Expires     time.Time // when it is unloaded if nobody uses it; zero: not, or it is in use
 	Busy        int       // requests that use it
@@ -89,7 +90,6 @@ type job struct {
 	stored *StoredModel
 	opts   LoadOptions
 	model  *Model
-	plan   memoryUse
 	cancel context.CancelFunc // of the load
 }
 

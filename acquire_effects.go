@@ -53,7 +53,8 @@ func (a *acquirer) event(tell func(now time.Time)) {
 	a.settle()
 }
 
-// load runs a load to its end.
+// load runs a load to its end. While other models could make room, this one is to fit on the GPUs
+// as a whole; after that, as much of it as does.
 func (a *acquirer) load(ctx context.Context, j *job) {
 	opts := j.opts
 	progress := opts.Progress
@@ -63,20 +64,28 @@ func (a *acquirer) load(ctx context.Context, j *job) {
 			progress(fraction)
 		}
 	}
-	model, err := a.runtime.Load(ctx, j.path, &opts)
+	for again := true; again; {
+		a.event(func(time.Time) { opts.whole = a.sched.CanFree(j.key) })
+		model, err := a.runtime.Load(ctx, j.path, &opts)
+		a.event(func(now time.Time) { again = a.loaded(now, j, model, err, opts.whole) })
+	}
+}
+
+// loaded tells the scheduler how a load ended. It reports true when it has to be tried once more,
+// because those that could have made room are in use by now.
+func (a *acquirer) loaded(now time.Time, j *job, model *Model, err error, whole bool) bool {
+	full := errors.Is(err, ErrOutOfMemory)
+	if full && whole && !a.sched.CanFree(j.key) {
+		return true
+	}
 	j.cancel()
 	if err != nil {
-		a.event(func(now time.Time) {
-			a.sched.LoadFailed(now, j.key, err, errors.Is(err, ErrOutOfMemory))
-		})
-		return
+		a.sched.LoadFailed(now, j.key, err, full)
+		return false
 	}
-	a.event(func(now time.Time) {
-		j.model = model
-		a.sched.Loaded(now, j.key, model.Slots())
-	})
-	use := a.runtime.memoryOf(model, &j.opts) // nobody waits for it
-	a.event(func(time.Time) { j.plan = use })
+	j.model = model
+	a.sched.Loaded(now, j.key, model.Slots())
+	return false
 }
 
 // Running lists the models that Acquire has loaded or is loading, the one used last first.
@@ -94,7 +103,7 @@ func (r *Runtime) Running() []RunningModel {
 func (j *job) running(s sched.Status) RunningModel {
 	m := RunningModel{
 		Busy: s.Users, Waiting: s.Waiting, Expires: s.Expires, Loading: s.Loading,
-		Size: j.plan.all, SizeVRAM: j.plan.gpu, ContextSize: j.opts.ContextSize,
+		ContextSize: j.opts.ContextSize,
 	}
 	if j.stored != nil {
 		m.Stored = *j.stored
@@ -104,8 +113,22 @@ func (j *job) running(s sched.Status) RunningModel {
 	if j.model != nil && !s.Loading {
 		m.ContextSize, m.Slots = j.model.ContextSize(), j.model.Slots()
 		m.Engine = j.model.EngineStats()
+		if m.Plan = j.model.Plan(); m.Plan != nil {
+			m.Size, m.SizeVRAM = sizes(m.Plan)
+		}
 	}
 	return m
+}
+
+// sizes are what a model takes and the part of it on GPUs. Where all layers are on GPUs, what is
+// left in this machine's memory, the table of tokens and buffers, does not count: Ollama's clients
+// take a model for one that is partly on the CPU unless both are equal.
+func sizes(p *Plan) (size, vram int64) {
+	all, gpu := p.Size()
+	if p.GPULayers == p.Layers && p.CPUExperts == 0 {
+		all = gpu
+	}
+	return int64(all), int64(gpu)
 }
 
 // Unload lets the model of a name go when its requests have ended. It returns ErrNotFound when

@@ -112,6 +112,7 @@ func (o *LoadOptions) forDaemon(op string) (options map[string]any, warn []strin
 		{"slots", o.Slots != 0}, {"kv_layout", o.KVLayout != ""},
 		{"cache_tokens", o.CacheTokens != 0}, {"ubatch_size", o.UBatchSize != 0},
 		{"threads_batch", o.BatchThreads != 0}, {"split_mode", o.SplitMode != ""},
+		{"fit_margin", o.FitMargin != 0},
 		{"tensor_split", len(o.TensorSplit) > 0}, {"device", len(o.Devices) > 0},
 		{"override_tensor", len(o.TensorBuffers) > 0}, {"load_mode", o.LoadMode != ""},
 		{"check_tensors", o.CheckTensors}, {"flash_attn", o.FlashAttention != ""},

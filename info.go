@@ -33,8 +33,10 @@ type Info struct {
 	Metadata map[string]any `json:"metadata,omitempty"`
 
 	headLength uint64
-	window     int  // tokens that some layers look back
-	recurrent  bool // some layers keep a state
+	window     int    // tokens that some layers look back
+	recurrent  bool   // some layers keep a state
+	experts    bool   // parts of layers that only some tokens use
+	valueSize  uint64 // length of a head's values
 }
 
 // Inspect reads what a GGUF file says of its model, without the engine. A model that is split into
@@ -76,6 +78,8 @@ func inspect(path string) (*Info, *gguf.File, error) {
 		Metadata:        metadata(f),
 		headLength:      uint64(max(0, archInt(f, "attention.key_length"))),
 		window:          archInt(f, "attention.sliding_window"),
+		experts:         archInt(f, "expert_count") > 0,
+		valueSize:       uint64(max(0, archInt(f, "attention.value_length"))),
 		recurrent:       archInt(f, "ssm.state_size")+archInt(f, "wkv.head_size") > 0,
 	}
 	if i.Name == "" {

@@ -81,17 +81,8 @@ func (o *LoadOptions) sequences(model llama.ModelInfo) int {
 	return min(most, 2*slots+8)
 }
 
-// cacheMemory is the free memory where the KV cache of a model with these parameters lies: that of
-// the GPUs if there are any and layers go there, else this machine's.
-func (r *Runtime) cacheMemory(p llama.ModelParams) (free uint64) {
-	for _, d := range r.lib.Devices() {
-		if p.GPULayers != 0 && d.Kind == llama.DeviceGPU {
-			free += d.MemoryFree
-		}
-	}
-	if free > 0 {
-		return free
-	}
+// freeMemory is the free memory of this machine, 0 where it is not known.
+func freeMemory() uint64 {
 	if memory, err := mem.VirtualMemory(); err == nil {
 		return memory.Available
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/llama"
@@ -39,18 +38,20 @@ type LoadOptions struct {
 	// fit together take turns.
 	CacheTokens int `json:"cache_tokens,omitempty"`
 
-	// BatchSize is the most tokens of a step, and UBatchSize those computed at once. 0: 2048 and
-	// 512.
+	// BatchSize is the most tokens of a step, and UBatchSize those computed at once. 0: 2048, and
+	// 512 or, with layers on a GPU that has room for it, 2048.
 	BatchSize  int `json:"batch_size,omitempty"`
 	UBatchSize int `json:"ubatch_size,omitempty"`
 	// Threads compute answers and BatchThreads prompts. 0: one per physical core.
 	Threads      int `json:"threads,omitempty"`
 	BatchThreads int `json:"threads_batch,omitempty"`
 
-	// GPULayers is how many layers are on GPUs; nil: all. SplitMode says how several GPUs share
-	// them: "layer" (or ""), "none", "row", "tensor"; TensorSplit is the share of each, nil: by
-	// free memory.
+	// GPULayers is how many layers are on GPUs, -1 all; nil: as many as fit in their free memory
+	// but for FitMargin bytes of each (0: 1 GiB, or an eighth of the GPU). SplitMode says how
+	// several GPUs share them: "none", "layer", "row", "tensor"; "" is one GPU if all fits there,
+	// else "layer". TensorSplit is the share of each, nil: by free memory. See Plan for the result.
 	GPULayers   *int      `json:"gpu_layers,omitempty"`
+	FitMargin   uint64    `json:"fit_margin,omitempty"`
 	MainGPU     int       `json:"main_gpu,omitempty"`
 	SplitMode   string    `json:"split_mode,omitempty"`
 	TensorSplit []float32 `json:"tensor_split,omitempty"`
@@ -83,6 +84,8 @@ type LoadOptions struct {
 	// Progress is told the loaded fraction, from 0 to 1; just 1 if there is nothing to load because
 	// the weights are shared. A load whose context it ends gives no model.
 	Progress func(fraction float32) `json:"-"`
+
+	whole bool // fails, if what should be on GPUs does not fit there
 }
 
 var (
@@ -154,6 +157,12 @@ func (o *LoadOptions) check(op string) error {
 func (o *LoadOptions) checkNumbers(op string) error {
 	if n := o.GPULayers; n != nil && (*n < -1 || *n > math.MaxInt32) {
 		return invalid(op, fmt.Sprintf("GPU layers are %d; use 0 or more, or -1 for all", *n))
+	}
+	for _, c := range []struct{ what, kind string }{{"K", o.KVTypeK}, {"V", o.KVTypeV}} {
+		if _, ok := kvTypes[c.kind]; !ok {
+			return invalid(op, fmt.Sprintf("%s cache type %q is unknown; use f16, bf16, f32, "+
+				"q8_0, q5_1, q5_0, q4_1, q4_0 or iq4_nl", c.what, c.kind))
+		}
 	}
 	for _, n := range append([]float32{o.RoPEFreqBase, o.RoPEFreqScale}, o.TensorSplit...) {
 		if !(n >= 0 && n <= math.MaxFloat32) { // also refuses NaN
@@ -235,9 +244,9 @@ type loaded struct {
 	lib     *llama.Library
 	weights *llama.Model
 	context *llama.Context
-	params  llama.ContextParams
 	engine  *engine.Engine
 	info    *Info
+	plan    *Plan
 	size    int // ContextSize
 	warn    []string
 	free    func() // gives the weights back
@@ -325,80 +334,6 @@ func (o LoadOptions) weightsKey(path string) (string, error) {
 	o.KVTypeK, o.KVTypeV, o.FlashAttention = "", "", ""
 	o.RoPEFreqBase, o.RoPEFreqScale = 0, 0
 	return o.key(path)
-}
-
-func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded, error) {
-	op := "load " + info.Path
-	mparams, err := o.modelParams(op, r.lib)
-	if err != nil {
-		return nil, err
-	}
-	cparams, err := o.contextParams(op, r.lib)
-	if err != nil {
-		return nil, err
-	}
-	if !o.VocabOnly {
-		o.layout(&cparams, info.traits(), info, 0)
-		if err := r.checkMemory(info, mparams, cparams); err != nil {
-			return nil, err
-		}
-	}
-	key, err := o.weightsKey(info.Path)
-	if err != nil {
-		return nil, err
-	}
-	weights, free, err := r.weights.get(ctx, key, func(ctx context.Context) (*llama.Model, error) {
-		return r.lib.LoadModel(ctx, info.Path, mparams)
-	}, (*llama.Model).Close)
-	if err != nil {
-		return nil, err
-	}
-	o.layout(&cparams, weights.Info(), info, r.cacheMemory(mparams))
-	l, err := r.start(weights, info, o, cparams)
-	if err != nil {
-		free()
-		return nil, err
-	}
-	l.free = free
-	for _, w := range l.warn {
-		r.log.Warn(w, "model", info.Path)
-	}
-	return l, nil
-}
-
-// start makes a context for the weights and an engine that runs it.
-func (r *Runtime) start(
-	weights *llama.Model, info *Info, o *LoadOptions, p llama.ContextParams,
-) (*loaded, error) {
-	info.setInsert(weights.Info().FIMMiddle >= 0)
-	l := &loaded{lib: r.lib, weights: weights, info: info}
-	l.words = sync.OnceValue(func() *wordCache {
-		if len(o.Overrides) > 0 {
-			return nil // they may be for the vocabulary
-		}
-		return newWordCache(info.Path, weights)
-	})
-	if o.VocabOnly {
-		return l, nil
-	}
-	if !weights.Info().HasDecoder {
-		return nil, &Error{Kind: ErrUnsupported, Op: "load " + info.Path,
-			Err: errors.New("this model does not generate text")}
-	}
-	c, err := weights.NewContext(p)
-	if err != nil {
-		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
-	}
-	l.context, l.params = c, p
-	l.size = o.contextSize(info.ContextLength)
-	if n := info.ContextLength; n > 0 && l.size > n {
-		l.warn = append(l.warn, fmt.Sprintf("the context of %d tokens is longer than the %d that "+
-			"the model was trained for; text beyond those may be poor", l.size, n))
-	}
-	l.engine = engine.New(engine.NewNative(weights, c), engine.Config{
-		Slots: o.slots(), SequenceTokens: l.size,
-	})
-	return l, nil
 }
 
 func (l *loaded) close() {

@@ -1,11 +1,14 @@
 package mullama_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -300,4 +303,67 @@ func TestManyHandlesOpenUseAndCloseAtOnce(t *testing.T) {
 		})
 	}
 	within(t, time.Minute, "opening and closing", users.Wait)
+}
+
+func TestLayersForAGPUThatIsMissingAreAWarning(t *testing.T) {
+	var log bytes.Buffer
+	rt, err := mullama.Open(mullama.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Skipf("needs the native library: %v", err)
+	}
+	t.Cleanup(func() { rt.Close() })
+	for _, d := range rt.Devices() {
+		if d.Kind == mullama.DeviceGPU || d.Kind == mullama.DeviceIntegratedGPU {
+			t.Skip("there is a GPU")
+		}
+	}
+	path := tinyFile(t, synth.Options{})
+	for n, want := range map[int]int{0: 0, 99: 1, -1: 1} {
+		log.Reset()
+		for _, size := range []int{128, 256} { // the second says nothing new
+			m := load(t, rt, path, mullama.LoadOptions{GPULayers: &n, ContextSize: size})
+			if got := len(m.Plan().Notes); got != want {
+				t.Errorf("%d layers: notes %q; want %d", n, m.Plan().Notes, want)
+			}
+		}
+		if n == 99 && strings.Count(log.String(), "no GPU can be used") > 1 {
+			t.Errorf("the log says it more than once: %s", log.String())
+		}
+	}
+}
+
+func TestAPlanTellsWhatALoadThenTakes(t *testing.T) {
+	rt := openRuntime(t)
+	path := tinyFile(t, synth.Options{})
+	o := mullama.LoadOptions{ContextSize: 256, Slots: 2, Threads: 1, KVTypeK: "q8_0"}
+	want, err := rt.Plan(path, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := load(t, rt, path, o).Plan()
+	if len(got.Devices) != len(want.Devices) || got.Layers != 3 || got.KVTypeK != "q8_0" ||
+		got.Slots != 2 || got.ContextSize != 256 || got.CacheTokens != want.CacheTokens {
+		t.Fatalf("loaded as %+v; the plan was %+v", got, want)
+	}
+	for i, d := range got.Devices {
+		w := want.Devices[i]
+		if d.Name != w.Name || d.Cache != w.Cache || d.Cache == 0 || d.Compute != w.Compute {
+			t.Errorf("%s takes %+v; the plan was %+v", d.Name, d, w)
+		}
+	}
+	_, err = rt.Plan(path, &mullama.LoadOptions{Devices: []string{"GPU99"}})
+	wantKind(t, err, mullama.ErrInvalidOption, "no device named GPU99")
+	_, err = rt.Plan(path+".none", nil)
+	wantKind(t, err, mullama.ErrNotFound)
+}
+
+func TestNamingTheCPUAloneUsesNoGPU(t *testing.T) {
+	rt := openRuntime(t)
+	m := load(t, rt, tinyFile(t, synth.Options{}), mullama.LoadOptions{Devices: []string{"CPU"}})
+	if _, gpu := m.Plan().Size(); gpu != 0 || len(m.Plan().Devices) != 1 {
+		t.Errorf("the plan is %+v", m.Plan())
+	}
+	if got := generate(t, m, "once", mullama.GenerateOptions{MaxTokens: 3}); got.Text == "" {
+		t.Error("it generates nothing")
+	}
 }

@@ -39,6 +39,16 @@ func (r *Runtime) checkMemory(info *Info, mp llama.ModelParams, cp llama.Context
 		"are free", cp.Ctx, gigabytes(need), gigabytes(free.Available)))
 }
 
+// checkPlan refuses a placement of which this machine's own part does not fit there.
+func checkPlan(path string, plan []llama.Memory, mp llama.ModelParams) error {
+	free, err := mem.VirtualMemory()
+	if err != nil || len(plan) == 0 || hostNeed(plan, mp) <= free.Available {
+		return nil //nolint:nilerr // not known on this system: the load itself will tell
+	}
+	return outOfMemory(path, fmt.Errorf("what does not fit on the GPU takes %s of memory and %s "+
+		"are free", gigabytes(hostNeed(plan, mp)), gigabytes(free.Available)))
+}
+
 func outOfMemory(path string, err error) error {
 	return &Error{
 		Kind: ErrOutOfMemory,
@@ -56,39 +66,16 @@ func (r *Runtime) hostMemory(
 	if err != nil {
 		return 0, err
 	}
+	return hostNeed(plan, mp), nil
+}
+
+func hostNeed(plan []llama.Memory, mp llama.ModelParams) uint64 {
 	host := plan[len(plan)-1]
 	need := host.Cache + host.Compute
 	if mp.LoadMode != llama.LoadAuto && mp.LoadMode != llama.LoadMmap {
 		need += host.Weights // mapped weights can be dropped again, these cannot
 	}
-	return need, nil
-}
-
-// memoryUse is what a loaded model takes, in bytes.
-type memoryUse struct{ all, gpu int64 }
-
-// memoryOf is what a model that was loaded with these options takes: its weights, its KV cache and
-// its buffers, by llama.cpp's dry run.
-func (r *Runtime) memoryOf(m *Model, o *LoadOptions) memoryUse {
-	info := m.Info()
-	use := memoryUse{all: info.SizeBytes}
-	mp, err := o.modelParams("measure memory", r.lib)
-	if err != nil {
-		return use
-	}
-	plan, err := r.lib.MemoryPlan(info.Path, mp, m.shared.params)
-	if err != nil {
-		return use
-	}
-	use.all = 0
-	for i, device := range plan {
-		bytes := int64(device.Weights + device.Cache + device.Compute)
-		use.all += bytes
-		if i < len(plan)-1 { // the last one is this machine's own memory
-			use.gpu += bytes
-		}
-	}
-	return use
+	return need
 }
 
 func gigabytes(n uint64) string { return fmt.Sprintf("%.1f GB", float64(n)/1e9) }

@@ -35,6 +35,10 @@ func newModel(shared *loaded, free func()) *Model {
 // Info returns what the model's file says of it.
 func (m *Model) Info() *Info { return m.shared.info }
 
+// Plan says on which devices the model is. It is nil for a vocabulary alone and for a model of a
+// daemon.
+func (m *Model) Plan() *Plan { return m.shared.plan }
+
 // ContextSize is the most tokens of one call, prompt and answer together; 0 for a vocabulary alone.
 func (m *Model) ContextSize() int { return m.shared.size }
 

@@ -55,7 +55,7 @@ func TestLoadRefusesOptionsThatCannotBe(t *testing.T) {
 		{"RoPE base", options{RoPEFreqBase: -1}, "is -1; it must be 0 or more"},
 		{"RoPE scale", options{RoPEFreqScale: nan}, "is NaN"},
 		{"tensor split", options{TensorSplit: []float32{1, inf}}, "is +Inf"},
-		{"tensor shares", options{TensorSplit: make([]float32, 999)}, "999 shares"},
+		{"tensor shares", options{TensorSplit: make([]float32, 999)}, "for 999 GPUs"},
 		{"load mode", options{LoadMode: "Mmap"},
 			`load mode is "Mmap"; use one of auto, direct, mlock, mmap, mmap+mlock, read`},
 		{"split mode", options{SplitMode: "x"}, `split mode is "x"; use one of layer, none, row`},

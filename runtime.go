@@ -36,9 +36,14 @@ type Options struct {
 type Runtime struct {
 	lib     *llama.Library
 	log     *slog.Logger
-	weights pool[*llama.Model] // by file and load options
-	models  pool[*loaded]      // by weights and context options
-	catalog catalog            // of the models on disk
+	weights pool[*placedWeights] // by file and load options
+	models  pool[*loaded]        // by weights and context options
+	catalog catalog              // of the models on disk
+
+	reserved ledger   // of loads that are under way
+	warned   warnings // that need no repetition
+	plugins  sync.Once
+	problems []string // of the plug-ins; set by plugins
 
 	defaults LoadOptions // of Acquire
 	acquirer *acquirer

@@ -52,6 +52,8 @@ type RunningModel struct {
 	Busy    int  `json:"busy,omitempty"`    // requests being computed
 	Waiting int  `json:"waiting,omitempty"` // requests that wait for a slot
 	Loading bool `json:"loading,omitempty"` // not ready yet
+
+	Plan *Plan `json:"plan,omitempty"` // which devices it is on; absent while it loads
 }
 
 // ShowRequest asks what is known of a model.
@@ -61,6 +63,7 @@ type ShowRequest struct {
 	System  string         `json:"system,omitempty"`
 	Options map[string]any `json:"options,omitempty"`
 	Verbose bool           `json:"verbose,omitempty"` // long metadata and the tensors, too
+	Plan    bool           `json:"plan,omitempty"`    // where it would be loaded; not Ollama's
 }
 
 // ShowResponse describes a model.
@@ -77,6 +80,7 @@ type ShowResponse struct {
 	Tensors       []Tensor       `json:"tensors,omitempty"`
 	Capabilities  []string       `json:"capabilities,omitempty"`
 	ModifiedAt    time.Time      `json:"modified_at"`
+	Plan          *Plan          `json:"plan,omitempty"` // where it is asked for; not Ollama's
 }
 
 // Tensor is one of a model's tensors.

@@ -23,7 +23,9 @@ func Command() *cobra.Command {
 		Short: "Measure speed and memory against llama.cpp alone",
 	}
 	cmd.AddCommand(throughputCommand(), streamsCommand(), latencyCommand(),
-		overheadCommand(), loadCommand(), soakCommand(), oursCommand(), callerCommand())
+		offloadCommand(), multiGPUCommand(), memoryCommand(), loadTimeCommand(), kvCommand(),
+		kvQualityCommand(), overheadCommand(), loadCommand(), soakCommand(), oursCommand(),
+		callerCommand(), probeCommand())
 	return cmd
 }
 

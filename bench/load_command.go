@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/mullama/mullama/bench/load"
 )
@@ -54,11 +55,19 @@ random times instead, whether earlier ones have ended or not.`,
 	f.IntVar(&w.SharedPrompt, "shared-tokens", 0, "how much of the prompts is the same in all")
 	f.IntVar(&w.Tokens, "tokens", 128, "length of the answers")
 	f.Uint64Var(&w.Seed, "seed", 1, "seed of the prompts and start times")
+	samplingFlags(f, &w.Sampling)
 	f.StringVar(&out, "json", "", "write all times as JSON to this file, - for standard output")
 	if err := cmd.MarkFlagRequired("model"); err != nil {
 		panic(err) // the flag is defined above
 	}
 	return cmd
+}
+
+// samplingFlags declares how servers are asked to choose tokens.
+func samplingFlags(f *pflag.FlagSet, s *load.Sampling) {
+	f.Float64Var(&s.Temperature, "temperature", 0, "of the sampling; 0: always the likeliest token")
+	f.IntVar(&s.TopK, "top-k", 40, "how many tokens the sampling chooses from")
+	f.Float64Var(&s.TopP, "top-p", 0.9, "probability of the tokens that the sampling chooses from")
 }
 
 // writeLoad prints the summary, or writes everything as JSON.

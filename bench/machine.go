@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mullama/mullama"
 )
 
 // Machine describes the computer, as far as speed depends on it. What the system does not tell is
@@ -22,6 +24,34 @@ type Machine struct {
 	MemoryBytes int64    `json:"memory_bytes"`
 	Kernel      string   `json:"kernel"`
 	Governor    string   `json:"governor"`
+	GPUs        []GPU    `json:"gpus,omitempty"` // that the engine can use
+}
+
+// GPU is a device beside the CPU.
+type GPU struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	MemoryBytes uint64 `json:"memory_bytes"`
+}
+
+// gpusOf returns the devices beside the CPU.
+func gpusOf(devices []mullama.Device) []GPU {
+	var gpus []GPU
+	for _, d := range devices {
+		if d.Kind != mullama.DeviceCPU {
+			gpus = append(gpus, GPU{d.Name, d.Description, d.MemoryTotal})
+		}
+	}
+	return gpus
+}
+
+// readGPUs opens the native library of a folder, or the one that is found, for [gpusOf].
+func readGPUs(library string) ([]GPU, error) {
+	runtime, err := mullama.Open(mullama.Options{LibraryDir: library})
+	if err != nil {
+		return nil, err
+	}
+	return gpusOf(runtime.Devices()), runtime.Close()
 }
 
 // features are the CPU flags llama.cpp has kernels for, as Linux spells them.

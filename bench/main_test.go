@@ -29,6 +29,8 @@ func actAs(side string, words []string) int {
 		return 1
 	case side == "silent":
 		return 0
+	case side == "waves":
+		return fakeWaves()
 	case words[0] == "throughput":
 		fmt.Printf(`{"program":%q,"engine":"llama.cpp 1","threads":2,"context":4096,"load_s":0.5}`,
 			side)
@@ -43,6 +45,22 @@ func actAs(side string, words []string) int {
 		fmt.Println(`{"rss_kb":1000,"peak_kb":1100,"anonymous_kb":600,"file_kb":400}`)
 	}
 	return 0
+}
+
+// fakeWaves computes waves of 11 tokens that take 1 + 2 seconds, and fails for 300 streams.
+func fakeWaves() int {
+	fmt.Println(`{"program":"fake","engine":"llama.cpp 1","threads":2,"context":320,"load_s":0.5}`)
+	for {
+		var streams, sample int
+		if _, err := fmt.Scan(&streams, &sample); err != nil {
+			return 0
+		}
+		if streams == 300 {
+			fmt.Fprintln(os.Stderr, "300 are too many")
+			return 1
+		}
+		fmt.Printf(`{"streams":%d,"generated":11,"prompt_s":1,"generate_s":2}`+"\n", streams)
+	}
 }
 
 // testRootCommand is the program around the bench command.

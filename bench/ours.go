@@ -231,6 +231,13 @@ func pseudoTokens(n, vocab int, seed uint64) []mullama.Token {
 	return tokens
 }
 
+// sumOf is the sum of tokens as both sides print it.
+func sumOf(tokens []mullama.Token) string {
+	sum := fnv.New64a()
+	addTokens(sum, tokens)
+	return fmt.Sprintf("%016x", sum.Sum64())
+}
+
 // addTokens adds tokens to a sum, as sum_token of native/oracle/bench.c does.
 func addTokens(sum hash.Hash64, tokens []mullama.Token) {
 	var b [4]byte

@@ -63,14 +63,18 @@ func section(b *strings.Builder, r *Result) {
 		return
 	}
 	fmt.Fprintf(b, "## %s: %s\n\n", r.Group, r.Model.File)
-	fmt.Fprint(b, "| quantity | unit | ours | llama.cpp alone | ratio | 95 % | goal | |\n")
-	fmt.Fprint(b, "|---|---|--:|--:|--:|---|---|---|\n")
-	for _, row := range r.Rows {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, row.Unit,
-			number(row.Value), optional(row.Baseline), ratioText(row.Ratio), boundsText(row),
-			goalText(row), metText(row))
+	switch {
+	case len(r.Points) > 0:
+		pointsTable(b, r)
+	case manySides(r):
+		streamsTable(b, r)
+	default:
+		rowsTable(b, r.Rows)
 	}
-	fmt.Fprintf(b, "\n%s\n\n", shortfalls(r.Rows))
+	fmt.Fprint(b, "\n")
+	if slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Goal != nil }) {
+		fmt.Fprintf(b, "%s\n\n", shortfalls(r.Rows))
+	}
 	for _, w := range r.Warnings {
 		fmt.Fprintf(b, "Warning: %s.\n\n", w)
 	}
@@ -81,6 +85,17 @@ func section(b *strings.Builder, r *Result) {
 		fmt.Fprintf(b, "Of %d rounds %d counted. ", len(r.Rounds), r.counted())
 	}
 	fmt.Fprintf(b, "Command: `%s`.\n\n", r.Command)
+}
+
+// rowsTable writes a line for each row.
+func rowsTable(b *strings.Builder, rows []Row) {
+	fmt.Fprint(b, "| quantity | unit | ours | llama.cpp alone | ratio | 95 % | goal | |\n")
+	fmt.Fprint(b, "|---|---|--:|--:|--:|---|---|---|\n")
+	for _, row := range rows {
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, row.Unit,
+			number(row.Value), optional(row.Baseline), ratioText(row.Ratio), boundsText(row),
+			goalText(row), metText(row))
+	}
 }
 
 // counted returns how many rounds are in the medians.
@@ -127,8 +142,12 @@ func machineText(m Machine) string {
 	if m.Virtual {
 		kind = "virtual machine"
 	}
-	return fmt.Sprintf("A %s with %d cores (%s; %s), %.0f GiB, %s kernel %s", kind, m.Cores, m.CPU,
-		strings.Join(m.Features, " "), float64(m.MemoryBytes)/(1<<30), m.OS, m.Kernel)
+	gpus := ""
+	for _, g := range m.GPUs {
+		gpus += fmt.Sprintf("%s with %.0f GiB, ", g.Description, float64(g.MemoryBytes)/(1<<30))
+	}
+	return fmt.Sprintf("A %s with %d cores (%s; %s), %.0f GiB, %s%s kernel %s", kind, m.Cores,
+		m.CPU, strings.Join(m.Features, " "), float64(m.MemoryBytes)/(1<<30), gpus, m.OS, m.Kernel)
 }
 
 func versionsText(r *Result) string {

@@ -32,6 +32,8 @@ type Result struct {
 
 	Soak *soak.Report `json:"soak,omitempty"` // of the group soak
 
+	Points []Point `json:"points,omitempty"` // of the groups that pointColumns has
+
 	// Of the group overhead.
 	Calls []Calls `json:"calls,omitempty"`
 	Paces []Pace  `json:"paces,omitempty"`

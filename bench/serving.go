@@ -23,7 +23,21 @@ type serving struct {
 	slots   int    // requests at once
 	context int    // tokens of each
 	threads int
-	unified bool // one KV cache for all requests
+	unified bool   // one KV cache for all requests
+	batch   int    // prompt tokens per step; 0: the server's own
+	ubatch  int    // prompt tokens computed at once; 0: the server's own
+	library string // folder of our native library; "": searched for
+}
+
+// batches are the flags of the sizes of batches, which ours and llama-server share.
+func (s serving) batches() (flags []string) {
+	if s.batch > 0 {
+		flags = append(flags, "--batch-size", strconv.Itoa(s.batch))
+	}
+	if s.ubatch > 0 {
+		flags = append(flags, "--ubatch-size", strconv.Itoa(s.ubatch))
+	}
+	return flags
 }
 
 // served is a server under test with files of its own.
@@ -114,7 +128,11 @@ func startDaemon(ctx context.Context, s serving, socket bool) (*served, error) {
 		args[len(args)-1] = "unified"
 		args = append(args, "--cache-tokens", strconv.Itoa(s.slots*s.context))
 	}
-	return d, d.start(ctx, exec.Command(self, args...))
+	cmd := exec.Command(self, append(args, s.batches()...)...)
+	if s.library != "" {
+		cmd.Env = append(os.Environ(), "MULLAMA_LIBRARY="+s.library)
+	}
+	return d, d.start(ctx, cmd)
 }
 
 // startLlamaServer starts llama.cpp's own server.
@@ -133,6 +151,7 @@ func startLlamaServer(ctx context.Context, program string, s serving) (*served, 
 	if s.unified {
 		cmd.Args = append(cmd.Args, "--kv-unified")
 	}
+	cmd.Args = append(cmd.Args, s.batches()...)
 	return d, d.start(ctx, cmd)
 }
 
@@ -153,6 +172,9 @@ func startOllama(ctx context.Context, program string, s serving) (*served, error
 	}
 	file := filepath.Join(d.dir, "Modelfile")
 	text := fmt.Sprintf("FROM %s\nPARAMETER num_thread %d\n", s.model, s.threads)
+	if s.batch > 0 {
+		text += fmt.Sprintf("PARAMETER num_batch %d\n", s.batch)
+	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, errors.Join(err, d.stop())
 	}

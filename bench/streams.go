@@ -1,17 +1,13 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,12 +17,19 @@ import (
 
 // Wave is one measurement of one side: so many prompts at once, and an answer to each.
 type Wave struct {
-	Round   int           `json:"round"`
-	Streams int           `json:"streams"`
-	Side    string        `json:"side"` // "ours", "baseline", or a peer's name
-	Seconds float64       `json:"seconds"`
-	Tokens  int           `json:"tokens"` // of all answers
-	Load    *load.Summary `json:"load,omitempty"`
+	Round   int `json:"round"`
+	Streams int `json:"streams"`
+	// Side is "ours", "library" (the same in this process), "baseline" (llama.cpp alone),
+	// "unsampled" (that without choosing tokens from the logits), or a peer's name.
+	Side    string  `json:"side"`
+	Seconds float64 `json:"seconds"`
+	Tokens  int     `json:"tokens"` // of all answers
+	// Of llama.cpp alone: how long the prompts took, and what followed.
+	PromptSeconds   float64 `json:"prompt_s,omitempty"`
+	GenerateSeconds float64 `json:"generate_s,omitempty"`
+	// Decode is tokens per second while all streams generate, 0 when there is no such time.
+	Decode float64       `json:"decode_tokens_per_s,omitempty"`
+	Load   *load.Summary `json:"load,omitempty"`
 }
 
 func (w Wave) tokensPerSecond() float64 { return float64(w.Tokens) / w.Seconds }
@@ -34,16 +37,39 @@ func (w Wave) tokensPerSecond() float64 { return float64(w.Tokens) / w.Seconds }
 // streamOptions are the flags of bench streams.
 type streamOptions struct {
 	options
-	widths  []int
-	unified bool
-	peers   map[string]string // programs by the peer's name
+	widths    []int
+	unified   bool
+	unsampled bool // also llama.cpp alone without sampling
+	inProcess bool // also package mullama in this process
+	batch     int
+	ubatch    int
+	sampling  load.Sampling
+	peers     map[string]string // programs by the peer's name
 }
 
 // serving is the work of the servers.
 func (o *streamOptions) serving() (serving, error) {
 	model, err := filepath.Abs(o.model)
 	return serving{model: model, slots: o.Slots, context: o.Context, threads: o.Threads,
-		unified: o.unified}, err
+		unified: o.unified, batch: o.batch, ubatch: o.ubatch, library: o.library}, err
+}
+
+// alone are the words of the same work for llama.cpp alone.
+func (o *streamOptions) alone() []string {
+	words := []string{
+		fmt.Sprintf("prompt=%d", o.PromptTokens), fmt.Sprintf("generate=%d", o.GenerateTokens),
+		fmt.Sprintf("threads=%d", o.Threads), fmt.Sprintf("ctx=%d", o.Context),
+		"unified=" + map[bool]string{true: "1", false: "0"}[o.unified],
+		fmt.Sprintf("temp=%g", o.sampling.Temperature),
+		fmt.Sprintf("top_k=%d", o.sampling.TopK), fmt.Sprintf("top_p=%g", o.sampling.TopP),
+	}
+	if o.batch > 0 {
+		words = append(words, fmt.Sprintf("batch=%d", o.batch))
+	}
+	if o.ubatch > 0 {
+		words = append(words, fmt.Sprintf("ubatch=%d", o.ubatch))
+	}
+	return words
 }
 
 func streamsCommand() *cobra.Command {
@@ -53,9 +79,12 @@ func streamsCommand() *cobra.Command {
 		Short: "Measure the daemon with several requests at once",
 		Long: `Measure tokens per second of the daemon over HTTP with one and more requests at once,
 beside a C program that has llama.cpp compute as many sequences in one batch. Both have the same
-prompts' lengths, and take turns in the same run. With --peer other servers take turns too.`,
+prompts' lengths, and take turns in the same run. With --peer other servers take turns too, with
+--in-process package mullama without HTTP, and with --unsampled the C program once more without
+choosing tokens: what llama.cpp does alone.`,
 		Example: `  mullama bench streams --model smollm2.gguf --streams 1,8,32
-  mullama bench streams --model smollm2.gguf --peer llama-server=./llama-server`,
+  mullama bench streams --model smollm2.gguf --peer llama-server=./llama-server
+  mullama bench streams --model smollm2.gguf --unsampled --in-process --temperature 0.8`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return streams(cmd, o) },
 	}
@@ -66,17 +95,36 @@ prompts' lengths, and take turns in the same run. With --peer other servers take
 	f.IntVar(&o.PromptTokens, "prompt-tokens", 128, "length of the prompts")
 	f.IntVar(&o.GenerateTokens, "generate-tokens", 128, "length of the answers")
 	f.BoolVar(&o.unified, "unified", false, "both sides have one KV cache for all sequences")
+	f.BoolVar(&o.unsampled, "unsampled", false,
+		"measure llama.cpp alone without sampling as well")
+	f.BoolVar(&o.inProcess, "in-process", false,
+		"measure package mullama in this process as well")
+	f.IntVar(&o.batch, "batch-size", 0, "prompt tokens per step of all sides; 0: each one's own")
+	f.IntVar(&o.ubatch, "ubatch-size", 0,
+		"prompt tokens computed at once by all sides; 0: each one's own")
+	samplingFlags(f, &o.sampling)
 	f.StringToStringVar(&o.peers, "peer", nil,
 		"measure this server as well: llama-server=PROGRAM or ollama=PROGRAM (repeatable)")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the prompts and of the order of the sides")
 	return cmd
 }
 
-// streams runs the group and writes its result.
-func streams(cmd *cobra.Command, o streamOptions) (err error) {
+// check refuses what leaves nothing to measure.
+func (o *streamOptions) check() error {
 	if len(o.widths) == 0 || slices.Min(o.widths) < 1 || o.Rounds < 1 || o.PromptTokens < 1 ||
 		o.GenerateTokens < 1 {
 		return errors.New("streams, rounds and tokens must be at least 1")
+	}
+	if o.batch < 0 || o.ubatch < 0 {
+		return errors.New("batch-size and ubatch-size must be at least 0")
+	}
+	return nil
+}
+
+// streams runs the group and writes its result.
+func streams(cmd *cobra.Command, o streamOptions) (err error) {
+	if err := o.check(); err != nil {
+		return err
 	}
 	o.Slots = slices.Max(o.widths)
 	o.Context = o.PromptTokens + o.GenerateTokens + 64
@@ -85,11 +133,7 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	baseline, err := oracleProgram(o.oracle, o.library)
-	if err != nil {
-		return err
-	}
-	m := &waves{o: o, baseline: baseline, random: rand.New(rand.NewPCG(o.Seed, 1)),
+	m := &waves{o: o, random: rand.New(rand.NewPCG(o.Seed, 1)),
 		say: func(format string, args ...any) {
 			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
 		}}
@@ -98,6 +142,10 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 		return err
 	}
 	result := newResult("streams", commandLine(cmd, model.File), model, o.Config)
+	result.Versions.Baseline = m.alone.header.Engine
+	if result.Machine.GPUs, err = readGPUs(o.library); err != nil {
+		return err
+	}
 	if result.Waves, err = m.run(cmd.Context()); err != nil {
 		return err
 	}
@@ -108,11 +156,12 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 
 // waves measures all sides in turn.
 type waves struct {
-	o        streamOptions
-	servers  []server
-	baseline program
-	random   *rand.Rand
-	say      func(format string, args ...any)
+	o       streamOptions
+	servers []server
+	library *inProcess
+	alone   *alone
+	random  *rand.Rand
+	say     func(format string, args ...any)
 }
 
 // server is a side that answers over HTTP.
@@ -121,8 +170,12 @@ type server struct {
 	*served
 }
 
-// start starts the servers, and has each load the model.
+// start starts all sides, and has each load the model.
 func (m *waves) start(ctx context.Context) error {
+	baseline, err := oracleProgram(m.o.oracle, m.o.library)
+	if err != nil {
+		return err
+	}
 	work, err := m.o.serving()
 	if err != nil {
 		return err
@@ -132,6 +185,24 @@ func (m *waves) start(ctx context.Context) error {
 		return err
 	}
 	m.servers = append(m.servers, server{"ours", ours})
+	if err := m.startPeers(ctx, work); err != nil {
+		return err
+	}
+	for _, s := range m.servers {
+		if _, err := m.ours(ctx, s, 0, 1); err != nil {
+			return err
+		}
+	}
+	if m.o.inProcess {
+		if m.library, err = openInProcess(ctx, work); err != nil {
+			return err
+		}
+	}
+	m.alone, err = startAlone(ctx, baseline, m.o.model, m.o.alone()...)
+	return err
+}
+
+func (m *waves) startPeers(ctx context.Context, work serving) error {
 	for _, name := range slices.Sorted(maps.Keys(m.o.peers)) {
 		begin, ok := map[string]func(context.Context, string, serving) (*served, error){
 			"llama-server": startLlamaServer, "ollama": startOllama,
@@ -145,11 +216,6 @@ func (m *waves) start(ctx context.Context) error {
 		}
 		m.servers = append(m.servers, server{name, peer})
 	}
-	for _, s := range m.servers {
-		if _, err := m.ours(ctx, s, 0, 1); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -157,20 +223,47 @@ func (m *waves) stop() (err error) {
 	for _, s := range m.servers {
 		err = errors.Join(err, s.stop())
 	}
+	if m.library != nil {
+		err = errors.Join(err, m.library.close())
+	}
+	if m.alone != nil {
+		err = errors.Join(err, m.alone.stop())
+	}
 	return err
 }
 
-func (m *waves) run(ctx context.Context) ([]Wave, error) {
-	sides := []func(context.Context, int, int) (Wave, error){m.theirs}
-	for _, s := range m.servers {
-		sides = append(sides, func(ctx context.Context, round, width int) (Wave, error) {
-			// The C program, too, computes a wave before the one that counts.
-			if _, err := m.ours(ctx, s, -round, width); err != nil {
-				return Wave{}, err
-			}
-			return m.ours(ctx, s, round, width)
-		})
+// waveSide computes a wave.
+type waveSide func(ctx context.Context, round, width int) (Wave, error)
+
+// sides are all that take turns. Each computes a wave before the one that counts, as the C program
+// does by itself.
+func (m *waves) sides() []waveSide {
+	sides := []waveSide{m.theirs(true)}
+	if m.o.unsampled {
+		sides = append(sides, m.theirs(false))
 	}
+	if m.library != nil {
+		sides = append(sides, warmed(m.inProcess))
+	}
+	for _, s := range m.servers {
+		sides = append(sides, warmed(func(ctx context.Context, round, width int) (Wave, error) {
+			return m.ours(ctx, s, round, width)
+		}))
+	}
+	return sides
+}
+
+func warmed(side waveSide) waveSide {
+	return func(ctx context.Context, round, width int) (Wave, error) {
+		if _, err := side(ctx, -round, width); err != nil {
+			return Wave{}, err
+		}
+		return side(ctx, round, width)
+	}
+}
+
+func (m *waves) run(ctx context.Context) ([]Wave, error) {
+	sides := m.sides()
 	var all []Wave
 	for round := 1; round <= m.o.Rounds; round++ {
 		for _, width := range m.o.widths {
@@ -180,8 +273,9 @@ func (m *waves) run(ctx context.Context) ([]Wave, error) {
 				if err != nil {
 					return nil, err
 				}
-				m.say("round %d, %d streams: %s %.1f tokens/s", round, width, w.Side,
-					w.tokensPerSecond())
+				w.Round = round
+				m.say("round %d, %d streams: %s %.1f tokens/s, %.1f while all generate", round,
+					width, w.Side, w.tokensPerSecond(), w.Decode)
 				all = append(all, w)
 			}
 		}
@@ -189,111 +283,38 @@ func (m *waves) run(ctx context.Context) ([]Wave, error) {
 	return all, nil
 }
 
+// work is a wave of requests.
+func (m *waves) work(round, width int) load.Work {
+	return load.Work{
+		Model: servedName, Requests: width, Streams: width,
+		PromptTokens: m.o.PromptTokens, Tokens: m.o.GenerateTokens,
+		Seed: m.o.Seed + uint64(round*1000+width), Sampling: m.o.sampling,
+	}
+}
+
 // ours sends a wave of requests to a server.
 func (m *waves) ours(ctx context.Context, s server, round, width int) (Wave, error) {
-	run, err := load.Send(ctx, load.Work{
-		URL: s.url, Model: servedName, Requests: width, Streams: width,
-		PromptTokens: m.o.PromptTokens, Tokens: m.o.GenerateTokens,
-		Seed: m.o.Seed + uint64(round*1000+width),
-	})
+	work := m.work(round, width)
+	work.URL = s.url
+	run, err := load.Send(ctx, work)
 	if err != nil {
 		return Wave{}, err
 	}
-	sum := run.Summary()
-	if sum.Failed > 0 {
-		return Wave{}, fmt.Errorf("%s: %d of %d requests failed: %s", s.side, sum.Failed, width,
-			sum.FirstError)
-	}
-	return Wave{Round: round, Streams: width, Side: s.side, Seconds: run.Seconds,
-		Tokens: sum.Tokens, Load: &sum}, nil
+	return waveOf(s.side, width, run)
 }
 
-// theirs has the C program compute a wave.
-func (m *waves) theirs(ctx context.Context, round, width int) (Wave, error) {
-	args := append(slices.Clone(m.baseline[1:]), "batched", m.o.model, "x",
-		fmt.Sprintf("streams=%d", width), fmt.Sprintf("slots=%d", width),
-		fmt.Sprintf("prompt=%d", m.o.PromptTokens),
-		fmt.Sprintf("generate=%d", m.o.GenerateTokens), "reps=1",
-		fmt.Sprintf("threads=%d", m.o.Threads), fmt.Sprintf("ctx=%d", width*m.o.Context),
-		"unified="+map[bool]string{true: "1", false: "0"}[m.o.unified])
-	out, err := exec.CommandContext(ctx, m.baseline[0], args...).Output()
+// inProcess has package mullama answer a wave of requests.
+func (m *waves) inProcess(ctx context.Context, round, width int) (Wave, error) {
+	run, err := m.library.send(ctx, m.work(round, width))
 	if err != nil {
-		return Wave{}, fmt.Errorf("baseline with %d streams: %w", width, err)
+		return Wave{}, err
 	}
-	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
-	var rep struct {
-		Prompt   float64 `json:"prompt_s"`
-		Generate float64 `json:"generate_s"`
-	}
-	if err := json.Unmarshal(lines[len(lines)-1], &rep); err != nil {
-		return Wave{}, fmt.Errorf("baseline with %d streams: %w", width, err)
-	}
-	return Wave{Round: round, Streams: width, Side: "baseline", Tokens: width * m.o.GenerateTokens,
-		Seconds: rep.Prompt + rep.Generate}, nil
+	return waveOf("library", width, run)
 }
 
-// waveRows computes per width a row for the speed, and rows for what a client feels; then the same
-// of the peers.
-func waveRows(widths []int, all []Wave) []Row {
-	var rows []Row
-	for _, width := range widths {
-		for _, side := range sidesOf(all) {
-			rows = append(rows, sideRows(width, side, all)...)
-		}
-	}
-	return rows
-}
-
-// sidesOf returns the servers of the waves, ours first.
-func sidesOf(all []Wave) []string {
-	sides := []string{"ours"}
-	for _, w := range all {
-		if w.Side != "baseline" && !slices.Contains(sides, w.Side) {
-			sides = append(sides, w.Side)
-		}
-	}
-	slices.Sort(sides[1:])
-	return sides
-}
-
-func sideRows(width int, side string, all []Wave) []Row {
-	name := fmt.Sprintf("streams_%d", width)
-	speed := Row{Name: name, Unit: "tokens/s"}
-	if side == "ours" {
-		speed.Goal = &Goal{RatioAtLeast, 0.90}
-		if width == 1 {
-			speed.Goal.Limit = 0.97
-		}
-	} else {
-		name += "_" + strings.ReplaceAll(side, "-", "_")
-		speed.Name = name
-	}
-	first := Row{Name: name + "_ttft_p50", Unit: "ms"}
-	gap := Row{Name: name + "_gap_p99", Unit: "ms"}
-	for _, w := range all {
-		switch {
-		case w.Streams != width:
-		case w.Side == "baseline":
-			speed.BaselineSamples = append(speed.BaselineSamples, w.tokensPerSecond())
-		case w.Side == side:
-			speed.Samples = append(speed.Samples, w.tokensPerSecond())
-			first.Samples = append(first.Samples, w.Load.FirstToken.P50)
-			gap.Samples = append(gap.Samples, w.Load.Gap.P99)
-		}
-	}
-	speed.compare()
-	first.Value, gap.Value = median(first.Samples), median(gap.Samples)
-	return []Row{speed, first, gap}
-}
-
-// compare computes the row's value and what it is beside the baseline.
-func (r *Row) compare() {
-	r.Value = median(r.Samples)
-	if len(r.BaselineSamples) > 0 {
-		r.Baseline = new(median(r.BaselineSamples))
-		r.Ratio = new(r.Value / *r.Baseline)
-	}
-	if r.Goal != nil {
-		r.Met = new(r.Goal.met(*r))
+// theirs has llama.cpp alone compute a wave, with or without sampling.
+func (m *waves) theirs(sample bool) waveSide {
+	return func(_ context.Context, _, width int) (Wave, error) {
+		return m.alone.wave(width, sample)
 	}
 }

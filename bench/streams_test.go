@@ -2,9 +2,11 @@ package bench
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mullama/mullama/bench/load"
+	"github.com/mullama/mullama/internal/testmodels"
 )
 
 func TestWavesBecomeRowsForEveryServer(t *testing.T) {
@@ -39,5 +41,160 @@ func TestWavesBecomeRowsForEveryServer(t *testing.T) {
 	}
 	if rows[1].Value != 5 || rows[2].Value != 7 {
 		t.Errorf("what a client feels: %+v, %+v", rows[1], rows[2])
+	}
+}
+
+func TestEveryMeasureOfLlamaAloneHasItsRow(t *testing.T) {
+	wave := func(side string, seconds, decode float64) Wave {
+		return Wave{Round: 1, Streams: 64, Side: side, Seconds: seconds, Tokens: 1000,
+			Decode: decode, Load: &load.Summary{}}
+	}
+	rows := map[string]Row{}
+	for _, r := range waveRows([]int{64}, []Wave{
+		wave("ours", 1, 1200), wave("library", 0.8, 1300), wave("baseline", 2, 800),
+		wave("unsampled", 1, 2000),
+	}) {
+		rows[r.Name] = r
+	}
+	for name, want := range map[string]float64{
+		"streams_64":                           1000.0 / 500,
+		"streams_64_ceiling":                   1000.0 / 800,
+		"streams_64_decode":                    1200.0 / 800,
+		"streams_64_unsampled":                 1000.0 / 1000,
+		"streams_64_unsampled_ceiling":         1000.0 / 2000,
+		"streams_64_unsampled_decode":          1200.0 / 2000,
+		"streams_64_library":                   1250.0 / 500,
+		"streams_64_library_unsampled_ceiling": 1250.0 / 2000,
+		"streams_64_library_over_http":         1250.0 / 1000,
+	} {
+		if r, ok := rows[name]; !ok || !near(*r.Ratio, want) {
+			t.Errorf("%s is %+v, want the ratio %v", name, r, want)
+		}
+	}
+	for name, want := range map[string]float64{
+		"streams_64": 0.9, "streams_64_unsampled": 0.9, "streams_64_library_over_http": 1,
+	} {
+		if r := rows[name]; r.Goal == nil || r.Goal.Limit != want || !*r.Met {
+			t.Errorf("%s is %+v, want the goal %v, met", name, r, want)
+		}
+	}
+}
+
+func TestAReportShowsManySidesBesideEachOther(t *testing.T) {
+	r := testResult()
+	r.Rounds = nil
+	for _, w := range []Wave{
+		{Side: "ours", Seconds: 1, Decode: 1200, Load: &load.Summary{
+			FirstToken: load.Spread{P50: 5}, Gap: load.Spread{P99: 7}}},
+		{Side: "unsampled", Seconds: 0.8, Decode: 2000},
+		{Side: "baseline", Seconds: 2, Decode: 800},
+	} {
+		w.Round, w.Streams, w.Tokens = 1, 64, 1000
+		r.Waves = append(r.Waves, w)
+	}
+	got := Report([]*Result{r})
+	want := "" +
+		"| 64 | llama.cpp, no sampling | 1250 | 2.500 | 1.000 | 2000 | 2.500 | 1.000 | – | – |\n" +
+		"| 64 | llama.cpp | 500 | 1.000 | 0.400 | 800 | 1.000 | 0.400 | – | – |\n" +
+		"| 64 | Mullama over HTTP | 1000 | 2.000 | 0.800 | 1200 | 1.500 | 0.600 | 5.00 | 7.00 |\n"
+	if !strings.Contains(got, want) || strings.Contains(got, "| quantity |") {
+		t.Errorf("the report is\n%s", got)
+	}
+}
+
+func TestLlamaAloneComputesAWaveForEachOrder(t *testing.T) {
+	a, err := startAlone(t.Context(), fakeProgram(t, "waves"), "m.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		streams int
+		sample  bool
+		want    Wave
+	}{
+		{4, true, Wave{Streams: 4, Side: "baseline", Seconds: 3, Tokens: 44, PromptSeconds: 1,
+			GenerateSeconds: 2, Decode: 20}},
+		{8, false, Wave{Streams: 8, Side: "unsampled", Seconds: 3, Tokens: 88, PromptSeconds: 1,
+			GenerateSeconds: 2, Decode: 40}},
+	} {
+		if got, err := a.wave(tt.streams, tt.sample); err != nil || got != tt.want {
+			t.Errorf("%+v (%v), want %+v", got, err, tt.want)
+		}
+	}
+	if a.header.Engine != "llama.cpp 1" {
+		t.Errorf("the header is %+v", a.header)
+	}
+	if err := a.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLlamaAloneSaysWhyItEnded(t *testing.T) {
+	_, err := startAlone(t.Context(), fakeProgram(t, "broken"), "m.gguf")
+	if err == nil || !strings.Contains(err.Error(), "the model has no weights") {
+		t.Errorf("error is %v", err)
+	}
+	a, err := startAlone(t.Context(), fakeProgram(t, "waves"), "m.gguf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.wave(300, true)
+	if err == nil || !strings.Contains(err.Error(), "300 are too many") {
+		t.Errorf("error is %v", err)
+	}
+	if err := a.stop(); err != nil {
+		t.Errorf("stopping what has ended: %v", err)
+	}
+}
+
+func TestSizesAndSamplingReachEverySide(t *testing.T) {
+	o := streamOptions{batch: 1024, ubatch: 256,
+		sampling: load.Sampling{Temperature: 0.8, TopK: 40, TopP: 0.9}}
+	words := o.alone()
+	for _, want := range []string{"batch=1024", "ubatch=256", "temp=0.8", "top_k=40", "top_p=0.9"} {
+		if !slices.Contains(words, want) {
+			t.Errorf("%q lacks %s", words, want)
+		}
+	}
+	work, err := o.serving()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"--batch-size", "1024", "--ubatch-size", "256"}
+	if got := work.batches(); !slices.Equal(got, want) {
+		t.Errorf("flags of servers %q, want %q", got, want)
+	}
+	if got := (serving{}).batches(); got != nil {
+		t.Errorf("flags %q for a server's own sizes", got)
+	}
+}
+
+func TestTheLibraryAnswersAWaveAsAServerDoes(t *testing.T) {
+	p, err := openInProcess(t.Context(), serving{
+		model: testmodels.Path(t, "smollm2"), slots: 2, context: 64, threads: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := p.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	run, err := p.send(t.Context(), load.Work{Requests: 2, PromptTokens: 8, Tokens: 6, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := waveOf("library", 2, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Tokens != 12 || w.Load.PromptTokens < 16 || w.Load.CachedTokens != 0 || w.Seconds <= 0 {
+		t.Errorf("the wave is %+v of %+v", w, w.Load)
+	}
+	run.Answers[1].Error = "context full"
+	if _, err := waveOf("library", 2, run); err == nil || !strings.Contains(err.Error(),
+		"library: 1 of 2 requests failed: context full") {
+		t.Errorf("error is %v", err)
 	}
 }

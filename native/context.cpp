@@ -2,6 +2,8 @@
 #include "facade.h"
 #include "rows.h"
 
+#include "llama-context.h"
+
 #include <thread>
 #include <unistd.h>
 
@@ -263,6 +265,17 @@ void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_b
     llama_set_n_threads(ctx->ctx, n_threads, n_threads_batch);
     attach_pools(ctx, n_threads, n_threads_batch);
     ctx->sampling->set_threads(sampling_threads(n_threads));
+}
+
+mn_status context_memory(const mn_context *ctx, mn_memory *out, int32_t cap, int32_t *n,
+                         int32_t *flash_attn, mn_error *err) {
+    return guard(err, [&] {
+        std::vector<mn_memory> all;
+        measure(ctx->ctx, all);
+        *n = std::min<int32_t>(cap, all.size());
+        std::copy_n(all.begin(), *n, out);
+        *flash_attn = ctx->ctx->get_cparams().flash_attn;
+    });
 }
 
 // --- step -----------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ const char *system_info();
 int32_t device_count();
 mn_status device_get(int32_t index, mn_device *out, mn_error *err);
 void log_set(mn_log_fn fn, uintptr_t user, int32_t min_level);
+void load_plugins(); // from the library's folder; nothing where all is linked in
+mn_status plugins(mn_buf *out, mn_error *err);
 
 mn_model_params model_default_params();
 mn_status model_load(const char *path, const mn_model_params *params, mn_model **out,
@@ -142,6 +144,9 @@ mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits
 void context_abort(mn_context *ctx, int32_t abort);
 void context_perf(mn_context *ctx, mn_perf *out);
 void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);
+mn_status context_memory(const mn_context *ctx, mn_memory *out, int32_t cap, int32_t *n,
+                         int32_t *flash_attn, mn_error *err);
+void measure(llama_context *ctx, std::vector<mn_memory> &out); // memory of a context and its model
 
 int32_t seq_remove(mn_context *ctx, int32_t seq, int32_t from, int32_t to);
 void seq_copy(mn_context *ctx, int32_t src, int32_t dst, int32_t from, int32_t to);

@@ -4,10 +4,6 @@
 #include "build-info.h"
 #include "log.h"
 
-#if defined(MULLAMA_PORTABLE) && !defined(_WIN32)
-#include <dlfcn.h>
-#endif
-
 namespace mn {
 
 namespace {
@@ -201,13 +197,7 @@ void init_backends() {
         // `common` prints through a logger of its own, from a thread of its own. Its errors reach
         // us as exceptions; nothing may print behind the program's back.
         common_log_set_verbosity_thold(-1);
-#if defined(MULLAMA_PORTABLE) && !defined(_WIN32)
-        Dl_info info;
-        if (dladdr((void *)&mullama_native_table, &info) && info.dli_fname) {
-            std::string dir = info.dli_fname;
-            ggml_backend_load_all_from_path(dir.substr(0, dir.rfind('/')).c_str());
-        }
-#endif
+        load_plugins();
         llama_backend_init();
     });
 }
@@ -265,6 +255,7 @@ static const mn_table table = {
     device_get,
     log_set,
     buf_free,
+    plugins,
     model_default_params,
     model_load,
     model_free,
@@ -285,6 +276,7 @@ static const mn_table table = {
     context_abort,
     context_perf,
     context_set_threads,
+    context_memory,
     seq_remove,
     seq_copy,
     seq_shift,

@@ -221,6 +221,9 @@ typedef struct {
     mn_status (*device_get)(int32_t index, mn_device *out, mn_error *err);
     void (*log_set)(mn_log_fn fn, uintptr_t user, int32_t min_level); // NULL: silence
     void (*buf_free)(mn_buf buf);
+    // The plug-ins for devices that lie beside the library, a line for each: its name ("cuda"), the
+    // number of devices it offers, and why it offers none or "", with tabs between.
+    mn_status (*plugins)(mn_buf *out, mn_error *err);
 
     // model
     mn_model_params (*model_default_params)(void);
@@ -270,6 +273,10 @@ typedef struct {
     void (*context_abort)(mn_context *ctx, int32_t abort);
     void (*context_perf)(mn_context *ctx, mn_perf *out);
     void (*context_set_threads)(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);
+    // Memory that the model and this context take, as memory_plan gives it: the devices in use,
+    // then this machine's own. flash_attn: 1 when the context uses it.
+    mn_status (*context_memory)(const mn_context *ctx, mn_memory *out, int32_t cap, int32_t *n,
+                                int32_t *flash_attn, mn_error *err);
 
     // sequences: positions are [from, to), to < 0 means the end
     int32_t (*seq_remove)(mn_context *ctx, int32_t seq, int32_t from, int32_t to); // 0: cannot

@@ -29,6 +29,16 @@ type Work struct {
 	Tokens       int     `json:"tokens"`        // of each answer
 	SharedPrompt int     `json:"shared_tokens"` // of each prompt, that are the same in all
 	Seed         uint64  `json:"seed"`
+
+	Sampling Sampling `json:"sampling"`
+}
+
+// Sampling says how servers are asked to choose tokens.
+type Sampling struct {
+	Temperature float64 `json:"temperature"` // 0: always the likeliest token
+	// TopK and TopP count with a temperature alone. 0: the server's.
+	TopK int     `json:"top_k"`
+	TopP float64 `json:"top_p"`
 }
 
 // Answer is what became of one request. Times are seconds since the run began.
@@ -80,6 +90,8 @@ func (w *Work) check() error {
 	case w.SharedPrompt < 0 || w.SharedPrompt > w.PromptTokens:
 		return fmt.Errorf("%d shared tokens do not fit in prompts of %d", w.SharedPrompt,
 			w.PromptTokens)
+	case w.Sampling.Temperature < 0 || w.Sampling.TopK < 0 || w.Sampling.TopP < 0:
+		return errors.New("temperature, top-k and top-p must be at least 0")
 	}
 	return nil
 }
@@ -128,15 +140,16 @@ func (s *sender) open(ctx context.Context, run *Run) {
 	all.Wait()
 }
 
-// prompt returns a text of about n tokens: most vocabularies have a token for each of these words.
-// The first words differ between requests unless they are to be shared, so that no cache helps.
-func (s *sender) prompt(i int) string {
-	shared := rand.New(rand.NewPCG(s.work.Seed, 0))
-	own := rand.New(rand.NewPCG(s.work.Seed, uint64(i)+3))
-	text := make([]string, s.work.PromptTokens)
+// Prompt returns the text of the i-th request. It has about PromptTokens tokens: most vocabularies
+// have a token for each of these words. The first words differ between requests unless they are to
+// be shared, so that no cache helps.
+func (w *Work) Prompt(i int) string {
+	shared := rand.New(rand.NewPCG(w.Seed, 0))
+	own := rand.New(rand.NewPCG(w.Seed, uint64(i)+3))
+	text := make([]string, w.PromptTokens)
 	for n := range text {
 		random := own
-		if n < s.work.SharedPrompt {
+		if n < w.SharedPrompt {
 			random = shared
 		}
 		text[n] = words[random.IntN(len(words))]

@@ -16,6 +16,7 @@ type fake struct {
 	pause          time.Duration
 	now, most, all atomic.Int32
 	prompts        chan string
+	asked          chan completion
 	broken         bool // breaks off each second answer
 }
 
@@ -34,6 +35,9 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if f.prompts != nil {
 		f.prompts <- c.Prompt
+	}
+	if f.asked != nil {
+		f.asked <- c
 	}
 	number := f.all.Add(1)
 	flush := http.NewResponseController(w)
@@ -111,9 +115,40 @@ func TestWorkThatMakesNoSenseIsRefused(t *testing.T) {
 		{}, {Requests: 1, Streams: 0, PromptTokens: 1, Tokens: 1},
 		{Requests: 1, Rate: -1, PromptTokens: 1, Tokens: 1},
 		{Requests: 1, Streams: 1, PromptTokens: 1, Tokens: 1, SharedPrompt: 2},
+		{Requests: 1, Streams: 1, PromptTokens: 1, Tokens: 1, Sampling: Sampling{TopK: -1}},
 	} {
 		if _, err := Send(t.Context(), w); err == nil {
 			t.Errorf("%+v was sent", w)
 		}
+	}
+}
+
+func TestSamplingIsAskedForAsItIsGiven(t *testing.T) {
+	f := &fake{asked: make(chan completion, 2)}
+	w := Work{Requests: 1, Streams: 1, PromptTokens: 5, Tokens: 1,
+		Sampling: Sampling{TopK: 40, TopP: 0.9}}
+	send(t, f, w)
+	if c := <-f.asked; c.Temperature != 0 || c.TopK != 0 || c.TopP != 0 || c.MinP != nil {
+		t.Errorf("a greedy request is %+v", c)
+	}
+	w.Sampling.Temperature = 0.8
+	send(t, f, w)
+	if c := <-f.asked; c.Temperature != 0.8 || c.TopK != 40 || c.TopP != 0.9 || c.MinP == nil {
+		t.Errorf("a request with a temperature is %+v", c)
+	}
+}
+
+func TestGenerationIsTimedWhileAllAnswersGrow(t *testing.T) {
+	run := Run{Answers: []Answer{
+		{Times: []float64{1, 2, 3, 4}, Tokens: 8}, // a part is two tokens
+		{Times: []float64{2, 3, 4, 5}, Tokens: 4},
+	}}
+	// From 2 to 4: two parts of the first, and of the second.
+	if got := run.Summary().DecodePerSecond; got != 3 {
+		t.Errorf("%v tokens per second, want 3", got)
+	}
+	run.Answers[1].Times = []float64{4, 5}
+	if got := run.Summary().DecodePerSecond; got != 0 {
+		t.Errorf("%v tokens per second of answers that came one after the other, want 0", got)
 	}
 }

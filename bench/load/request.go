@@ -17,6 +17,9 @@ type completion struct {
 	Prompt        string         `json:"prompt"`
 	MaxTokens     int            `json:"max_tokens"`
 	Temperature   float64        `json:"temperature"`
+	TopK          int            `json:"top_k,omitempty"`
+	TopP          float64        `json:"top_p,omitempty"`
+	MinP          *float64       `json:"min_p,omitempty"`
 	IgnoreEOS     bool           `json:"ignore_eos"`
 	Stream        bool           `json:"stream"`
 	StreamOptions map[string]any `json:"stream_options"`
@@ -40,10 +43,15 @@ type part struct {
 // request sends the i-th request and reads its answer.
 func (s *sender) request(ctx context.Context, i int) Answer {
 	a := Answer{}
-	body, err := json.Marshal(completion{
-		Model: s.work.Model, Prompt: s.prompt(i), MaxTokens: s.work.Tokens, IgnoreEOS: true,
+	c := completion{
+		Model: s.work.Model, Prompt: s.work.Prompt(i), MaxTokens: s.work.Tokens, IgnoreEOS: true,
 		Stream: true, StreamOptions: map[string]any{"include_usage": true},
-	})
+	}
+	if sampling := s.work.Sampling; sampling.Temperature > 0 {
+		c.Temperature, c.TopK, c.TopP = sampling.Temperature, sampling.TopK, sampling.TopP
+		c.MinP = new(0.0) // off: llama-server has a filter of its own there unless told
+	}
+	body, err := json.Marshal(c)
 	if err != nil {
 		a.Error = err.Error()
 		return a

@@ -13,6 +13,9 @@ type Summary struct {
 	Seconds         float64 `json:"seconds"`
 	Tokens          int     `json:"tokens"`
 	TokensPerSecond float64 `json:"tokens_per_s"` // of all answers together
+	// DecodePerSecond is the same while all answers are generated at once: from when the last of
+	// them began until the first ended. 0 when there is no such time.
+	DecodePerSecond float64 `json:"decode_tokens_per_s,omitempty"`
 	PromptTokens    int     `json:"prompt_tokens"`
 	CachedTokens    int     `json:"cached_tokens"`
 	FirstToken      Spread  `json:"ttft_ms"`
@@ -55,8 +58,35 @@ func (r *Run) Summary() Summary {
 	if r.Seconds > 0 {
 		s.TokensPerSecond = float64(s.Tokens) / r.Seconds
 	}
+	s.DecodePerSecond = r.decodePerSecond()
 	s.FirstToken, s.Gap, s.Whole = spread(first), spread(gaps), spread(whole)
 	return s
+}
+
+// decodePerSecond computes [Summary.DecodePerSecond]. An answer's parts stand for as many tokens
+// each as it has on the average.
+func (r *Run) decodePerSecond() float64 {
+	from, to := 0.0, math.Inf(1)
+	for _, a := range r.Answers {
+		if a.Error != "" || len(a.Times) == 0 {
+			return 0
+		}
+		from, to = max(from, a.Times[0]), min(to, a.Times[len(a.Times)-1])
+	}
+	if to <= from {
+		return 0
+	}
+	tokens := 0.0
+	for _, a := range r.Answers {
+		parts := 0
+		for _, at := range a.Times {
+			if at > from && at <= to {
+				parts++
+			}
+		}
+		tokens += float64(parts) * float64(a.count()) / float64(len(a.Times))
+	}
+	return tokens / (to - from)
 }
 
 // count is the number of tokens, or of parts where a server does not count.

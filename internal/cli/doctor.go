@@ -15,6 +15,7 @@ const (
 	stateOK      = "ok"
 	stateMissing = "missing" // needed, and not there
 	stateAbsent  = "absent"  // not there, and only needed for building or testing
+	stateUnused  = "unused"  // there, but it cannot be used here
 )
 
 // finding is one thing doctor looked at.
@@ -112,7 +113,27 @@ func (a *app) examineEngine() (library, devices []finding) {
 			finding{Name: device.Name, State: stateOK, Detail: describe(device)},
 		)
 	}
+	for _, p := range engine.Plugins() {
+		library = append(library, pluginFinding(p))
+	}
 	return library, devices
+}
+
+// pluginFinding says what became of a plug-in. One that cannot be used is no fault of the program:
+// the same package is for machines with and without such a GPU.
+func pluginFinding(p mullama.Plugin) finding {
+	f := finding{Name: p.Name + " plug-in", State: stateOK,
+		Detail: fmt.Sprintf("%d devices", p.Devices)}
+	switch {
+	case p.Problem != "":
+		f.State, f.Detail = stateUnused, p.Problem
+		f.Fix = "install the driver of the GPU, if there is one"
+	case p.Devices == 0:
+		f.Detail = "no devices"
+	case p.Devices == 1:
+		f.Detail = "1 device"
+	}
+	return f
 }
 
 // describe writes what is known about a device.

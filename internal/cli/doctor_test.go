@@ -54,6 +54,24 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
+func TestDoctorSaysWhyAPluginOffersNoDevice(t *testing.T) {
+	fake := newFake()
+	const problem = "the CUDA plug-in was found but no NVIDIA driver answers: no libcuda.so.1"
+	fake.plugins = []mullama.Plugin{{Name: "cuda", Problem: problem}, {Name: "rpc"},
+		{Name: "vulkan", Devices: 2}}
+	got := run(fake, "", "doctor")
+	if got.code != 0 {
+		t.Errorf("code %d for a GPU that is missing", got.code)
+	}
+	words := strings.Join(strings.Fields(got.out), " ")
+	for _, want := range []string{"cuda plug-in unused " + problem, "rpc plug-in ok no devices",
+		"vulkan plug-in ok 2 devices", "To do cuda plug-in install the driver"} {
+		if !strings.Contains(words, want) {
+			t.Errorf("no %q in\n%s", want, got.out)
+		}
+	}
+}
+
 func TestDoctorSaysHowToMendAMissingLibrary(t *testing.T) {
 	fake := newFake()
 	fake.openErr = &mullama.Error{

@@ -15,6 +15,10 @@ type Engine interface {
 	Load(ctx context.Context, path string, opts *mullama.LoadOptions) (Model, error)
 	// Devices lists what the engine can compute on.
 	Devices() []mullama.Device
+	// Plugins lists the backends that lie beside the native library.
+	Plugins() []mullama.Plugin
+	// Plan says where the model in the file at path would be loaded.
+	Plan(path string, opts *mullama.LoadOptions) (*mullama.Plan, error)
 	// Engine says which engine this is and where it was found.
 	Engine() mullama.EngineInfo
 	// Close gives back everything the engine holds.
@@ -27,6 +31,8 @@ type Model interface {
 	Info() *mullama.Info
 	// ContextSize is the number of tokens that prompt and answer may fill together.
 	ContextSize() int
+	// Plan says on which devices the model is; nil where that is not known.
+	Plan() *mullama.Plan
 	// Tokenize returns the tokens of text.
 	Tokenize(text string, opts mullama.TokenizeOptions) ([]mullama.Token, error)
 	// Detokenize returns the text of tokens, which need not be valid UTF-8.

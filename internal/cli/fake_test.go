@@ -48,6 +48,7 @@ type fakeModel struct {
 	err    error           // comes after chunks
 	hang   bool            // after chunks, wait until the request is cancelled
 	echo   bool            // answer with what was asked instead
+	plan   *mullama.Plan
 
 	prompts  []string
 	chats    [][]mullama.Message
@@ -58,6 +59,7 @@ type fakeModel struct {
 
 func (m *fakeModel) Info() *mullama.Info { return &m.info }
 func (m *fakeModel) ContextSize() int    { return 4096 }
+func (m *fakeModel) Plan() *mullama.Plan { return m.plan }
 func (m *fakeModel) Close() error        { m.closed = true; return nil }
 
 // Tokenize makes a token of every byte.
@@ -147,6 +149,7 @@ type fakeEngine struct {
 	load    mullama.LoadOptions
 	options mullama.Options
 	slow    time.Duration // how long a load takes
+	plugins []mullama.Plugin
 	closed  bool
 }
 
@@ -163,6 +166,12 @@ func (e *fakeEngine) Load(ctx context.Context, path string, o *mullama.LoadOptio
 		return nil, e.loadErr
 	}
 	return e.model, nil
+}
+
+func (e *fakeEngine) Plugins() []mullama.Plugin { return e.plugins }
+
+func (e *fakeEngine) Plan(string, *mullama.LoadOptions) (*mullama.Plan, error) {
+	return e.model.plan, nil
 }
 
 func (e *fakeEngine) Devices() []mullama.Device {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 )
 
 // countFlag is a flag for a count of at least one.
@@ -42,15 +44,6 @@ func numberFlag(at *float32) *value {
 			*at, err = parseNumber(text)
 			return err
 		},
-	}
-}
-
-// textFlag is a flag for any text.
-func textFlag(at *string) *value {
-	return &value{
-		kind: "text",
-		get:  func() string { return *at },
-		set:  func(text string) error { *at = text; return nil },
 	}
 }
 
@@ -110,21 +103,42 @@ func sharesFlag(at *[]float32) *value {
 	}
 }
 
-// layersFlag is a flag for a number of layers, or all of them.
+// layersFlag is a flag for a number of layers, all of them, or as many as fit.
 func layersFlag(at **int) *value {
 	return &value{
 		kind: "int",
 		get:  func() string { return "" },
 		set: func(text string) error {
 			layers := -1
-			if text != "all" {
+			switch text {
+			case "auto":
+				*at = nil
+				return nil
+			case "all":
+			default:
 				n, err := parseInteger(text)
 				if err != nil {
-					return fmt.Errorf("%q is neither a whole number nor 'all'", text)
+					return fmt.Errorf("%q is neither a whole number nor 'all' or 'auto'", text)
 				}
 				layers = n
 			}
 			*at = &layers
+			return nil
+		},
+	}
+}
+
+// bytesFlag is a flag for an amount of memory: a number of bytes, or 512MB, 2GiB and the like.
+func bytesFlag(at *uint64) *value {
+	return &value{
+		kind: "size",
+		get:  func() string { return "" },
+		set: func(text string) error {
+			n, err := humanize.ParseBytes(text)
+			if err != nil {
+				return fmt.Errorf("%q is no amount of memory, such as 512MB or 2GiB", text)
+			}
+			*at = n
 			return nil
 		},
 	}

@@ -121,7 +121,11 @@ func environmentTopic() *cobra.Command {
 	text.WriteString("\nFor 'mullama serve', each also under the name OLLAMA_...:\n\n")
 	rows = table(&text)
 	for _, v := range serveVariables {
-		fmt.Fprintf(rows, "  MULLAMA_%s\tlike --%s\n", v.name, v.flags[0])
+		like := v.flags[0]
+		if v.name == "SCHED_SPREAD" {
+			like += " layer, if it is 1"
+		}
+		fmt.Fprintf(rows, "  MULLAMA_%s\tlike --%s\n", v.name, like)
 	}
 	rows.end()
 	return &cobra.Command{

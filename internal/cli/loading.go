@@ -39,11 +39,14 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 	set.Var(
 		layersFlag(&o.GPULayers),
 		"gpu-layers",
-		"layers on the GPU: a number or all (the default)",
+		"layers on the GPU: a number, all, or auto: as many as fit (the default)",
 	)
+	set.Var(bytesFlag(&o.FitMargin), "fit-margin",
+		"memory to leave free on each GPU, as 512MB or 2GiB (default: 1GiB, or an eighth of it)")
 	set.Var(indexFlag(&o.MainGPU), "main-gpu", "GPU used when the model is not split")
 	set.Var(oneOf(&o.SplitMode, "none", "layer", "row", "tensor"), "split-mode",
-		"how several GPUs share the model: none, layer, row or tensor")
+		"how several GPUs share the model: none, layer, row or tensor (default: one GPU if all "+
+			"fits there, else layer)")
 	set.Var(sharesFlag(&o.TensorSplit), "tensor-split", "share of each GPU, as in 3,1")
 	set.Var(appendFlag(&o.TensorBuffers), "override-tensor",
 		"keep the tensors whose names match elsewhere, as REGEX=BUFFER (repeatable)")
@@ -57,11 +60,11 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 	set.BoolVar(&f.mlock, "mlock", false, "keep the model from being swapped out")
 	set.BoolVar(&o.CheckTensors, "check-tensors", false, "look for invalid numbers in the weights")
 	set.Var(
-		textFlag(&o.KVTypeK),
+		oneOf(&o.KVTypeK, cacheTypes...),
 		"cache-type-k",
 		"type of the KV cache's keys, as f16, q8_0 or q4_0",
 	)
-	set.Var(textFlag(&o.KVTypeV), "cache-type-v", "type of the KV cache's values")
+	set.Var(oneOf(&o.KVTypeV, cacheTypes...), "cache-type-v", "type of the KV cache's values")
 	set.Var(
 		oneOf(&o.FlashAttention, "auto", "on", "off"),
 		"flash-attn",
@@ -82,6 +85,11 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 		"override-kv",
 		"replace a metadata value, as KEY=TYPE:VALUE; int, float, bool or str (repeatable)",
 	)
+}
+
+// cacheTypes are the types of the KV cache.
+var cacheTypes = []string{
+	"f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl",
 }
 
 // resolve checks the flags against each other and completes the options.

@@ -65,20 +65,21 @@ func shortID(digest string) string {
 
 // psCommand builds `mullama ps`.
 func (a *app) psCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, verbose bool
 	cmd := &cobra.Command{
 		Use:   "ps",
 		Short: "List the models that are loaded",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.running(cmd.Context(), asJSON)
+			return a.running(cmd.Context(), asJSON, verbose)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "add what each takes on which device")
 	return cmd
 }
 
-func (a *app) running(ctx context.Context, asJSON bool) error {
+func (a *app) running(ctx context.Context, asJSON, verbose bool) error {
 	client, err := a.daemon(ctx)
 	if err != nil {
 		return err
@@ -97,6 +98,12 @@ func (a *app) running(ctx context.Context, asJSON bool) error {
 			shortBytes(m.Size), processor(m), m.ContextLength, until(m))
 	}
 	rows.end()
+	for _, m := range loaded.Models {
+		if verbose && m.Plan != nil {
+			fmt.Fprintf(a.stdout, "\n%s\n", oneLine(m.Name))
+			printPlan(a.stdout, m.Plan, "  ")
+		}
+	}
 	return nil
 }
 

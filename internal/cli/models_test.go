@@ -77,6 +77,11 @@ func TestPsPrintsTheLoadedModels(t *testing.T) {
 		}}}}
 	got := runAgainst(t, d, "", "ps")
 	golden(t, "ps", got.out)
+	running := d.answers["/api/ps"].(api.RunningResponse)
+	running.Models = running.Models[1:]
+	running.Models[0].Plan = fakePlan()
+	got = runAgainst(t, d, "", "ps", "-v")
+	golden(t, "ps_verbose", got.out)
 }
 
 func TestStopCopyAndRemoveAskTheDaemon(t *testing.T) {

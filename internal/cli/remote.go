@@ -31,6 +31,13 @@ type remote struct{ *mullama.Client }
 
 func (r remote) Devices() []mullama.Device { return nil }
 
+func (r remote) Plugins() []mullama.Plugin { return nil }
+
+// Plan is asked of the daemon by show, which knows the model by its name.
+func (r remote) Plan(string, *mullama.LoadOptions) (*mullama.Plan, error) {
+	return nil, usage("the daemon is asked for plans by show alone")
+}
+
 // Load has the daemon load a model. Only what a request may choose is passed on.
 func (r remote) Load(
 	ctx context.Context, name string, opts *mullama.LoadOptions,
@@ -49,8 +56,8 @@ func (r remote) Load(
 
 // canRequest reports whether nothing is set but what a request may choose.
 func canRequest(o mullama.LoadOptions) bool {
-	return o.UBatchSize == 0 && o.BatchThreads == 0 && o.CacheTokens == 0 && o.KVLayout == "" &&
-		o.SplitMode == "" &&
+	return o.UBatchSize == 0 && o.FitMargin == 0 && o.BatchThreads == 0 && o.CacheTokens == 0 &&
+		o.KVLayout == "" && o.SplitMode == "" &&
 		len(o.TensorSplit) == 0 && len(o.Devices) == 0 && len(o.TensorBuffers) == 0 &&
 		o.LoadMode == "" && !o.CheckTensors && !o.VocabOnly && o.KVTypeK == "" &&
 		o.KVTypeV == "" && o.FlashAttention == "" && o.RoPEFreqBase == 0 &&

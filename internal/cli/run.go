@@ -121,6 +121,9 @@ func (a *app) run(ctx context.Context, o *runOptions, path string, args []string
 		return usage("--json needs a prompt").withHint("give it after the model or through stdin")
 	}
 	return a.withModel(ctx, path, o.load.options, func(model Model, loading time.Duration) error {
+		if o.verbose {
+			a.notePlan(model)
+		}
 		talk, err := a.newTalk(model, o)
 		if err != nil {
 			return err

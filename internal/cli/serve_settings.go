@@ -54,6 +54,8 @@ var serveVariables = []struct {
 	{"LOAD_TIMEOUT", []string{"load-timeout"}},
 	{"FLASH_ATTENTION", []string{"flash-attn"}},
 	{"KV_CACHE_TYPE", []string{"cache-type-k", "cache-type-v"}},
+	{"GPU_OVERHEAD", []string{"fit-margin"}},
+	{"SCHED_SPREAD", []string{"split-mode"}},
 }
 
 // define declares the flags.
@@ -121,7 +123,11 @@ func (f *serveFlags) fromVariables(cmd *cobra.Command, env environment) error {
 			if cmd.Flags().Changed(flag) {
 				continue
 			}
-			if err := cmd.Flags().Set(flag, translate(v.name, set.value)); err != nil {
+			value := translate(v.name, set.value)
+			if value == "" {
+				continue
+			}
+			if err := cmd.Flags().Set(flag, value); err != nil {
 				return usage("%s is %q: %s", set.name, set.value, withoutFlag(err))
 			}
 		}
@@ -137,6 +143,11 @@ func translate(name, value string) string {
 			return "on"
 		}
 		return "off"
+	case name == "SCHED_SPREAD":
+		if isOn(value) {
+			return "layer"
+		}
+		return "" // as without it
 	}
 	return value
 }

@@ -17,7 +17,7 @@ import (
 type showOptions struct {
 	json, verbose                           bool
 	template, license, parameters, metadata bool
-	modelfile, system                       bool
+	modelfile, system, plan                 bool
 }
 
 // showCommand builds `mullama show`.
@@ -27,8 +27,8 @@ func (a *app) showCommand() *cobra.Command {
 		Use:   "show MODEL",
 		Short: "Describe a model",
 		Long: "Describe a model: a GGUF file, of which only the header is read, or by its\n" +
-			"name one of the daemon's store. A file needs neither the daemon nor the native\n" +
-			"library.\n\n" +
+			"name one of the daemon's store. A file needs neither the daemon nor, but for\n" +
+			"--plan, the native library.\n\n" +
 			"The flags that name a part print that part and nothing else.",
 		Args: onlyFile("a model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,6 +47,8 @@ func (a *app) showCommand() *cobra.Command {
 		set.BoolVar(&o.metadata, "metadata", false, "every key and value of the header")
 		set.BoolVar(&o.modelfile, "modelfile", false, "the Modelfile, of a model in the store")
 		set.BoolVar(&o.system, "system", false, "the system message, of a model in the store")
+		set.BoolVar(&o.plan, "plan", false,
+			"the devices on which it would be loaded now, and the memory it would take there")
 	})
 	addGroup(cmd, "Output", func(set *pflag.FlagSet) {
 		set.BoolVarP(&o.verbose, "verbose", "v", false, "add the metadata, with long texts in full")
@@ -61,10 +63,13 @@ func (a *app) show(ctx context.Context, o *showOptions, name string) error {
 		flagUse{"--template", o.template}, flagUse{"--license", o.license},
 		flagUse{"--parameters", o.parameters}, flagUse{"--metadata", o.metadata},
 		flagUse{"--modelfile", o.modelfile}, flagUse{"--system", o.system},
-		flagUse{"--json", o.json},
+		flagUse{"--plan", o.plan}, flagUse{"--json", o.json && !o.plan},
 	)
 	if err != nil {
 		return err
+	}
+	if o.plan {
+		return a.showPlan(ctx, o, name)
 	}
 	if !isFile(name) {
 		return a.showStored(ctx, o, name)

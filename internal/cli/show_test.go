@@ -3,6 +3,9 @@ package cli
 import (
 	"strings"
 	"testing"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
 )
 
 func TestShow(t *testing.T) {
@@ -68,5 +71,64 @@ func TestShowNeverPrintsControlCharactersOfTheFile(t *testing.T) {
 	}
 	if !strings.Contains(got.out, "2 more lines") {
 		t.Errorf("a long licence is not shortened: %q", got.out)
+	}
+}
+
+func TestShowPrintsWhereAModelWouldBeLoaded(t *testing.T) {
+	fake := newFake()
+	fake.model.plan = fakePlan()
+	got := run(fake, "", "show", "m.gguf", "--plan")
+	if got.code != 0 || got.err != "" {
+		t.Fatalf("got %+v", got)
+	}
+	golden(t, "show_plan", got.out)
+	got = run(fake, "", "show", "m.gguf", "--plan", "--json")
+	if !strings.Contains(got.out, `"gpu_layers":20`) || !strings.Contains(got.out, `"CUDA0"`) {
+		t.Errorf("as JSON: %+v", got)
+	}
+	got = run(fake, "", "show", "m.gguf", "--plan", "--license")
+	if got.code != exitUsage {
+		t.Errorf("two parts: %+v", got)
+	}
+}
+
+func TestShowAsksTheDaemonForThePlanOfItsModel(t *testing.T) {
+	d := &fakeDaemon{answers: map[string]any{"/api/show": api.ShowResponse{Plan: fakePlan()}}}
+	got := runAgainst(t, d, "", "show", "smollm2", "--plan")
+	golden(t, "show_plan", got.out)
+	if len(d.asked) == 0 || !strings.Contains(d.asked[len(d.asked)-1], `"plan":true`) {
+		t.Errorf("the daemon was asked %q", d.asked)
+	}
+	d.answers["/api/show"] = api.ShowResponse{}
+	if got := runAgainst(t, d, "", "show", "smollm2", "--plan"); got.code == 0 ||
+		!strings.Contains(got.err, "does not tell") {
+		t.Errorf("of a daemon that does not know plans: %+v", got)
+	}
+}
+
+func TestRunSaysWhereTheModelIsWhenVerbose(t *testing.T) {
+	fake := newFake()
+	fake.model.plan = fakePlan()
+	fake.model.chunks = []mullama.Chunk{{Text: "Hi"}, doneChunk()}
+	const line = "20 of 33 layers on the GPU: 5.25 GB on CUDA0, 2.00 GB on host"
+	if got := run(fake, "", "run", "m.gguf", "x", "--verbose"); !strings.Contains(got.err, line) {
+		t.Errorf("got %+v", got)
+	}
+	if got := run(fake, "", "run", "m.gguf", "x"); strings.Contains(got.err, line) {
+		t.Errorf("without --verbose: %+v", got)
+	}
+}
+
+// fakePlan is a model that is on one GPU in part.
+func fakePlan() *api.Plan {
+	return &api.Plan{
+		Devices: []api.PlanDevice{
+			{Name: "CUDA0", GPU: true, Total: 24e9, Free: 23e9, Weights: 4e9, Cache: 1e9,
+				Compute: 250e6},
+			{Name: "host", Total: 64e9, Free: 32e9, Weights: 2e9},
+		},
+		GPULayers: 20, Layers: 33, ContextSize: 4096, Slots: 2, CacheTokens: 8192, UBatchSize: 512,
+		KVTypeK: "q8_0", KVTypeV: "f16", SplitMode: "none", FlashAttn: "on",
+		Notes: []string{"the GPU memory that is free has room for 20 of 33 layers"},
 	}
 }

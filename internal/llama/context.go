@@ -182,6 +182,23 @@ func (c *Context) SetThreads(threads, batchThreads int) error {
 	return nil
 }
 
+// Memory returns what the context and its model take on each device, as [Library.MemoryPlan] does,
+// and whether the context uses flash attention.
+func (c *Context) Memory() (plan []Memory, flash bool, err error) {
+	if err := c.acquire(); err != nil {
+		return nil, false, err
+	}
+	defer c.release()
+	var out [maxDevices]C.mn_memory
+	var n, on C.int32_t
+	var e C.mn_error
+	status := C.shim_context_memory(c.lib.table, c.ptr, &out[0], C.int32_t(len(out)), &n, &on, &e)
+	if err := check(status, &e); err != nil {
+		return nil, false, err
+	}
+	return memories(out[:n]), on != 0, nil
+}
+
 // Perf is llama.cpp's own account of a context.
 type Perf struct {
 	Prompt, Eval, Load       time.Duration

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"unsafe"
@@ -125,6 +126,34 @@ func (l *Library) Devices() []Device {
 		})
 	}
 	return devices
+}
+
+// Plugin is a backend in a file of its own beside the library: its name, such as "cuda", the number
+// of devices it offers, and why there are none, where that is known.
+type Plugin struct {
+	Name    string
+	Devices int
+	Reason  string
+}
+
+// Plugins lists the backends that lie beside a portable library; one for this machine alone has
+// all inside.
+func (l *Library) Plugins() ([]Plugin, error) {
+	var out C.mn_buf
+	var e C.mn_error
+	if err := check(C.shim_plugins(l.table, &out, &e), &e); err != nil {
+		return nil, err
+	}
+	var all []Plugin
+	for line := range strings.Lines(string(l.take(out))) {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
+		if len(fields) != 3 {
+			continue
+		}
+		n, _ := strconv.Atoi(fields[1])
+		all = append(all, Plugin{Name: fields[0], Devices: n, Reason: fields[2]})
+	}
+	return all, nil
 }
 
 // SchemaToGrammar returns the GBNF grammar of a JSON schema.

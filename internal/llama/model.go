@@ -221,6 +221,9 @@ func (m *Model) Metadata() (map[string]string, error) {
 	return meta, nil
 }
 
+// maxDevices is how many devices are told of, this machine's own memory among them.
+const maxDevices = 64
+
 // Memory is what a load takes on one device, in bytes. Total and Free are 0 when unknown.
 type Memory struct {
 	Device                  string
@@ -229,7 +232,8 @@ type Memory struct {
 }
 
 // MemoryPlan returns what loading path with these parameters would take on each device, by
-// llama.cpp's dry run: nothing is read but the header, nothing is allocated.
+// llama.cpp's dry run: nothing is read but the header, nothing is allocated. This machine's own
+// memory comes last.
 func (l *Library) MemoryPlan(path string, p ModelParams, cp ContextParams) ([]Memory, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
@@ -237,7 +241,7 @@ func (l *Library) MemoryPlan(path string, p ModelParams, cp ContextParams) ([]Me
 	var a arena
 	defer a.free()
 	mparams, cparams := p.toC(&a), cp.toC(&a)
-	var out [32]C.mn_memory
+	var out [maxDevices]C.mn_memory
 	var n C.int32_t
 	var e C.mn_error
 	status := C.shim_memory_plan(l.table, a.string(path), &mparams, &cparams, &out[0],
@@ -245,7 +249,11 @@ func (l *Library) MemoryPlan(path string, p ModelParams, cp ContextParams) ([]Me
 	if err := check(status, &e); err != nil {
 		return nil, err
 	}
-	plan := make([]Memory, n)
+	return memories(out[:n]), nil
+}
+
+func memories(out []C.mn_memory) []Memory {
+	plan := make([]Memory, len(out))
 	for i := range plan {
 		plan[i] = Memory{
 			Device:  C.GoString(&out[i].device[0]),
@@ -256,5 +264,5 @@ func (l *Library) MemoryPlan(path string, p ModelParams, cp ContextParams) ([]Me
 			Compute: uint64(out[i].compute),
 		}
 	}
-	return plan, nil
+	return plan
 }

@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: 834a8225fce81ba4.
+// builds this again when the checksum of native/mullama_native.h changes: 065d62a41dffeb4f.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
@@ -22,6 +22,9 @@ static inline int32_t shim_device_count(const mn_table *t) { return t->device_co
 static inline mn_status shim_device_get(const mn_table *t, int32_t i, mn_device *out,
                                         mn_error *err) {
     return t->device_get(i, out, err);
+}
+static inline mn_status shim_plugins(const mn_table *t, mn_buf *out, mn_error *err) {
+    return t->plugins(out, err);
 }
 static inline void shim_buf_free(const mn_table *t, mn_buf b) { t->buf_free(b); }
 
@@ -96,6 +99,11 @@ static inline void shim_context_perf(const mn_table *t, mn_context *c, mn_perf *
 static inline void shim_context_set_threads(const mn_table *t, mn_context *c, int32_t n,
                                             int32_t n_batch) {
     t->context_set_threads(c, n, n_batch);
+}
+static inline mn_status shim_context_memory(const mn_table *t, const mn_context *c, mn_memory *out,
+                                            int32_t cap, int32_t *n, int32_t *flash_attn,
+                                            mn_error *err) {
+    return t->context_memory(c, out, cap, n, flash_attn, err);
 }
 
 static inline int32_t shim_seq_remove(const mn_table *t, mn_context *c, int32_t seq, int32_t from,

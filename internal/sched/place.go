@@ -203,6 +203,20 @@ func (s *Scheduler) freeMemory(key Key) bool {
 	return s.evict(key.Weights)
 }
 
+// CanFree reports whether a load that fails for want of memory will be tried again, because
+// something goes or can go. What is to stay for ever does not count: it makes room for a load that
+// cannot do without, but not for one that could be slower.
+func (s *Scheduler) CanFree(key Key) bool {
+	for _, m := range s.models {
+		can := m.key != key && m.idle() && m.keepAlive >= 0 &&
+			(m.key.Weights == key.Weights || s.allIdle(m.key.Weights))
+		if can || m.state == unloading {
+			return !s.closed
+		}
+	}
+	return false
+}
+
 // Unloaded says that an unload has ended.
 func (s *Scheduler) Unloaded(now time.Time, key Key) {
 	delete(s.models, key)

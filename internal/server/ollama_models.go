@@ -102,7 +102,7 @@ func (s *Server) listRunning(w http.ResponseWriter, _ *http.Request) error {
 			Details: api.ModelDetails(m.Stored.Details), ExpiresAt: expires,
 			SizeVRAM: m.SizeVRAM, ContextLength: m.ContextSize,
 			Slots: m.Slots, Busy: m.Engine.Active,
-			Waiting: m.Waiting + m.Engine.Waiting, Loading: m.Loading,
+			Waiting: m.Waiting + m.Engine.Waiting, Loading: m.Loading, Plan: m.Plan,
 		})
 	}
 	slices.SortStableFunc(list.Models, func(a, b api.RunningModel) int {

@@ -45,7 +45,23 @@ func (s *Server) showModel(w http.ResponseWriter, r *http.Request) error {
 		resp.Messages = append(resp.Messages, api.Message{Role: m.Role, Content: m.Content})
 	}
 	resp.Modelfile = modelfile(stored, &resp, parameters)
+	if req.Plan {
+		if resp.Plan, err = s.planFor(stored, req.Options); err != nil {
+			return err
+		}
+	}
 	return encode(w, resp)
+}
+
+// planFor says where a model would be loaded for a request with these options.
+func (s *Server) planFor(
+	stored *mullama.StoredModel, options map[string]any,
+) (*mullama.Plan, error) {
+	settings, err := s.settings(stored, mullama.DefaultSampling(), []map[string]any{options})
+	if err != nil {
+		return nil, err
+	}
+	return s.runtime.Plan(stored.Path, &settings.load)
 }
 
 // parameterLines writes a line for each value of each parameter, in order of the names.

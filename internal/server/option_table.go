@@ -73,7 +73,7 @@ var optionSetters = map[string]setter{
 
 func setGPULayers(l *mullama.LoadOptions, n int) {
 	l.GPULayers = nil
-	if n >= 0 {
+	if n != -1 { // Ollama's way to say that it is not chosen
 		l.GPULayers = &n
 	}
 }

@@ -22,6 +22,7 @@ type Runtime interface {
 	Acquire(ctx context.Context, name string, o mullama.AcquireOptions) (*mullama.Lease, error)
 	Running() []mullama.RunningModel
 	Unload(name string) error
+	Plan(path string, o *mullama.LoadOptions) (*mullama.Plan, error)
 }
 
 // Config says how a Server behaves. The zero value is ready to use behind a loopback listener.

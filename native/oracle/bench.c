@@ -4,14 +4,19 @@
 //   bench throughput MODEL TEXT [prompt=512] [generate=128] [reps=3]
 //                    [threads=2] [ctx=4096] [slots=1]
 //   bench cold       MODEL TEXT [threads=2] [ctx=4096] [slots=1]
-//   bench batched    MODEL TEXT [streams=8] [prompt=128] [generate=128] [reps=3]
+//   bench batched    MODEL TEXT [streams=8] [prompt=128] [generate=128] [reps=3] [sample=1]
 //                    [threads=2] [ctx=4096] [slots=8]
+//   bench waves      MODEL TEXT [prompt=128] [generate=128] [threads=2] [ctx=320]
+//   bench perplexity MODEL TEXT [threads=2] [ctx=4096]
 //   bench hot        MODEL TEXT [prompt=2000] [new=32] [reps=3] [threads=2] [ctx=4096]
 //   bench tokenize   MODEL TEXT [reps=1000]
 //   bench rss        MODEL TEXT [generate=32] [threads=2] [ctx=4096] [slots=1]
 //
-// All take unified=0, flash=0 or 1, and kv=TYPE, a number of enum ggml_type, for the context.
-#include "oracle.h"
+// All take gpu_layers=N and split=MODE, a number of enum llama_split_mode, and for the context
+// batch=2048, ubatch=512, unified=0, flash=0 or 1, and kv_k=TYPE and kv_v=TYPE, numbers of enum
+// ggml_type. Tokens are chosen greedily unless temp=, top_k= and top_p= say otherwise. batched and
+// waves are in waves.c, perplexity is in a file of its own.
+#include "bench.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -19,17 +24,7 @@
 #include <string.h>
 #include <time.h>
 
-// What one run needs: the engine, the tokens of TEXT and a greedy sampler.
-struct bench {
-    struct engine engine;
-    struct llama_sampler *sampler;
-    llama_token *text;
-    int32_t n_text;
-    double load_s; // model and context
-    int32_t threads;
-};
-
-static double seconds(void) {
+double seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
@@ -43,28 +38,59 @@ static void bench_close(struct bench *b) {
     engine_free(&b->engine);
 }
 
+struct llama_context_params bench_context(int argc, char **argv) {
+    struct llama_context_params params = llama_context_default_params();
+    params.n_ctx = (uint32_t)option(argc, argv, "ctx", 4096);
+    params.n_threads = params.n_threads_batch = (int32_t)option(argc, argv, "threads", 2);
+    params.n_batch = (uint32_t)option(argc, argv, "batch", params.n_batch);
+    params.n_ubatch = (uint32_t)option(argc, argv, "ubatch", params.n_ubatch);
+    params.n_seq_max = (uint32_t)option(argc, argv, "slots", 1);
+    params.kv_unified = option(argc, argv, "unified", 1) != 0; // one cache for all sequences
+    params.flash_attn_type = (enum llama_flash_attn_type)option(argc, argv, "flash", -1);
+    params.type_k = (enum ggml_type)option(argc, argv, "kv_k", GGML_TYPE_F16);
+    params.type_v = (enum ggml_type)option(argc, argv, "kv_v", GGML_TYPE_F16);
+    params.swa_full = false; // sliding-window layers keep their window, as in llama.cpp's tools
+    return params;
+}
+
+// Greedy, or llama.cpp's samplers in its order.
+static struct llama_sampler *new_sampler(int argc, char **argv) {
+    struct llama_sampler *chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
+    float temperature = (float)option(argc, argv, "temp", 0);
+    int32_t top_k = (int32_t)option(argc, argv, "top_k", 0);
+    float top_p = (float)option(argc, argv, "top_p", 1);
+    if (temperature <= 0) {
+        llama_sampler_chain_add(chain, llama_sampler_init_greedy());
+        return chain;
+    }
+    if (top_k > 0) {
+        llama_sampler_chain_add(chain, llama_sampler_init_top_k(top_k));
+    }
+    if (top_p < 1) {
+        llama_sampler_chain_add(chain, llama_sampler_init_top_p(top_p, 1));
+    }
+    llama_sampler_chain_add(chain, llama_sampler_init_temp(temperature));
+    llama_sampler_chain_add(chain, llama_sampler_init_dist(1));
+    return chain;
+}
+
 static bool bench_open(struct bench *b, int argc, char **argv) {
     const char *text = argv[2];
     double start = seconds();
     *b = (struct bench){0};
-    if (!engine_load(&b->engine, argv[1], llama_model_default_params())) {
+    struct llama_model_params model = llama_model_default_params();
+    model.n_gpu_layers = (int32_t)option(argc, argv, "gpu_layers", model.n_gpu_layers);
+    model.split_mode = (enum llama_split_mode)option(argc, argv, "split", model.split_mode);
+    if (!engine_load(&b->engine, argv[1], model)) {
         return false;
     }
-    struct llama_context_params params = llama_context_default_params();
-    b->threads = (int32_t)option(argc, argv, "threads", 2);
-    params.n_ctx = (uint32_t)option(argc, argv, "ctx", 4096);
-    params.n_threads = params.n_threads_batch = b->threads;
-    params.n_seq_max = (uint32_t)option(argc, argv, "slots", 1);
-    params.kv_unified = option(argc, argv, "unified", 1) != 0; // one cache for all sequences
-    params.flash_attn_type = (enum llama_flash_attn_type)option(argc, argv, "flash", -1);
-    params.type_k = params.type_v = (enum ggml_type)option(argc, argv, "kv", GGML_TYPE_F16);
-    params.swa_full = false; // sliding-window layers keep their window, as in llama.cpp's tools
+    struct llama_context_params params = bench_context(argc, argv);
+    b->threads = params.n_threads;
     if (!engine_start(&b->engine, params)) {
         return false;
     }
     b->load_s = seconds() - start;
-    b->sampler = llama_sampler_chain_init(llama_sampler_chain_default_params());
-    llama_sampler_chain_add(b->sampler, llama_sampler_init_greedy());
+    b->sampler = new_sampler(argc, argv);
     b->text = tokenize(b->engine.vocab, text, strlen(text), true, false, &b->n_text);
     if (b->text != NULL && b->n_text == 0) {
         fprintf(stderr, "mullama-oracle: the text has no tokens\n");
@@ -73,8 +99,7 @@ static bool bench_open(struct bench *b, int argc, char **argv) {
     return b->text != NULL;
 }
 
-// Forgets all positions; the cache's memory stays as it is.
-static void clear(struct bench *b) { llama_memory_clear(llama_get_memory(b->engine.ctx), false); }
+void bench_clear(struct bench *b) { llama_memory_clear(llama_get_memory(b->engine.ctx), false); }
 
 // Decodes tokens and samples after the last one. Returns LLAMA_TOKEN_NULL after a message.
 static llama_token feed(struct bench *b, llama_token *tokens, int32_t n) {
@@ -90,9 +115,7 @@ static llama_token feed(struct bench *b, llama_token *tokens, int32_t n) {
     return llama_sampler_sample(b->sampler, b->engine.ctx, -1);
 }
 
-// Fills tokens with the same numbers as the Go side, pseudoTokens: any repetition of one seed gives
-// the same prompt, no two repetitions share a prefix that a cache could keep.
-static void pseudo_tokens(llama_token *tokens, int32_t n, int32_t n_vocab, uint64_t seed) {
+void pseudo_tokens(llama_token *tokens, int32_t n, int32_t n_vocab, uint64_t seed) {
     uint64_t state = seed;
     for (int32_t i = 0; i < n; i++) {
         state = state * 6364136223846793005u + 1442695040888963407u;
@@ -111,7 +134,7 @@ static uint64_t sum_token(uint64_t sum, llama_token token) {
 // Time to the first token of a prompt of n pseudo-random tokens; negative after a message.
 static double time_prompt(struct bench *b, llama_token *tokens, int32_t n, int rep) {
     pseudo_tokens(tokens, n, llama_vocab_n_tokens(b->engine.vocab), 1 + (uint64_t)rep);
-    clear(b);
+    bench_clear(b);
     double start = seconds();
     if (feed(b, tokens, n) == LLAMA_TOKEN_NULL) {
         return -1;
@@ -127,7 +150,7 @@ struct generation {
 
 // Continues the text for want tokens after the first, or until the model ends it.
 static bool generate(struct bench *b, int32_t want, struct generation *out) {
-    clear(b);
+    bench_clear(b);
     llama_token token = feed(b, b->text, b->n_text);
     *out = (struct generation){.sum = sum_token(14695981039346656037u, token)};
     double start = seconds();
@@ -178,7 +201,7 @@ static double time_step_overhead(struct bench *b, int32_t want) {
         perror("mullama-oracle: start a thread");
         return -1;
     }
-    clear(b);
+    bench_clear(b);
     llama_token token = feed(b, b->text, b->n_text);
     double spent = 0;
     int32_t steps = 0;
@@ -198,7 +221,7 @@ static double time_step_overhead(struct bench *b, int32_t want) {
     return steps > 0 ? spent / steps : 0;
 }
 
-static void print_header(const struct bench *b) {
+void print_header(const struct bench *b) {
     printf("{\"program\":\"mullama-oracle\",\"engine\":\"llama.cpp %s\",\"threads\":%d,"
            "\"context\":%u,\"load_s\":%.6f}\n",
            llama_version(), b->threads, llama_n_ctx(b->engine.ctx), b->load_s);
@@ -234,123 +257,6 @@ static bool throughput(struct bench *b, int argc, char **argv) {
     return ok;
 }
 
-static void batch_add(struct llama_batch *batch, llama_token token, llama_pos pos, int32_t seq,
-                      bool output) {
-    int32_t i = batch->n_tokens++;
-    batch->token[i] = token;
-    batch->pos[i] = pos;
-    batch->n_seq_id[i] = 1;
-    batch->seq_id[i][0] = seq;
-    batch->logits[i] = output;
-}
-
-static bool batch_decode(struct bench *b, struct llama_batch *batch) {
-    int32_t status = llama_decode(b->engine.ctx, *batch);
-    if (status != 0) {
-        fprintf(stderr, "mullama-oracle: llama_decode returned %d for %d tokens\n", status,
-                batch->n_tokens);
-    }
-    return status == 0;
-}
-
-// A wave: n_streams prompts at once, then n_generate tokens of each, greedily, without a word of
-// text made of them.
-struct wave {
-    int32_t n_streams, n_prompt, n_generate;
-    double prompt_s, generate_s;
-};
-
-// Fills the cache with the prompts; a batch holds as many tokens as the context takes. next gets
-// the first token of each stream.
-static bool wave_prompts(struct bench *b, struct wave *w, struct llama_batch *batch,
-                         llama_token *next) {
-    llama_token *tokens = must_alloc((size_t)w->n_prompt, sizeof(*tokens));
-    int32_t capacity = (int32_t)llama_n_batch(b->engine.ctx);
-    bool ok = true;
-    int32_t first = 0; // stream whose prompt is the first to end in this batch
-    batch->n_tokens = 0;
-    for (int32_t s = 0; ok && s < w->n_streams; s++) {
-        pseudo_tokens(tokens, w->n_prompt, llama_vocab_n_tokens(b->engine.vocab), 1000 + s);
-        for (int32_t i = 0; i < w->n_prompt; i++) {
-            batch_add(batch, tokens[i], i, s, i == w->n_prompt - 1);
-        }
-        bool last = s == w->n_streams - 1;
-        if (last || batch->n_tokens + w->n_prompt > capacity) {
-            ok = batch_decode(b, batch);
-            for (int32_t row = first; ok && row <= s; row++) {
-                int32_t index = (row - first + 1) * w->n_prompt - 1;
-                next[row] = llama_sampler_sample(b->sampler, b->engine.ctx, index);
-            }
-            first = s + 1;
-            batch->n_tokens = 0;
-        }
-    }
-    free(tokens);
-    return ok;
-}
-
-static bool wave_generate(struct bench *b, struct wave *w, struct llama_batch *batch,
-                          llama_token *next) {
-    for (int32_t step = 0; step < w->n_generate - 1; step++) {
-        batch->n_tokens = 0;
-        for (int32_t s = 0; s < w->n_streams; s++) {
-            batch_add(batch, next[s], w->n_prompt + step, s, true);
-        }
-        if (!batch_decode(b, batch)) {
-            return false;
-        }
-        for (int32_t s = 0; s < w->n_streams; s++) {
-            next[s] = llama_sampler_sample(b->sampler, b->engine.ctx, s);
-        }
-    }
-    return true;
-}
-
-static bool wave_run(struct bench *b, struct wave *w) {
-    struct llama_batch batch = llama_batch_init((int32_t)llama_n_batch(b->engine.ctx), 0, 1);
-    llama_token *next = must_alloc((size_t)w->n_streams, sizeof(*next));
-    clear(b);
-    double start = seconds();
-    bool ok = wave_prompts(b, w, &batch, next);
-    double prefilled = seconds();
-    ok = ok && wave_generate(b, w, &batch, next);
-    w->prompt_s = prefilled - start;
-    w->generate_s = seconds() - prefilled;
-    free(next);
-    llama_batch_free(batch);
-    return ok;
-}
-
-static bool batched(struct bench *b, int argc, char **argv) {
-    struct wave w = {
-        .n_streams = (int32_t)option(argc, argv, "streams", 8),
-        .n_prompt = (int32_t)option(argc, argv, "prompt", 128),
-        .n_generate = (int32_t)option(argc, argv, "generate", 128),
-    };
-    int reps = (int)option(argc, argv, "reps", 3);
-    if (w.n_streams < 1 || w.n_streams > (int32_t)llama_n_seq_max(b->engine.ctx) ||
-        w.n_prompt < 1 || w.n_prompt > (int32_t)llama_n_batch(b->engine.ctx) || w.n_generate < 1 ||
-        (int64_t)w.n_streams * (w.n_prompt + w.n_generate) > llama_n_ctx(b->engine.ctx)) {
-        fprintf(stderr,
-                "mullama-oracle: %d streams of %d + %d tokens do not fit: set slots and ctx\n",
-                w.n_streams, w.n_prompt, w.n_generate);
-        return false;
-    }
-    print_header(b);
-    for (int rep = 0; rep <= reps; rep++) { // repetition 0 warms up and is not printed
-        if (!wave_run(b, &w)) {
-            return false;
-        }
-        if (rep > 0) {
-            printf("{\"rep\":%d,\"streams\":%d,\"prompt_tokens\":%d,\"generated\":%d,"
-                   "\"prompt_s\":%.9f,\"generate_s\":%.9f}\n",
-                   rep, w.n_streams, w.n_prompt, w.n_generate, w.prompt_s, w.generate_s);
-            fflush(stdout);
-        }
-    }
-    return true;
-}
-
 // Times new tokens after a prompt that is in the cache, up to the token that follows them.
 static bool hot(struct bench *b, int argc, char **argv) {
     int32_t n_prompt = (int32_t)option(argc, argv, "prompt", 2000);
@@ -363,7 +269,7 @@ static bool hot(struct bench *b, int argc, char **argv) {
     }
     llama_token *tokens = must_alloc((size_t)n_prompt + (size_t)n_new, sizeof(*tokens));
     pseudo_tokens(tokens, n_prompt, n_vocab, 1);
-    clear(b);
+    bench_clear(b);
     print_header(b);
     bool ok = feed(b, tokens, n_prompt) != LLAMA_TOKEN_NULL;
     for (int rep = 0; ok && rep <= reps; rep++) { // repetition 0 warms up and is not printed
@@ -446,8 +352,14 @@ static const struct mode {
     const char *name;
     bool (*run)(struct bench *b, int argc, char **argv);
 } modes[] = {
-    {"throughput", throughput},  {"batched", batched}, {"hot", hot}, {"cold", cold},
-    {"tokenize", time_tokenize}, {"rss", rss},
+    {"throughput", throughput},
+    {"batched", batched},
+    {"waves", waves},
+    {"hot", hot},
+    {"cold", cold},
+    {"perplexity", perplexity},
+    {"tokenize", time_tokenize},
+    {"rss", rss},
 };
 
 int cmd_bench(int argc, char **argv) {
@@ -460,6 +372,6 @@ int cmd_bench(int argc, char **argv) {
         }
     }
     fprintf(stderr, "usage: mullama-oracle bench MODE MODEL TEXT [name=number …]\n"
-                    "modes: throughput, batched, hot, cold, tokenize, rss\n");
+                    "modes: throughput, batched, waves, perplexity, hot, cold, tokenize, rss\n");
     return 2;
 }

@@ -1,0 +1,142 @@
+package bench
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Point is what one round measured of one case, such as "layers 10" of the group offload.
+type Point struct {
+	Round    int                `json:"round"`
+	Case     string             `json:"case"`
+	Values   map[string]float64 `json:"values"`
+	Baseline map[string]float64 `json:"baseline,omitempty"` // llama.cpp alone, in the same round
+}
+
+// column is a quantity of points.
+type column struct {
+	key, unit, title string
+}
+
+// pointColumns are the quantities of each group that consists of points, in the order of tables.
+var pointColumns = map[string][]column{
+	"offload": {
+		{"pp", "tokens/s", "prompt, tokens/s"}, {"tg", "tokens/s", "generation, tokens/s"},
+		{"device_mb", "MB", "GPU memory, MB"}, {"smi_mb", "MB", "by nvidia-smi"},
+		{"plan_device_mb", "MB", "by the dry run"}, {"peak_rss_mb", "MB", "peak RSS, MB"},
+	},
+	"multi-gpu": {
+		{"pp", "tokens/s", "prompt, tokens/s"}, {"tg", "tokens/s", "generation, tokens/s"},
+		{"device_mb", "MB", "memory of all GPUs, MB"},
+	},
+	"kv": {
+		{"cache_mb", "MB", "cache, MB"}, {"compute_mb", "MB", "buffers, MB"},
+		{"measured_mb", "MB", "both as measured"},
+		{"pp", "tokens/s", "prompt, tokens/s"}, {"tg", "tokens/s", "generation, tokens/s"},
+	},
+	"kv-quality": {
+		{"same_percent", "%", "same tokens, %"}, {"same_texts", "", "same texts of 8"},
+		{"first_difference", "tokens", "first other token, median"},
+		{"perplexity", "", "perplexity"}, {"perplexity_more_percent", "%", "more than f16, %"},
+	},
+	"memory": {
+		{"peak_rss_mb", "MB", "peak RSS, MB"}, {"rss_mb", "MB", "RSS, MB"},
+		{"rss_file_mb", "MB", "of it the file's pages"},
+		{"device_mb", "MB", "GPU memory, MB"}, {"smi_mb", "MB", "by nvidia-smi"},
+		{"plan_weights_mb", "MB", "weights, MB"}, {"plan_cache_mb", "MB", "cache, MB"},
+		{"plan_compute_mb", "MB", "buffers, MB"},
+	},
+	"load-time": {
+		{"load_s", "s", "load, s"}, {"first_token_s", "s", "first token, s"},
+		{"disk_mb", "MB", "read from disk, MB"}, {"rss_mb", "MB", "RSS, MB"},
+		{"rss_file_mb", "MB", "of it the file's pages"}, {"pss_mb", "MB", "PSS, MB"},
+	},
+}
+
+// casesOf returns the cases in the order in which they were measured.
+func casesOf(points []Point) []string {
+	var cases []string
+	for _, p := range points {
+		if !slices.Contains(cases, p.Case) {
+			cases = append(cases, p.Case)
+		}
+	}
+	return cases
+}
+
+// pointRows computes a row for each case and quantity that was measured.
+func pointRows(group string, points []Point) []Row {
+	var rows []Row
+	for _, name := range casesOf(points) {
+		for _, c := range pointColumns[group] {
+			r := Row{Name: slug(name) + "_" + c.key, Unit: c.unit}
+			for _, p := range points {
+				if v, ok := p.Values[c.key]; ok && p.Case == name {
+					r.Samples = append(r.Samples, v)
+				}
+				if v, ok := p.Baseline[c.key]; ok && p.Case == name {
+					r.BaselineSamples = append(r.BaselineSamples, v)
+				}
+			}
+			if len(r.Samples) > 0 {
+				r.compare()
+				rows = append(rows, r)
+			}
+		}
+	}
+	return rows
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+// slug makes a case a part of a row's name.
+func slug(name string) string {
+	return strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "_"), "_")
+}
+
+// pointsTable writes a line for each case, with a column for each quantity that any of them has,
+// and beside those that llama.cpp alone has as well, a column for the ratio.
+func pointsTable(b *strings.Builder, r *Result) {
+	rows := map[string]Row{}
+	for _, row := range r.Rows {
+		rows[row.Name] = row
+	}
+	cases := casesOf(r.Points)
+	lines := make([][]string, len(cases)+2)
+	lines[0], lines[1] = []string{"case"}, []string{"---"}
+	for i, name := range cases {
+		lines[i+2] = []string{name}
+	}
+	for _, c := range pointColumns[r.Group] {
+		has := func(name string) bool { return len(rows[slug(name)+"_"+c.key].Samples) > 0 }
+		if !slices.ContainsFunc(cases, has) {
+			continue
+		}
+		compared := slices.ContainsFunc(cases, func(name string) bool {
+			return rows[slug(name)+"_"+c.key].Ratio != nil
+		})
+		lines[0], lines[1] = append(lines[0], c.title), append(lines[1], "--:")
+		if compared {
+			lines[0], lines[1] = append(lines[0], "of llama.cpp"), append(lines[1], "--:")
+		}
+		for i, name := range cases {
+			row, text := rows[slug(name)+"_"+c.key], "–"
+			if has(name) {
+				text = number(row.Value)
+			}
+			lines[i+2] = append(lines[i+2], text)
+			if compared {
+				lines[i+2] = append(lines[i+2], ratioText(row.Ratio))
+			}
+		}
+	}
+	for i, line := range lines {
+		if i == 1 {
+			fmt.Fprintf(b, "|%s|\n", strings.Join(line, "|"))
+		} else {
+			fmt.Fprintf(b, "| %s |\n", strings.Join(line, " | "))
+		}
+	}
+}

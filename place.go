@@ -1,0 +1,243 @@
+package mullama
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/mullama/mullama/internal/engine"
+	"github.com/mullama/mullama/internal/llama"
+)
+
+// placedWeights are loaded weights with where they are, shared by contexts.
+type placedWeights struct {
+	*llama.Model
+	placement
+}
+
+func (w *placedWeights) close() { w.Model.Close() }
+
+// loading is one load on its way.
+type loading struct {
+	r    *Runtime
+	info *Info
+	o    *LoadOptions
+	op   string
+	gpus []llama.Device
+	mp   llama.ModelParams
+	cp   llama.ContextParams // but for its layout
+
+	place *fitted // nil: the weights are loaded already, or nothing is chosen yet
+	notes []string
+	retry string // why and how it was tried again; "": it was not
+	done  func() // gives back what was reserved
+}
+
+func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded, error) {
+	l := &loading{r: r, info: info, o: o, op: "load " + info.Path, done: func() {}}
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	key, err := o.weightsKey(info.Path)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		m, err := l.attempt(ctx, key)
+		if err == nil {
+			l.log(m)
+			return m, nil
+		}
+		if !l.shrink(err) {
+			return nil, l.explain(err)
+		}
+	}
+}
+
+// check refuses what cannot be loaded, before anything is.
+func (l *loading) check() (err error) {
+	if l.mp, err = l.o.modelParams(l.op, l.r.lib); err != nil {
+		return err
+	}
+	if l.cp, err = l.o.contextParams(l.op, l.r.lib); err != nil {
+		return err
+	}
+	if l.o.VocabOnly {
+		return nil
+	}
+	devices := l.r.lib.Devices()
+	if err := l.o.checkDevices(l.op, devices); err != nil {
+		return err
+	}
+	if err := l.o.checkCache(l.op, l.info); err != nil {
+		return err
+	}
+	l.gpus = usableGPUs(l.o, devices)
+	if len(l.gpus) == 0 && len(l.o.Devices) == 0 && (l.o.GPULayers == nil || *l.o.GPULayers != 0) {
+		l.notes = append(l.r.gpuProblems(), l.o.missingGPU()...)
+	}
+	cp := l.shape(&placement{})
+	return l.r.checkMemory(l.info, l.mp, cp)
+}
+
+// shape returns the parameters of the context that goes with a placement.
+func (l *loading) shape(p *placement) llama.ContextParams {
+	cp := p.context(l.o, l.cp)
+	l.o.layout(&cp, l.info.traits(), l.info, p.cache)
+	return cp
+}
+
+// attempt loads the weights, unless they are there, and makes a context for them.
+func (l *loading) attempt(ctx context.Context, key string) (*loaded, error) {
+	load := func(ctx context.Context) (*placedWeights, error) { return l.loadWeights(ctx) }
+	weights, free, err := l.r.weights.get(ctx, key, load, (*placedWeights).close)
+	defer func() { l.done() }()
+	if err != nil {
+		return nil, err
+	}
+	m, err := l.start(weights)
+	if err != nil {
+		free()
+		return nil, err
+	}
+	m.free = free
+	return m, nil
+}
+
+func (l *loading) loadWeights(ctx context.Context) (*placedWeights, error) {
+	if l.place == nil {
+		if err := l.choose(); err != nil {
+			return nil, err
+		}
+	}
+	mp := l.place.model(l.mp, l.info.Layers)
+	model, err := l.r.lib.LoadModel(ctx, l.info.Path, mp)
+	if err != nil {
+		return nil, err
+	}
+	return &placedWeights{model, l.place.placement}, nil
+}
+
+// choose decides where the weights go, and reserves the memory until the load is done. Without a
+// GPU there is nothing to decide, and no dry run is made.
+func (l *loading) choose() error {
+	l.place = &fitted{whole: true}
+	asked := l.o.GPULayers
+	switch {
+	case l.o.VocabOnly || asked != nil && *asked == 0:
+		return nil
+	case len(l.gpus) == 0:
+		l.place.off = len(l.o.Devices) > 0 // none of them a GPU
+		return nil
+	}
+	l.r.reserved.fitting.Lock()
+	defer l.r.reserved.fitting.Unlock()
+	best, err := l.fitter().fit()
+	if err != nil {
+		// Whatever is wrong with the model, the load itself says it better.
+		best = fitted{placement: placement{gpu: true, layers: l.mp.GPULayers}, whole: true}
+	}
+	if l.o.whole && !best.whole {
+		return notWhole(l.info.Path, &best)
+	}
+	if err := checkPlan(l.info.Path, best.memory, l.mp); err != nil {
+		return err
+	}
+	l.place = &best
+	l.done = l.r.reserved.reserve(best.memory)
+	return nil
+}
+
+func (l *loading) fitter() *fitter {
+	return &fitter{
+		o: l.o, gpus: l.gpus, layers: l.info.Layers, experts: l.info.experts,
+		size: uint64(l.info.SizeBytes), outstanding: l.r.reserved.outstanding, shape: l.shape,
+		measure: func(p *placement) ([]llama.Memory, error) {
+			return l.r.lib.MemoryPlan(l.info.Path, p.model(l.mp, l.info.Layers), l.shape(p))
+		},
+	}
+}
+
+// shrink prepares the next attempt after one that failed for want of memory. It reports false when
+// there is none, or when another model should go first.
+func (l *loading) shrink(err error) bool {
+	if l.place == nil || l.o.whole || !errors.Is(wrap(l.op, err), ErrOutOfMemory) {
+		return false
+	}
+	next, ok := l.place.shrink(l.o, l.info.Layers)
+	if !ok {
+		return false
+	}
+	l.place = &fitted{placement: next}
+	reason := err
+	if e := (*llama.Error)(nil); errors.As(err, &e) {
+		reason = e
+	}
+	l.retry = fmt.Sprintf("memory did not suffice (%s), so it was loaded with %s", reason,
+		next.describe())
+	return true
+}
+
+// explain adds what to do when the layers that were asked for do not fit.
+func (l *loading) explain(err error) error {
+	if l.o.GPULayers == nil || len(l.gpus) == 0 || !errors.Is(wrap(l.op, err), ErrOutOfMemory) {
+		return err
+	}
+	return &Error{Kind: ErrOutOfMemory, Op: l.op, Err: err,
+		Hint: "use fewer layers on the GPU, or leave their number to be chosen"}
+}
+
+// start makes a context for the weights and an engine that runs it.
+func (l *loading) start(weights *placedWeights) (*loaded, error) {
+	o, info := l.o, l.info
+	info.setInsert(weights.Info().FIMMiddle >= 0)
+	m := &loaded{lib: l.r.lib, weights: weights.Model, info: info}
+	m.words = sync.OnceValue(func() *wordCache {
+		if len(o.Overrides) > 0 {
+			return nil // they may be for the vocabulary
+		}
+		return newWordCache(info.Path, weights.Model)
+	})
+	if o.VocabOnly {
+		return m, nil
+	}
+	if !weights.Info().HasDecoder {
+		return nil, &Error{Kind: ErrUnsupported, Op: l.op,
+			Err: errors.New("this model does not generate text")}
+	}
+	p := weights.context(o, l.cp)
+	free := weights.cache
+	if !weights.gpu {
+		free = freeMemory()
+	}
+	o.layout(&p, weights.Info(), info, free)
+	c, err := weights.NewContext(p)
+	if err != nil {
+		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
+	}
+	m.context = c
+	m.size = o.contextSize(info.ContextLength)
+	m.plan = l.planOf(weights, c, p)
+	if n := info.ContextLength; n > 0 && m.size > n {
+		m.warn = append(m.warn, fmt.Sprintf("the context of %d tokens is longer than the %d that "+
+			"the model was trained for; text beyond those may be poor", m.size, n))
+	}
+	m.engine = engine.New(engine.NewNative(weights.Model, c), engine.Config{
+		Slots: o.slots(), SequenceTokens: m.size,
+	})
+	return m, nil
+}
+
+// log says once what is not as one would expect.
+func (l *loading) log(m *loaded) {
+	if m.plan != nil {
+		for _, note := range m.plan.Notes {
+			l.r.warnOnce(note, l.info.Path)
+		}
+		l.r.log.Info("loaded", "model", l.info.Path, "plan", m.plan.String())
+	}
+	for _, w := range m.warn {
+		l.r.log.Warn(w, "model", l.info.Path)
+	}
+}
