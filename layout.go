@@ -84,7 +84,13 @@ func (o *LoadOptions) sequences(model llama.ModelInfo) int {
 // cacheMemory is the free memory where the KV cache of a model with these parameters lies: that of
 // the GPUs if there are any and layers go there, else this machine's.
 func (r *Runtime) cacheMemory(p llama.ModelParams) (free uint64) {
-	for _, d := range r.lib.Devices() {
+	devices := r.lib.Devices()
+	for _, address := range p.RPC {
+		if remote, err := r.lib.RPCDevices(address); err == nil {
+			devices = append(devices, remote...)
+		}
+	}
+	for _, d := range devices {
 		if p.GPULayers != 0 && d.Kind == llama.DeviceGPU {
 			free += d.MemoryFree
 		}

@@ -15,6 +15,11 @@ type Engine interface {
 	Load(ctx context.Context, path string, opts *mullama.LoadOptions) (Model, error)
 	// Devices lists what the engine can compute on.
 	Devices() []mullama.Device
+	// RPCDevices asks another machine, host:port, for its devices.
+	RPCDevices(server string) ([]mullama.Device, error)
+	// ServeRPC offers devices of this machine to others until ctx ends; ready is called when it
+	// listens.
+	ServeRPC(ctx context.Context, s *mullama.RPCServer, ready func()) error
 	// Engine says which engine this is and where it was found.
 	Engine() mullama.EngineInfo
 	// Close gives back everything the engine holds.

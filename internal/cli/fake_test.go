@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -148,6 +149,7 @@ type fakeEngine struct {
 	options mullama.Options
 	slow    time.Duration // how long a load takes
 	closed  bool
+	served  *mullama.RPCServer
 }
 
 func (e *fakeEngine) Load(ctx context.Context, path string, o *mullama.LoadOptions) (Model, error) {
@@ -169,6 +171,24 @@ func (e *fakeEngine) Devices() []mullama.Device {
 	return []mullama.Device{
 		{Name: "CPU", Description: "A Processor", MemoryTotal: 8e9, MemoryFree: 4e9},
 	}
+}
+
+func (e *fakeEngine) RPCDevices(server string) ([]mullama.Device, error) {
+	if server != "10.0.0.2:50052" {
+		return nil, &mullama.Error{Kind: mullama.ErrUnreachable,
+			Err: errors.New("the RPC server " + server + " cannot be reached: no answer")}
+	}
+	return []mullama.Device{{Description: server, MemoryTotal: 8e9, MemoryFree: 4e9}}, nil
+}
+
+func (e *fakeEngine) ServeRPC(ctx context.Context, s *mullama.RPCServer, ready func()) error {
+	e.served = s
+	if e.loadErr != nil {
+		return e.loadErr
+	}
+	ready()
+	<-ctx.Done()
+	return nil
 }
 
 func (e *fakeEngine) Engine() mullama.EngineInfo {

@@ -116,15 +116,19 @@ func (l *Library) Devices() []Device {
 		if C.shim_device_get(l.table, C.int32_t(i), &d, &e) != C.MN_OK {
 			continue
 		}
-		devices = append(devices, Device{
-			Name:        C.GoString(&d.name[0]),
-			Description: C.GoString(&d.description[0]),
-			Kind:        DeviceKind(d.kind),
-			MemoryTotal: uint64(d.memory_total),
-			MemoryFree:  uint64(d.memory_free),
-		})
+		devices = append(devices, newDevice(&d))
 	}
 	return devices
+}
+
+func newDevice(d *C.mn_device) Device {
+	return Device{
+		Name:        C.GoString(&d.name[0]),
+		Description: C.GoString(&d.description[0]),
+		Kind:        DeviceKind(d.kind),
+		MemoryTotal: uint64(d.memory_total),
+		MemoryFree:  uint64(d.memory_free),
+	}
 }
 
 // SchemaToGrammar returns the GBNF grammar of a JSON schema.

@@ -5,7 +5,7 @@
 // A connection is served by a thread of its own, which sends what other threads put in its queue.
 // When it breaks, every message that still waits, or comes later, fails: whoever waits for its answer
 // gets an exception. Freeing and synchronizing never throw, as they happen in destructors; the loss
-// is counted (rpc_losses.h), and the facade looks at the count after each step.
+// is counted (rpc_losses.h), and the facade looks at the count around each step.
 #ifndef MULLAMA_RPC_FIXES_H
 #define MULLAMA_RPC_FIXES_H
 
@@ -26,7 +26,6 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -56,32 +55,25 @@ constexpr size_t greeting_size = 1 + 8 + 24; // what a client sends first: comma
 
 // Of one thread: the connection that it serves, or is greeting.
 struct thread_state {
-    bool broken = false;     // the connection is lost; nothing more is sent or awaited
-    bool freeing = false;    // waiting must not throw
-    int greeting_fd = -1;    // a connection whose first messages are due in time
+    bool broken = false;      // the connection is lost; nothing more is sent or awaited
+    bool freeing = false;     // waiting must not throw
+    int fd = -1;              // the connection used last
+    int greeting_fd = -1;     // a connection whose first messages are due in time
     size_t greeting_left = 0; // bytes
-    std::string address;     // of the connection used last
-    std::string reason;      // why it failed
+    std::string address;      // of the one connected to last
+    std::string reason;       // why it failed
 };
 inline thread_local thread_state here;
 
-// The addresses of the connections that this process made.
-inline std::mutex peers_mutex;
-inline std::map<int, std::string> peers;
-
-inline void remember(int fd, const sockaddr *addr) {
+inline std::string address_text(const sockaddr *addr) {
     const auto *in = (const sockaddr_in *)addr;
     char host[INET_ADDRSTRLEN] = "";
     inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-    here.address = std::string(host) + ":" + std::to_string(ntohs(in->sin_port));
-    std::lock_guard<std::mutex> lock(peers_mutex);
-    peers[fd] = here.address;
+    return std::string(host) + ":" + std::to_string(ntohs(in->sin_port));
 }
 
-inline ssize_t failed(int fd, const std::string &reason) {
+inline ssize_t failed(const std::string &reason) {
     here.reason = reason;
-    std::lock_guard<std::mutex> lock(peers_mutex);
-    here.address = peers[fd];
     return -1;
 }
 
@@ -140,10 +132,8 @@ inline void give_up(const char *function, const char *format, ...) {
     if (std::strcmp(function, "work") != 0) {
         throw std::runtime_error(sentence(function, text));
     }
-    if (!here.broken) {
-        here.broken = true;
-        mullama_rpc_count_loss(here.address.c_str());
-    }
+    here.broken = true;
+    mullama_rpc_broke(here.fd);
 }
 
 class outcome {
@@ -231,6 +221,7 @@ template <typename> using mullama_future = ::mullama_rpc::outcome;
 // --- sockets: no signal, no waiting for ever, and who it was ------------------------------------
 
 static inline ssize_t mullama_send(int fd, const void *data, size_t size, int flags) {
+    mullama_rpc::here.fd = fd;
     if (mullama_rpc::here.broken) {
         return -1;
     }
@@ -241,39 +232,37 @@ static inline ssize_t mullama_send(int fd, const void *data, size_t size, int fl
     do {
         n = send(fd, data, size, flags);
     } while (n < 0 && errno == EINTR);
-    return n < 0 ? mullama_rpc::failed(fd, mullama_rpc::error_text(errno)) : n;
+    return n < 0 ? mullama_rpc::failed(mullama_rpc::error_text(errno)) : n;
 }
 
 static inline ssize_t mullama_recv(int fd, void *data, size_t size, int flags) {
     auto &here = mullama_rpc::here;
+    here.fd = fd;
     if (here.broken) {
         return -1;
     }
     bool greeting = here.greeting_fd == fd && here.greeting_left > 0;
     if (greeting && !mullama_rpc::ready(fd, POLLIN)) {
-        return mullama_rpc::failed(fd, "no answer within 5 seconds");
+        return mullama_rpc::failed("no answer within 5 seconds");
     }
     ssize_t n;
     do {
         n = recv(fd, data, size, flags);
     } while (n < 0 && errno == EINTR);
     if (n <= 0) {
-        mullama_rpc::failed(fd, n == 0 ? "it closed the connection"
-                                       : mullama_rpc::error_text(errno));
+        mullama_rpc::failed(n == 0 ? "it closed the connection" : mullama_rpc::error_text(errno));
         return n;
     }
     if (greeting) {
         here.greeting_left -= std::min(here.greeting_left, (size_t)n);
-    }
-    if (here.address.empty()) {
-        mullama_rpc::failed(fd, ""); // to know whose answer it was that made no sense
     }
     return n;
 }
 
 static inline int mullama_connect(int fd, const sockaddr *addr, socklen_t len) {
     auto &here = mullama_rpc::here;
-    mullama_rpc::remember(fd, addr);
+    here.address = mullama_rpc::address_text(addr);
+    here.reason.clear();
     int flags = fcntl(fd, F_GETFL);
     fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     int error = connect(fd, addr, len) == 0 ? 0 : errno;
@@ -292,6 +281,7 @@ static inline int mullama_connect(int fd, const sockaddr *addr, socklen_t len) {
         return -1;
     }
     mullama_rpc::watch(fd);
+    mullama_rpc_opened(fd, here.address.c_str());
     here.greeting_fd = fd;
     here.greeting_left = SIZE_MAX; // another thread takes over afterwards
     return 0;
@@ -310,10 +300,16 @@ static inline int mullama_accept(int fd, sockaddr *addr, socklen_t *len) {
     return client;
 }
 
+static inline int mullama_close(int fd) {
+    mullama_rpc_closing(fd);
+    return close(fd);
+}
+
 #define send mullama_send
 #define recv mullama_recv
 #define connect mullama_connect
 #define accept mullama_accept
+#define close mullama_close
 
 // --- functions of ggml-rpc that ours stand in front of ------------------------------------------
 //
