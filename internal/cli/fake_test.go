@@ -150,6 +150,8 @@ type fakeEngine struct {
 	slow    time.Duration // how long a load takes
 	closed  bool
 	served  *mullama.RPCServer
+
+	onServed func() // called when the RPC server has said that it listens
 }
 
 func (e *fakeEngine) Load(ctx context.Context, path string, o *mullama.LoadOptions) (Model, error) {
@@ -169,7 +171,8 @@ func (e *fakeEngine) Load(ctx context.Context, path string, o *mullama.LoadOptio
 
 func (e *fakeEngine) Devices() []mullama.Device {
 	return []mullama.Device{
-		{Name: "CPU", Description: "A Processor", MemoryTotal: 8e9, MemoryFree: 4e9},
+		{Name: "CPU", Description: "A Processor", Kind: mullama.DeviceCPU, MemoryTotal: 8e9,
+			MemoryFree: 4e9},
 	}
 }
 
@@ -187,6 +190,7 @@ func (e *fakeEngine) ServeRPC(ctx context.Context, s *mullama.RPCServer, ready f
 		return e.loadErr
 	}
 	ready()
+	e.onServed()
 	<-ctx.Done()
 	return nil
 }
