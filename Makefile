@@ -163,6 +163,11 @@ peers-build: ## build llama-server and Ollama in the cache, to measure beside ou
 bench-report: ## write the tables of docs/benchmarks.md from bench/results
 	$(GO) run ./bench/report
 
+.PHONY: test-rpc-netns
+test-rpc-netns: native build ## run a model on another machine, in network namespaces; needs root
+	@$(GO) run ./tools/fetchmodels smollm2
+	$(GO) test -count=1 -v -run NetworkNamespace ./conformance/daemon
+
 .PHONY: docs
 docs: build ## write the output of the examples in the documents anew
 	$(GO) test ./internal/archtest -run Examples -count=1 -update

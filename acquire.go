@@ -205,6 +205,9 @@ func (a *acquirer) request(t *ticket, j *job, keepAlive *time.Duration) sched.Ti
 	a.tickets[a.next] = t
 	if known := a.jobs[j.key]; known != nil {
 		j = known
+		if j.model != nil && !j.model.shared.usable() {
+			a.sched.Stop(time.Now(), j.key) // it is loaded again for this request
+		}
 	} else {
 		a.jobs[j.key] = j
 	}

@@ -37,6 +37,9 @@ var (
 	ErrStore = errors.New("model store not usable")
 	// ErrLibraryMissing means that the native library is missing, broken or of another version.
 	ErrLibraryMissing = errors.New("native library not usable")
+	// ErrUnreachable means that another machine that a model is on, or is to be on, does not answer
+	// or went away. The model is loaded again by the next request of Acquire, or the next Load.
+	ErrUnreachable = errors.New("other machine not reachable")
 	// ErrClosed means that a Runtime or Model was used after Close.
 	ErrClosed = errors.New("closed")
 	// ErrCancelled means that the caller's context ended first.
@@ -62,6 +65,7 @@ var names = []struct {
 	{ErrBusy, "busy"},
 	{ErrStore, "store"},
 	{ErrLibraryMissing, "library_missing"},
+	{ErrUnreachable, "unreachable"},
 	{ErrClosed, "closed"},
 	{ErrCancelled, "cancelled"},
 	{ErrInternal, "internal"},
@@ -124,6 +128,7 @@ var kinds = []struct {
 	{engine.ErrClosed, ErrClosed, ""},
 	{llama.ErrClosed, ErrClosed, ""},
 	{llama.ErrLibrary, ErrLibraryMissing, ""},
+	{llama.ErrLost, ErrUnreachable, "is mullama rpc-server running there, and serving nobody else?"},
 	{llama.ErrLoad, ErrUnsupported, ""},
 	{llama.ErrMemory, ErrOutOfMemory, "use a smaller context, KV cache type or model"},
 	{llama.ErrInvalid, ErrInvalidOption, ""},

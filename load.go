@@ -60,6 +60,10 @@ type LoadOptions struct {
 	Devices       []string `json:"device,omitempty"`
 	TensorBuffers []string `json:"override_tensor,omitempty"`
 
+	// RPC are other machines, as host:port, on which `mullama rpc-server` runs: their devices come
+	// before those of this one, unless GPULayers is 0. What is sent to them is not encrypted.
+	RPC []string `json:"rpc,omitempty"`
+
 	// LoadMode says how the file comes into memory: "auto" (or ""), "mmap", "read", "mlock" (read
 	// and keep in RAM), "mmap+mlock", "direct" (past the page cache).
 	LoadMode string `json:"load_mode,omitempty"`
@@ -137,6 +141,9 @@ func (o *LoadOptions) check(op string) error {
 	if err := o.checkNumbers(op); err != nil {
 		return err
 	}
+	if err := CheckRPC(o.RPC); err != nil {
+		return err
+	}
 	if o.UBatchSize > 0 && o.BatchSize > 0 && o.UBatchSize > o.BatchSize {
 		return invalid(op, fmt.Sprintf("ubatch size %d is larger than batch size %d",
 			o.UBatchSize, o.BatchSize))
@@ -184,6 +191,11 @@ func (o *LoadOptions) modelParams(op string, lib *llama.Library) (p llama.ModelP
 	p.GPULayers = -1
 	if o.GPULayers != nil {
 		p.GPULayers = *o.GPULayers
+	}
+	if p.GPULayers != 0 && !o.VocabOnly {
+		if p.RPC, err = rpcAddresses(o.RPC); err != nil {
+			return p, wrap(op, err)
+		}
 	}
 	p.MainGPU = o.MainGPU
 	p.TensorSplit = o.TensorSplit
@@ -281,7 +293,7 @@ func (r *Runtime) Load(ctx context.Context, path string, opts *LoadOptions) (*Mo
 	opts, tellRest := opts.withWholeProgress()
 	shared, free, err := r.models.get(ctx, key, func(ctx context.Context) (*loaded, error) {
 		return r.load(ctx, info, opts)
-	}, (*loaded).close)
+	}, (*loaded).usable, (*loaded).close)
 	if err != nil {
 		return nil, wrap(op, err)
 	}
@@ -335,6 +347,9 @@ func (o LoadOptions) weightsKey(path string) (string, error) {
 	o.RoPEFreqBase, o.RoPEFreqScale = 0, 0
 	return o.key(path)
 }
+
+// usable reports whether the machines that the model is on are still there.
+func (l *loaded) usable() bool { return l.weights.Check() == nil }
 
 func (l *loaded) close() {
 	if l.engine != nil {

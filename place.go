@@ -66,19 +66,29 @@ func (l *loading) check() (err error) {
 	if l.o.VocabOnly {
 		return nil
 	}
-	devices := l.r.lib.Devices()
-	if err := l.o.checkDevices(l.op, devices); err != nil {
+	if err := l.o.checkCache(l.op, l.info); err != nil {
 		return err
 	}
-	if err := l.o.checkCache(l.op, l.info); err != nil {
+	if len(l.o.RPC) == 0 {
+		if err := l.checkDevices(); err != nil {
+			return err
+		}
+	} // else llama.cpp spreads the layers over the machines: only they know their devices
+	cp := l.shape(&placement{})
+	return l.r.checkMemory(l.info, l.mp, cp)
+}
+
+// checkDevices refuses what this machine's devices cannot do, and finds the GPUs to choose from.
+func (l *loading) checkDevices() error {
+	devices := l.r.lib.Devices()
+	if err := l.o.checkDevices(l.op, devices); err != nil {
 		return err
 	}
 	l.gpus = usableGPUs(l.o, devices)
 	if len(l.gpus) == 0 && len(l.o.Devices) == 0 && (l.o.GPULayers == nil || *l.o.GPULayers != 0) {
 		l.notes = append(l.r.gpuProblems(), l.o.missingGPU()...)
 	}
-	cp := l.shape(&placement{})
-	return l.r.checkMemory(l.info, l.mp, cp)
+	return nil
 }
 
 // shape returns the parameters of the context that goes with a placement.
@@ -91,7 +101,8 @@ func (l *loading) shape(p *placement) llama.ContextParams {
 // attempt loads the weights, unless they are there, and makes a context for them.
 func (l *loading) attempt(ctx context.Context, key string) (*loaded, error) {
 	load := func(ctx context.Context) (*placedWeights, error) { return l.loadWeights(ctx) }
-	weights, free, err := l.r.weights.get(ctx, key, load, (*placedWeights).close)
+	usable := func(w *placedWeights) bool { return w.Check() == nil }
+	weights, free, err := l.r.weights.get(ctx, key, load, usable, (*placedWeights).close)
 	defer func() { l.done() }()
 	if err != nil {
 		return nil, err

@@ -117,10 +117,12 @@ func (r *Runtime) Engine() EngineInfo {
 }
 
 // Devices lists the devices of this machine, with their memory as it is now.
-func (r *Runtime) Devices() []Device {
+func (r *Runtime) Devices() []Device { return newDevices(r.lib.Devices()) }
+
+func newDevices(found []llama.Device) []Device {
 	kinds := []DeviceKind{DeviceCPU, DeviceGPU, DeviceIntegratedGPU, DeviceAccelerator}
 	var devices []Device
-	for _, d := range r.lib.Devices() {
+	for _, d := range found {
 		devices = append(devices, Device{
 			Name:        d.Name,
 			Description: d.Description,

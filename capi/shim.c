@@ -120,7 +120,7 @@ const char *mullama_status_name(mullama_status status) {
         "ok",          "end",          "invalid",         "not_found", "not_gguf",
         "unsupported", "context_full", "template",        "grammar",   "out_of_memory",
         "busy",        "store",        "library_missing", "closed",    "cancelled",
-        "internal",    "forked",       "too_small",
+        "internal",    "forked",       "too_small",       "unreachable",
     };
     if (status < 0 || (size_t)status >= sizeof(names) / sizeof(names[0])) {
         return "unknown";

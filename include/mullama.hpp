@@ -68,6 +68,7 @@ enum class Status : mullama_status {
     Internal = MULLAMA_ERR_INTERNAL,
     Forked = MULLAMA_ERR_FORKED,
     TooSmall = MULLAMA_ERR_TOO_SMALL,
+    Unreachable = MULLAMA_ERR_UNREACHABLE,
 };
 
 /* The name of a status, such as "context_full". */

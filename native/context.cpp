@@ -196,7 +196,7 @@ static void keep_logits(mn_context *c, const mn_context_params &p, llama_context
 
 mn_status context_new(mn_model *model, const mn_context_params *params, mn_context **out,
                       mn_error *err) {
-    return guard(err, [&] {
+    return guard(*model, err, [&] {
         if (model->vocab_only) {
             throw failure(MN_ERR_UNSUPPORTED, "only the vocabulary of this model is loaded");
         }
@@ -316,6 +316,7 @@ static void decode(mn_context *c, const mn_step_plan &plan) {
     int32_t rc = llama_decode(c->ctx, fill_batch(c, plan));
     if (rc == 0) {
         llama_synchronize(c->ctx);
+        check_peers(*c->model);
         return;
     }
     switch (rc) {
@@ -352,7 +353,8 @@ static void find_rows(mn_context *c, const mn_step_plan &plan) {
 }
 
 mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err) {
-    return guard(err, [&] {
+    return guard(*ctx->model, err, [&] {
+        check_peers(*ctx->model);
         check_plan(ctx, *plan);
         if (ctx->device_logits) {
             ctx->device_logits->expect(*plan);
@@ -427,14 +429,14 @@ static void check_sequence(const mn_context *ctx, int32_t seq) {
 }
 
 mn_status seq_save(mn_context *ctx, int32_t seq, mn_buf *out, mn_error *err) {
-    return guard(err, [&] {
+    return guard(*ctx->model, err, [&] {
         check_sequence(ctx, seq);
         *out = save_state(ctx->ctx, seq);
     });
 }
 
 mn_status seq_restore(mn_context *ctx, int32_t seq, const char *data, size_t len, mn_error *err) {
-    return guard(err, [&] {
+    return guard(*ctx->model, err, [&] {
         check_sequence(ctx, seq);
         restore_state(ctx->ctx, seq, {data, len});
     });

@@ -25,6 +25,17 @@
 
 namespace mn {
 
+// A connection to another machine that a model is on.
+struct rpc_peer {
+    std::string address;
+    uint64_t losses = 0; // of this address when the connection was made
+    std::vector<ggml_backend_dev_t> devices;
+    std::shared_ptr<ggml_backend> open; // keeps it for as long as the model
+
+    explicit rpc_peer(const std::string &address); // throws failure
+    bool lost() const;
+};
+
 // An error on its way to the border; everything else that is thrown becomes MN_ERR_INTERNAL.
 struct failure : std::runtime_error {
     mn_status status;
@@ -72,6 +83,22 @@ template <typename F> mn_status guard(mn_error *err, F &&f) {
     }
 }
 
+void check_peers(const mn_model &model); // throws a failure if one is lost
+
+// The same for what uses a model: what happens after the loss of a machine that it is on, and be it
+// that nothing is thrown, is that loss.
+template <typename F> mn_status guard(const mn_model &model, mn_error *err, F &&f) {
+    return guard(err, [&] {
+        try {
+            f();
+        } catch (...) {
+            check_peers(model);
+            throw;
+        }
+        check_peers(model);
+    });
+}
+
 // Runs work on what strangers wrote, and ends it with "<what> nests too deeply" and the like when
 // it goes beyond what is sensible.
 void run_limited(mn_status status, const char *what, const std::function<void()> &run);
@@ -113,10 +140,20 @@ void log_set(mn_log_fn fn, uintptr_t user, int32_t min_level);
 void load_plugins(); // from the library's folder; nothing where all is linked in
 mn_status plugins(mn_buf *out, mn_error *err);
 
+std::string device_name(ggml_backend_dev_t dev);
+ggml_backend_dev_t find_device(const std::string &name); // throws failure
+std::vector<ggml_backend_dev_t> local_gpus();
+mn_device describe(ggml_backend_dev_t dev);
+bool serving_rpc(); // on this thread, and not in the middle of a graph
+mn_status rpc_devices(const char *address, mn_device *out, int32_t cap, int32_t *n, mn_error *err);
+mn_status rpc_serve(const char *address, const char *cache_dir, int32_t n_threads,
+                    const char *const *devices, int32_t n_devices, mn_error *err);
+
 mn_model_params model_default_params();
 mn_status model_load(const char *path, const mn_model_params *params, mn_model **out,
                      mn_error *err);
 void model_free(mn_model *model);
+mn_status model_check(const mn_model *model, mn_error *err);
 void model_get_info(const mn_model *model, mn_model_info *out);
 int32_t model_meta_count(const mn_model *model);
 mn_status model_meta_get(const mn_model *model, int32_t index, mn_buf *key, mn_buf *value,
@@ -199,6 +236,7 @@ class token_groups; // grammar.h
 } // namespace mn
 
 struct mn_model {
+    std::vector<mn::rpc_peer> peers; // freed last
     llama_model *model = nullptr;
     const llama_vocab *vocab = nullptr;
     bool vocab_only = false;

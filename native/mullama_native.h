@@ -39,7 +39,8 @@ typedef enum {
     MN_ERR_UNSUPPORTED = 6, // this model or build cannot do it
     MN_ERR_TEMPLATE = 7,    // the chat template does not parse or does not render
     MN_ERR_GRAMMAR = 8,     // the grammar does not parse
-    MN_ERR_INTERNAL = 9     // llama.cpp failed in a way that is not the caller's doing
+    MN_ERR_INTERNAL = 9,    // llama.cpp failed in a way that is not the caller's doing
+    MN_ERR_LOST = 10        // a machine that the model is on cannot be reached, or went away
 } mn_status;
 
 typedef struct {
@@ -79,6 +80,8 @@ typedef struct {
     int32_t no_host;
     const char *const *devices; // names to offload to; NULL: all
     int32_t n_devices;
+    const char *const *rpc; // other machines to offload to first, as IPv4 address:port
+    int32_t n_rpc;
     const float *tensor_split; // a share per device; NULL: by free memory
     int32_t n_tensor_split;
     const char *const *overrides; // "key=type:value", type one of int, float, bool, str
@@ -230,6 +233,8 @@ typedef struct {
     mn_status (*model_load)(const char *path, const mn_model_params *params, mn_model **out,
                             mn_error *err);
     void (*model_free)(mn_model *model);
+    // MN_ERR_LOST when a machine that the model is on went away: it can only be freed.
+    mn_status (*model_check)(const mn_model *model, mn_error *err);
     void (*model_get_info)(const mn_model *model, mn_model_info *out);
     int32_t (*model_meta_count)(const mn_model *model);
     mn_status (*model_meta_get)(const mn_model *model, int32_t index, mn_buf *key, mn_buf *value,
@@ -262,7 +267,8 @@ typedef struct {
                         uint32_t *n_batch, uint32_t *n_ubatch, uint32_t *n_seq_max,
                         int32_t *device_logits);
     // Decodes and samples one step. MN_ERR_FULL leaves the cache as it was. MN_ERR_CANCELLED and
-    // MN_ERR_INTERNAL may leave some of the step's tokens in the cache.
+    // MN_ERR_INTERNAL may leave some of the step's tokens in the cache. After MN_ERR_LOST model and
+    // context can only be freed.
     mn_status (*step)(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out,
                       mn_error *err);
     // Samples rows as step does, from logits at hand: rows[r] is a row of these. They are changed
@@ -313,6 +319,14 @@ typedef struct {
                             mn_buf *tokens, mn_error *err);
     // GBNF for a JSON schema.
     mn_status (*schema_to_grammar)(const char *schema, size_t len, mn_buf *out, mn_error *err);
+
+    // other machines, by IPv4 address:port. rpc_devices asks one for its devices; at most cap are
+    // written, *n is their number. rpc_serve offers devices of this machine by name. It returns
+    // only when it cannot go on.
+    mn_status (*rpc_devices)(const char *address, mn_device *out, int32_t cap, int32_t *n,
+                             mn_error *err);
+    mn_status (*rpc_serve)(const char *address, const char *cache_dir, int32_t n_threads,
+                           const char *const *devices, int32_t n_devices, mn_error *err);
 } mn_table;
 
 // What both sides must agree on. The revision is raised with every change of this header that

@@ -114,6 +114,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.listCommand(),
 		a.psCommand(),
 		a.stopCommand(),
+		a.rpcServerCommand(),
 		a.copyCommand(),
 		a.importCommand(),
 		a.removeCommand(),

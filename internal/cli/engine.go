@@ -19,6 +19,11 @@ type Engine interface {
 	Plugins() []mullama.Plugin
 	// Plan says where the model in the file at path would be loaded.
 	Plan(path string, opts *mullama.LoadOptions) (*mullama.Plan, error)
+	// RPCDevices asks another machine, host:port, for its devices.
+	RPCDevices(server string) ([]mullama.Device, error)
+	// ServeRPC offers devices of this machine to others until ctx ends; ready is called when it
+	// listens.
+	ServeRPC(ctx context.Context, s *mullama.RPCServer, ready func()) error
 	// Engine says which engine this is and where it was found.
 	Engine() mullama.EngineInfo
 	// Close gives back everything the engine holds.

@@ -68,6 +68,13 @@ func readEnvironment(get func(string) string) environment {
 	return env
 }
 
+// rpcServers are the other machines that a daemon uses.
+func (e environment) rpcServers() []string {
+	return strings.FieldsFunc(e.serve["RPC"].value, func(r rune) bool {
+		return r == ',' || r == ' '
+	})
+}
+
 // either reads a variable under our name, or else under the one that Ollama gave it.
 func either(get func(string) string, name string) serveVariable {
 	for _, prefix := range []string{"MULLAMA_", "OLLAMA_"} {

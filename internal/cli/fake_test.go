@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -151,6 +152,9 @@ type fakeEngine struct {
 	slow    time.Duration // how long a load takes
 	plugins []mullama.Plugin
 	closed  bool
+	served  *mullama.RPCServer
+
+	onServed func() // called when the RPC server has said that it listens
 }
 
 func (e *fakeEngine) Load(ctx context.Context, path string, o *mullama.LoadOptions) (Model, error) {
@@ -176,8 +180,28 @@ func (e *fakeEngine) Plan(string, *mullama.LoadOptions) (*mullama.Plan, error) {
 
 func (e *fakeEngine) Devices() []mullama.Device {
 	return []mullama.Device{
-		{Name: "CPU", Description: "A Processor", MemoryTotal: 8e9, MemoryFree: 4e9},
+		{Name: "CPU", Description: "A Processor", Kind: mullama.DeviceCPU, MemoryTotal: 8e9,
+			MemoryFree: 4e9},
 	}
+}
+
+func (e *fakeEngine) RPCDevices(server string) ([]mullama.Device, error) {
+	if server != "10.0.0.2:50052" {
+		return nil, &mullama.Error{Kind: mullama.ErrUnreachable,
+			Err: errors.New("the RPC server " + server + " cannot be reached: no answer")}
+	}
+	return []mullama.Device{{Description: server, MemoryTotal: 8e9, MemoryFree: 4e9}}, nil
+}
+
+func (e *fakeEngine) ServeRPC(ctx context.Context, s *mullama.RPCServer, ready func()) error {
+	e.served = s
+	if e.loadErr != nil {
+		return e.loadErr
+	}
+	ready()
+	e.onServed()
+	<-ctx.Done()
+	return nil
 }
 
 func (e *fakeEngine) Engine() mullama.EngineInfo {

@@ -50,6 +50,7 @@ type ModelParams struct {
 	RepackWeights bool // lay weights out for this CPU where that is faster
 	NoHostBuffer  bool
 	Devices       []string  // names to offload to; empty: all
+	RPC           []string  // other machines to offload to first, as IPv4 address:port
 	TensorSplit   []float32 // a share per device; empty: by free memory
 	Overrides     []string  // "key=type:value" with type int, float, bool or str
 	TensorBuffers []string  // "regex=buffer type" for tensors to place elsewhere
@@ -113,6 +114,8 @@ func (p *ModelParams) toC(a *arena) C.mn_model_params {
 		no_host:         flag(p.NoHostBuffer),
 		devices:         a.strings(p.Devices),
 		n_devices:       C.int32_t(len(p.Devices)),
+		rpc:             a.strings(p.RPC),
+		n_rpc:           C.int32_t(len(p.RPC)),
 		n_tensor_split:  C.int32_t(len(p.TensorSplit)),
 		overrides:       a.strings(p.Overrides),
 		n_overrides:     C.int32_t(len(p.Overrides)),

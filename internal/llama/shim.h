@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: 065d62a41dffeb4f.
+// builds this again when the checksum of native/mullama_native.h changes: 6654d6da1f455242.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
@@ -36,6 +36,9 @@ static inline mn_status shim_model_load(const mn_table *t, const char *path,
     return t->model_load(path, p, out, err);
 }
 void shim_model_free(const mn_table *t, mn_model *m);
+static inline mn_status shim_model_check(const mn_table *t, const mn_model *m, mn_error *err) {
+    return t->model_check(m, err);
+}
 static inline void shim_model_info(const mn_table *t, const mn_model *m, mn_model_info *out) {
     t->model_get_info(m, out);
 }
@@ -172,6 +175,17 @@ static inline mn_status shim_chat_apply(const mn_table *t, const mn_chat *c, con
 static inline mn_status shim_schema_to_grammar(const mn_table *t, const char *schema, size_t len,
                                                mn_buf *out, mn_error *err) {
     return t->schema_to_grammar(schema, len, out, err);
+}
+
+static inline mn_status shim_rpc_devices(const mn_table *t, const char *address, mn_device *out,
+                                         int32_t cap, int32_t *n, mn_error *err) {
+    return t->rpc_devices(address, out, cap, n, err);
+}
+static inline mn_status shim_rpc_serve(const mn_table *t, const char *address,
+                                       const char *cache_dir, int32_t n_threads,
+                                       const char *const *devices, int32_t n_devices,
+                                       mn_error *err) {
+    return t->rpc_serve(address, cache_dir, n_threads, devices, n_devices, err);
 }
 
 #endif
