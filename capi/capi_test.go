@@ -203,7 +203,8 @@ func TestKindsHaveTheNamesOfTheHeader(t *testing.T) {
 		mullama.ErrLibraryMissing: "library_missing", mullama.ErrClosed: "closed",
 		mullama.ErrCancelled: "cancelled", mullama.ErrInternal: "internal",
 		mullama.ErrUnreachable: "unreachable",
-		errTooSmall:            "too_small", context.Canceled: "cancelled", errors.New("other"): "internal",
+		errTooSmall:            "too_small", context.Canceled: "cancelled",
+		errors.New("other"): "internal",
 	} {
 		code, _ := explain(fmt.Errorf("in a test: %w", kind))
 		if statusName(code) != want {

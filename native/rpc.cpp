@@ -24,8 +24,8 @@ bool is_remote(ggml_backend_dev_t dev) {
     return std::string_view(ggml_backend_reg_name(ggml_backend_dev_backend_reg(dev))) == "RPC";
 }
 
-// ggml-rpc keeps what it knows of an address for ever, and a connection while anything uses it. What
-// comes back after a loss may have other devices, so it gets an address of its own: ggml-rpc reads
+// ggml-rpc keeps what it knows of an address for ever, and a connection while anything uses it.
+// What comes back after a loss may have other devices, so it gets an address of its own: ggml-rpc reads
 // the port up to the first character that is no digit.
 std::string endpoint_of(const rpc_peer &peer) {
     return peer.address + "#" + std::to_string(peer.losses);
@@ -70,8 +70,8 @@ bool rpc_peer::lost() const { return mullama_rpc_losses(address.c_str()) != loss
 void check_peers(const mn_model &model) {
     for (const rpc_peer &peer : model.peers) {
         if (peer.lost()) {
-            throw failure(MN_ERR_LOST, "the connection to the RPC server " + peer.address +
-                                           " broke off");
+            throw failure(MN_ERR_LOST,
+                          "the connection to the RPC server " + peer.address + " broke off");
         }
     }
 }
@@ -121,8 +121,8 @@ mn_status rpc_devices(const char *address, mn_device *out, int32_t cap, int32_t 
             }
         }
         if (peer.lost()) {
-            throw failure(MN_ERR_LOST, "the connection to the RPC server " + peer.address +
-                                           " broke off");
+            throw failure(MN_ERR_LOST,
+                          "the connection to the RPC server " + peer.address + " broke off");
         }
     });
 }

@@ -73,8 +73,8 @@ func freePort(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// ask posts a request for 64 tokens of greedy text and returns the status and the body. layers 0
-// keeps the model on the machine of the daemon.
+// ask posts a request for greedy text. layers 0 keeps the model on the machine of the daemon. The
+// caller closes the response's body.
 func ask(t *testing.T, url, prompt string, tokens, layers int, stream bool) *http.Response {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{
@@ -88,7 +88,6 @@ func ask(t *testing.T, url, prompt string, tokens, layers int, stream bool) *htt
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = resp.Body.Close() })
 	return resp
 }
 
@@ -96,6 +95,7 @@ func ask(t *testing.T, url, prompt string, tokens, layers int, stream bool) *htt
 func answer(t *testing.T, url, prompt string, layers int) string {
 	t.Helper()
 	resp := ask(t, url, prompt, 64, layers, false)
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	var reply struct{ Response string }
 	if err == nil && resp.StatusCode == http.StatusOK {
@@ -118,8 +118,10 @@ var rpcPrompts = []string{
 func wantSameText(t *testing.T, url string) {
 	t.Helper()
 	for _, prompt := range rpcPrompts {
-		if alone, far := answer(t, url, prompt, here), answer(t, url, prompt, onPeer); alone != far {
-			t.Errorf("%q goes on with\n%q on another machine, and with\n%q here", prompt, far, alone)
+		alone, far := answer(t, url, prompt, here), answer(t, url, prompt, onPeer)
+		if alone != far {
+			t.Errorf("%q goes on with\n%q on another machine, and with\n%q here", prompt, far,
+				alone)
 		}
 	}
 }
@@ -129,6 +131,7 @@ func wantUnreachable(t *testing.T, url, address string) {
 	t.Helper()
 	began := time.Now()
 	resp := ask(t, url, "Hello", 8, onPeer, false)
+	defer resp.Body.Close()
 	text, _ := io.ReadAll(resp.Body)
 	var reply struct{ Error, Kind string }
 	_ = json.Unmarshal(text, &reply)
@@ -150,6 +153,7 @@ func TestAModelOnAnotherMachineAnswersAsHereAndComesBackWithIt(t *testing.T) {
 	wantSameText(t, d.URL())
 
 	stream := ask(t, d.URL(), "Count: 1, 2, 3,", 2000, onPeer, true)
+	defer stream.Body.Close()
 	lines := bufio.NewScanner(stream.Body)
 	for i := 0; i < 5 && lines.Scan(); i++ {
 		if !strings.Contains(lines.Text(), `"done":false`) {

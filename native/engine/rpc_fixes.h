@@ -1,10 +1,10 @@
-// Included by force in front of both files of ggml-rpc, which end the process when the other machine
-// goes away: mends that, and what two models on one connection do to each other, without touching
+// Included by force in front of both files of ggml-rpc, which end the process when the other
+// machine goes away: mends that, and what two models on one connection do to each other, without touching
 // llama.cpp's sources.
 //
 // A connection is served by a thread of its own, which sends what other threads put in its queue.
-// When it breaks, every message that still waits, or comes later, fails: whoever waits for its answer
-// gets an exception. Freeing and synchronizing never throw, as they happen in destructors; the loss
+// When it breaks, every message that still waits, or comes later, fails: whoever waits for its
+// answer gets an exception. Freeing and synchronizing never throw, as they happen in destructors; the loss
 // is counted (rpc_losses.h), and the facade looks at the count around each step.
 #ifndef MULLAMA_RPC_FIXES_H
 #define MULLAMA_RPC_FIXES_H
@@ -313,8 +313,8 @@ static inline int mullama_close(int fd) {
 
 // --- functions of ggml-rpc that ours stand in front of ------------------------------------------
 //
-// Their definitions are followed by a parenthesis, so they get the names that these macros give; the
-// tables of functions name them without one, and so name ours.
+// Their definitions are followed by a parenthesis, so they get the names that these macros give;
+// the tables of functions name them without one, and so name ours.
 #ifdef MULLAMA_RPC_BACKEND
 
 static void mullama_free_buffer(ggml_backend_buffer_t buffer);
