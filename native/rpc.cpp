@@ -25,8 +25,8 @@ bool is_remote(ggml_backend_dev_t dev) {
 }
 
 // ggml-rpc keeps what it knows of an address for ever, and a connection while anything uses it.
-// What comes back after a loss may have other devices, so it gets an address of its own: ggml-rpc reads
-// the port up to the first character that is no digit.
+// What comes back after a loss may have other devices, so it gets an address of its own: ggml-rpc
+// reads the port up to the first character that is no digit.
 std::string endpoint_of(const rpc_peer &peer) {
     return peer.address + "#" + std::to_string(peer.losses);
 }

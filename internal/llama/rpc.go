@@ -24,8 +24,8 @@ func (l *Library) RPCDevices(address string) ([]Device, error) {
 }
 
 // ServeRPC offers devices of this machine to others at an IPv4 address with a port. Weights are
-// kept in cacheDir, if that is not empty, so that they need not be sent again. It returns only when it
-// cannot go on.
+// kept in cacheDir, if that is not empty, so that they need not be sent again. It returns only when
+// it cannot go on.
 func (l *Library) ServeRPC(address, cacheDir string, threads int, devices []string) error {
 	var a arena
 	defer a.free()

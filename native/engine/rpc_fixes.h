@@ -1,11 +1,11 @@
 // Included by force in front of both files of ggml-rpc, which end the process when the other
-// machine goes away: mends that, and what two models on one connection do to each other, without touching
-// llama.cpp's sources.
+// machine goes away: mends that, and what two models on one connection do to each other, without
+// touching llama.cpp's sources.
 //
 // A connection is served by a thread of its own, which sends what other threads put in its queue.
 // When it breaks, every message that still waits, or comes later, fails: whoever waits for its
-// answer gets an exception. Freeing and synchronizing never throw, as they happen in destructors; the loss
-// is counted (rpc_losses.h), and the facade looks at the count around each step.
+// answer gets an exception. Freeing and synchronizing never throw, as they happen in destructors;
+// the loss is counted (rpc_losses.h), and the facade looks at the count around each step.
 #ifndef MULLAMA_RPC_FIXES_H
 #define MULLAMA_RPC_FIXES_H
 
