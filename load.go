@@ -67,6 +67,9 @@ type LoadOptions struct {
 	// LoadMode says how the file comes into memory: "auto" (or ""), "mmap", "read", "mlock" (read
 	// and keep in RAM), "mmap+mlock", "direct" (past the page cache).
 	LoadMode string `json:"load_mode,omitempty"`
+	// NoRepack leaves the weights as they are in the file. Otherwise a CPU with instructions for
+	// whole matrices has them packed anew, which is faster and rounds otherwise.
+	NoRepack bool `json:"no_repack,omitempty"`
 	// CheckTensors looks for invalid numbers in the weights.
 	CheckTensors bool `json:"check_tensors,omitempty"`
 	// VocabOnly loads only the vocabulary: the model tokenizes and renders chats, no more.
@@ -202,6 +205,7 @@ func (o *LoadOptions) modelParams(op string, lib *llama.Library) (p llama.ModelP
 	p.Devices = o.Devices
 	p.TensorBuffers = o.TensorBuffers
 	p.CheckTensors = o.CheckTensors
+	p.RepackWeights = p.RepackWeights && !o.NoRepack
 	p.VocabOnly = o.VocabOnly
 	p.Overrides = o.Overrides
 	p.Progress = o.Progress

@@ -60,6 +60,7 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 	)
 	set.BoolVar(&f.noMmap, "no-mmap", false, "read the file instead of mapping it (load mode read)")
 	set.BoolVar(&f.mlock, "mlock", false, "keep the model from being swapped out")
+	set.BoolVar(&o.NoRepack, "no-repack", false, "leave the weights as they are in the file")
 	set.BoolVar(&o.CheckTensors, "check-tensors", false, "look for invalid numbers in the weights")
 	set.Var(
 		oneOf(&o.KVTypeK, cacheTypes...),

@@ -70,7 +70,7 @@ func canRequest(o mullama.LoadOptions) bool {
 		o.KVLayout == "" && o.SplitMode == "" &&
 		len(o.TensorSplit) == 0 && len(o.Devices) == 0 && len(o.RPC) == 0 &&
 		len(o.TensorBuffers) == 0 &&
-		o.LoadMode == "" && !o.CheckTensors && !o.VocabOnly && o.KVTypeK == "" &&
+		o.LoadMode == "" && !o.NoRepack && !o.CheckTensors && !o.VocabOnly && o.KVTypeK == "" &&
 		o.KVTypeV == "" && o.FlashAttention == "" && o.RoPEFreqBase == 0 &&
 		o.RoPEFreqScale == 0 && len(o.Overrides) == 0
 }
