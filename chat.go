@@ -77,6 +77,7 @@ func (m *Model) Chat(ctx context.Context, messages []Message, opts *ChatOptions)
 	if m.remote != nil {
 		return m.remote.chat(ctx, m, messages, opts)
 	}
+	defer m.expect()()
 	for _, message := range messages {
 		if opts.Truncate || message.Role == "assistant" { // a template may leave parts of these out
 			continue

@@ -65,6 +65,7 @@ func (m *Model) Generate(
 	if m.remote != nil {
 		return m.remote.generate(ctx, m, prompt, opts)
 	}
+	defer m.expect()()
 	clipped := 0
 	if opts.Truncate {
 		prompt, clipped = m.clip(prompt, opts.Keep)
@@ -122,6 +123,7 @@ func (m *Model) GenerateTokens(
 	if m.remote != nil {
 		return m.remote.generateTokens(ctx, m, prompt, opts)
 	}
+	defer m.expect()()
 	prompt, cut := m.fitTokens(prompt, opts)
 	stream, err := m.submit(ctx, "generate", prompt, opts, nil)
 	if err != nil {
@@ -153,6 +155,14 @@ func (m *Model) submit(
 		return nil, wrap(op, err)
 	}
 	return newStream(op, engineSource{inner}, end), nil
+}
+
+// expect tells the engine that a prompt is being made, until arrived is called.
+func (m *Model) expect() (arrived func()) {
+	if m.shared.engine == nil {
+		return func() {}
+	}
+	return m.shared.engine.Expect()
 }
 
 func noWeights(op string) error {
