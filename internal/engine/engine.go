@@ -69,10 +69,10 @@ type Engine struct {
 	unasked  int       // steps that stopped without being asked to, since a token was sampled
 	counting Stats
 
-	coming atomic.Int32 // requests that [Engine.Expect] has told of
-	reap   atomic.Bool  // some request was cancelled since the last look
-	wake chan struct{} // holds one token when there may be news for an idle engine
-	done chan struct{} // closed when the engine goroutine has ended
+	coming atomic.Int32  // requests that [Engine.Expect] has told of
+	reap   atomic.Bool   // some request was cancelled since the last look
+	wake   chan struct{} // holds one token when there may be news for an idle engine
+	done   chan struct{} // closed when the engine goroutine has ended
 
 	mu         sync.Mutex
 	submitting sync.WaitGroup // Submits that may still use the model
