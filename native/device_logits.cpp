@@ -2,8 +2,6 @@
 // runs on the device for each sequence. The first one to be asked adds the work for all.
 #include "device_logits.h"
 
-#include "logits.h"
-
 #include "llama-model.h"
 
 #include <cmath>
@@ -22,12 +20,19 @@ constexpr int32_t most_blocks = 1024;
 
 constexpr int32_t smallest_block = 32;
 
+constexpr int32_t first_pool = 8;
+
 constexpr size_t max_nodes = 32; // of the graph's part that is ours
 
 ggml_context_ptr make_tensors(size_t n) {
     return ggml_context_ptr(
         ggml_init({n * ggml_tensor_overhead() + ggml_graph_overhead_custom(max_nodes, false),
                    nullptr, true}));
+}
+
+// The maxima of so many values in a row.
+ggml_tensor *pool_max(ggml_context *ctx, ggml_tensor *values, int32_t n) {
+    return ggml_pool_2d(ctx, values, GGML_OP_POOL_MAX, n, 1, n, 1, 0, 0);
 }
 
 } // namespace
@@ -199,14 +204,17 @@ void device_logits::build(ggml_context *ctx, ggml_cgraph *gf, ggml_tensor *logit
 
     int32_t missing = n_blocks_ * block_size_ - n_vocab_;
     ggml_tensor *all = missing > 0 ? ggml_pad(ctx, logits, missing, 0, 0, 0) : logits;
-    ggml_tensor *maxima =
-        ggml_pool_2d(ctx, all, GGML_OP_POOL_MAX, block_size_, 1, block_size_, 1, 0, 0);
+    // A device's thread takes a maximum of few numbers that lie side by side in much less time.
+    ggml_tensor *some = pool_max(ctx, all, first_pool);
+    ggml_tensor *maxima = pool_max(ctx, some, block_size_ / first_pool);
     ggml_tensor *kept = ggml_top_k(ctx, maxima, kept_);
-    ggml_tensor *blocks = ggml_reshape_3d(ctx, all, block_size_, n_blocks_, n_rows);
-    ggml_tensor *values = ggml_get_rows(ctx, blocks, kept);
-    ggml_tensor *list =
-        ggml_concat(ctx, ggml_reshape_2d(ctx, values, (int64_t)block_size_ * kept_, n_rows),
-                    ggml_cast(ctx, kept, GGML_TYPE_F32), 0);
+    auto take = [&](ggml_tensor *of, int32_t size) { // from each row the kept parts of that size
+        ggml_tensor *parts = ggml_reshape_3d(ctx, of, size, n_blocks_, n_rows);
+        ggml_tensor *taken = ggml_get_rows(ctx, parts, kept);
+        return ggml_reshape_2d(ctx, taken, (int64_t)size * kept_, n_rows);
+    };
+    ggml_tensor *heads = ggml_concat(ctx, take(maxima, 1), ggml_cast(ctx, kept, GGML_TYPE_F32), 0);
+    ggml_tensor *list = ggml_concat(ctx, heads, take(all, block_size_), 0);
     ggml_build_forward_expand(gf, ggml_set_rows(ctx, lists_, list, plan_rows_));
 }
 
@@ -224,23 +232,24 @@ float *device_logits::fetch_row(int32_t row) {
     return out;
 }
 
-void device_logits::list(int32_t row, std::vector<block> &out, float *rest) const {
+float device_logits::list(int32_t row, std::vector<logit_block> &out) const {
     auto *lists = (const float *)ggml_backend_buffer_get_base(host_lists_.get());
-    const float *data = lists + (size_t)row * list_length();
-    const float *numbers = data + (size_t)kept_ * block_size_;
+    const float *maxima = lists + (size_t)row * list_length();
+    const float *numbers = maxima + kept_, *logits = numbers + kept_;
+    float rest = INFINITY;
     out.clear();
-    *rest = INFINITY;
     for (int32_t i = 0; i < kept_; i++) {
         int32_t first = (int32_t)numbers[i] * block_size_;
-        block b = {first, std::min(block_size_, n_vocab_ - first), data + (size_t)i * block_size_};
-        if (b.n ==
-            block_size_) { // of a block that was filled up, the device's maximum is not known
-            *rest = std::min(*rest, maximum(b.data, b.n));
+        logit_block b = {first, std::min(block_size_, n_vocab_ - first), logits + i * block_size_,
+                         maxima[i]};
+        if (b.n < block_size_) { // it was filled up, so its maximum is another one
+            b.max = maximum(b.data, b.n);
+        } else {
+            rest = std::min(rest, b.max);
         }
         out.push_back(b);
     }
-    std::sort(out.begin(), out.end(),
-              [](const block &a, const block &b) { return a.first < b.first; });
+    return rest;
 }
 
 } // namespace mn

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "facade.h"
+#include "logits.h"
 
 #include "ggml-cpp.h"
 
@@ -33,14 +34,9 @@ class device_logits {
     void fetch_lists(int32_t n);
     float *fetch_row(int32_t row);
 
-    struct block {
-        int32_t first;     // token of the first logit
-        int32_t n;         // of those that are tokens' logits; at most block_size()
-        const float *data; // block_size() of them
-    };
-    // The blocks of a row in the order of their tokens. Every logit that is in none of them is at
-    // most *rest.
-    void list(int32_t row, std::vector<block> &out, float *rest) const;
+    // The blocks of a row, in any order. Returns what every logit that is in none of them is at
+    // most.
+    float list(int32_t row, std::vector<logit_block> &out) const;
 
     int32_t block_size() const { return block_size_; }
 
@@ -52,7 +48,7 @@ class device_logits {
     bool allocate();
     bool allocate_host(ggml_backend_buffer_ptr &buffer, size_t n_floats) const;
     void build(ggml_context *ctx, ggml_cgraph *gf, ggml_tensor *logits);
-    int32_t list_length() const { return kept_ * (block_size_ + 1); }
+    int32_t list_length() const { return kept_ * (2 + block_size_); }
 
     ggml_backend_dev_t device_;
     int32_t n_vocab_, n_sequences_;
@@ -61,7 +57,7 @@ class device_logits {
     ggml_context_ptr tables_;
     ggml_backend_buffer_ptr memory_; // of the tables
     ggml_tensor *whole_ = nullptr;   // a row of logits for each row of a plan, and one unused
-    ggml_tensor *lists_ = nullptr;   // the kept blocks of each, and after them their numbers
+    ggml_tensor *lists_ = nullptr;   // of each the kept blocks' maxima, numbers, and logits
     ggml_backend_buffer_ptr host_lists_, host_rows_; // what was fetched of them
 
     std::vector<std::unique_ptr<sequence>> sequences_;
