@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/mullama/mullama/internal/engine"
@@ -190,8 +191,13 @@ func (l *loading) shrink(err error) bool {
 	return true
 }
 
-// explain adds what to do when the layers that were asked for do not fit.
+// explain adds what to do when GPUs cannot split rows, or when the layers that were asked for do not
+// fit.
 func (l *loading) explain(err error) error {
+	if l.o.SplitMode == "row" && strings.Contains(err.Error(), "split buffers") {
+		return &Error{Kind: ErrUnsupported, Op: l.op, Err: err,
+			Hint: `use the split mode "layer" or "tensor"`}
+	}
 	if l.o.GPULayers == nil || len(l.gpus) == 0 || !errors.Is(wrap(l.op, err), ErrOutOfMemory) {
 		return err
 	}

@@ -20,8 +20,10 @@ template <typename F> F *rpc_function(const char *name) {
     return (F *)ggml_backend_reg_get_proc_address(reg, name);
 }
 
+// The device that stands for all GPUs of a tensor split has no registry.
 bool is_remote(ggml_backend_dev_t dev) {
-    return std::string_view(ggml_backend_reg_name(ggml_backend_dev_backend_reg(dev))) == "RPC";
+    ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(dev);
+    return reg && std::string_view(ggml_backend_reg_name(reg)) == "RPC";
 }
 
 // ggml-rpc keeps what it knows of an address for ever, and a connection while anything uses it.

@@ -256,7 +256,7 @@ int32_t best_listed(const std::vector<logit_block> &blocks, float rest) {
 } // namespace
 
 bool needs_whole_row(const mn_sampler &s) {
-    bool few = !s.chain || (s.filter == filter::top_k && s.top_k <= heap_limit);
+    bool few = !s.chain || (s.filter == filter::top_k && s.top_k < device_logits::kept);
     return !few || s.grammar || !only_lowers(s);
 }
 
