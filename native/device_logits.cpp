@@ -2,6 +2,8 @@
 // runs on the device for each sequence. The first one to be asked adds the work for all.
 #include "device_logits.h"
 
+#include "logits.h"
+
 #include "llama-model.h"
 
 #include <cmath>
@@ -11,29 +13,21 @@ namespace mn {
 
 namespace {
 
+// So many blocks are kept: a few more than the likeliest tokens that samplers ask for, since
+// penalties may push some of those down.
+constexpr int32_t blocks_kept = 64;
+
 // Devices sort up to so many numbers in one go; more take several passes.
-constexpr int32_t most_sorted = 1024;
+constexpr int32_t most_blocks = 1024;
 
-constexpr int32_t smallest_block = 32, smallest_part = 8;
+constexpr int32_t smallest_block = 32;
 
-constexpr size_t max_nodes = 64; // of the graph's part that is ours
+constexpr size_t max_nodes = 32; // of the graph's part that is ours
 
 ggml_context_ptr make_tensors(size_t n) {
     return ggml_context_ptr(
         ggml_init({n * ggml_tensor_overhead() + ggml_graph_overhead_custom(max_nodes, false),
                    nullptr, true}));
-}
-
-// The maxima of so many values that lie side by side.
-ggml_tensor *pool_max(ggml_context *ctx, ggml_tensor *values, int32_t n) {
-    return ggml_pool_2d(ctx, values, GGML_OP_POOL_MAX, n, 1, n, 1, 0, 0);
-}
-
-// From each row, which is made of parts of that size, those with the given numbers.
-ggml_tensor *take(ggml_context *ctx, ggml_tensor *rows, int32_t size, ggml_tensor *numbers) {
-    int64_t n_rows = rows->ne[1], n_parts = rows->ne[0] / size;
-    ggml_tensor *parts = ggml_reshape_3d(ctx, rows, size, n_parts, n_rows);
-    return ggml_reshape_2d(ctx, ggml_get_rows(ctx, parts, numbers), size * numbers->ne[0], n_rows);
 }
 
 } // namespace
@@ -119,19 +113,18 @@ std::unique_ptr<device_logits> device_logits::make(const llama_model *model, int
 
 device_logits::device_logits(ggml_backend_dev_t device, int32_t n_vocab, int32_t n_sequences)
     : device_(device), n_vocab_(n_vocab), n_sequences_(n_sequences), block_size_(smallest_block),
-      plan_row_(n_sequences) {
-    while ((n_vocab + block_size_ - 1) / block_size_ > most_sorted) {
+      kept_(blocks_kept), plan_row_(n_sequences) {
+    while ((n_vocab + block_size_ - 1) / block_size_ > most_blocks) {
         block_size_ *= 2;
     }
     n_blocks_ = (n_vocab + block_size_ - 1) / block_size_;
-    part_size_ = std::max(smallest_part, block_size_ * kept / most_sorted);
 }
 
 device_logits::~device_logits() = default;
 
 // Whether there is something to gain, and the device knows the operations.
 bool device_logits::usable() const {
-    if (n_blocks_ < 2 * kept) {
+    if (n_blocks_ < 2 * kept_) {
         return false;
     }
     ggml_context_ptr ctx = make_tensors(max_nodes);
@@ -193,8 +186,6 @@ void device_logits::expect(const mn_step_plan &plan) {
     }
 }
 
-int32_t device_logits::list_length() const { return kept * (2 + part_size_); }
-
 // Adds to a graph what puts its rows of logits into the tables.
 void device_logits::build(ggml_context *ctx, ggml_cgraph *gf, ggml_tensor *logits) {
     int64_t n_rows = logits->ne[1];
@@ -208,16 +199,14 @@ void device_logits::build(ggml_context *ctx, ggml_cgraph *gf, ggml_tensor *logit
 
     int32_t missing = n_blocks_ * block_size_ - n_vocab_;
     ggml_tensor *all = missing > 0 ? ggml_pad(ctx, logits, missing, 0, 0, 0) : logits;
-    // First the blocks with the largest logits, then of these the parts.
-    ggml_tensor *part_maxima = pool_max(ctx, all, part_size_);
-    ggml_tensor *maxima = pool_max(ctx, part_maxima, block_size_ / part_size_);
-    ggml_tensor *blocks = ggml_argsort_top_k(ctx, maxima, kept);
-    ggml_tensor *candidates = take(ctx, part_maxima, block_size_ / part_size_, blocks);
-    ggml_tensor *parts = ggml_argsort_top_k(ctx, candidates, kept);
-    ggml_tensor *values = take(ctx, take(ctx, all, block_size_, blocks), part_size_, parts);
-    auto as_floats = [&](ggml_tensor *numbers) { return ggml_cast(ctx, numbers, GGML_TYPE_F32); };
-    ggml_tensor *numbers = ggml_concat(ctx, as_floats(blocks), as_floats(parts), 0);
-    ggml_tensor *list = ggml_concat(ctx, numbers, values, 0);
+    ggml_tensor *maxima =
+        ggml_pool_2d(ctx, all, GGML_OP_POOL_MAX, block_size_, 1, block_size_, 1, 0, 0);
+    ggml_tensor *kept = ggml_top_k(ctx, maxima, kept_);
+    ggml_tensor *blocks = ggml_reshape_3d(ctx, all, block_size_, n_blocks_, n_rows);
+    ggml_tensor *values = ggml_get_rows(ctx, blocks, kept);
+    ggml_tensor *list =
+        ggml_concat(ctx, ggml_reshape_2d(ctx, values, (int64_t)block_size_ * kept_, n_rows),
+                    ggml_cast(ctx, kept, GGML_TYPE_F32), 0);
     ggml_build_forward_expand(gf, ggml_set_rows(ctx, lists_, list, plan_rows_));
 }
 
@@ -235,27 +224,23 @@ float *device_logits::fetch_row(int32_t row) {
     return out;
 }
 
-float device_logits::list(int32_t row, std::vector<logit_block> &out) const {
+void device_logits::list(int32_t row, std::vector<block> &out, float *rest) const {
     auto *lists = (const float *)ggml_backend_buffer_get_base(host_lists_.get());
-    const float *blocks = lists + (size_t)row * list_length();
-    const float *parts = blocks + kept, *logits = parts + kept;
-    int32_t per_block = block_size_ / part_size_;
-    float rest = INFINITY;
+    const float *data = lists + (size_t)row * list_length();
+    const float *numbers = data + (size_t)kept_ * block_size_;
     out.clear();
-    for (int32_t i = 0; i < kept; i++, logits += part_size_) {
-        auto part = (int32_t)parts[i];
-        int32_t first =
-            (int32_t)blocks[part / per_block] * block_size_ + part % per_block * part_size_;
-        int32_t n = std::min(part_size_, n_vocab_ - first);
-        if (n <= 0) { // what the last block was filled up with
-            continue;
+    *rest = INFINITY;
+    for (int32_t i = 0; i < kept_; i++) {
+        int32_t first = (int32_t)numbers[i] * block_size_;
+        block b = {first, std::min(block_size_, n_vocab_ - first), data + (size_t)i * block_size_};
+        if (b.n ==
+            block_size_) { // of a block that was filled up, the device's maximum is not known
+            *rest = std::min(*rest, maximum(b.data, b.n));
         }
-        out.push_back({first, n, logits, maximum(logits, n)});
-        if (n == part_size_) { // of one that was filled up the device has another maximum
-            rest = std::min(rest, out.back().max);
-        }
+        out.push_back(b);
     }
-    return rest;
+    std::sort(out.begin(), out.end(),
+              [](const block &a, const block &b) { return a.first < b.first; });
 }
 
 } // namespace mn

@@ -2,14 +2,12 @@
 //
 // Sixty-four rows of 128 thousand logits are 33 MB, which take longer to cross to the host than a
 // small model's layers take to compute. Here the graph of each step goes on: it cuts every row into
-// blocks, finds the largest logit of each block, and picks the blocks with the largest of those;
-// then it does the same with parts of these blocks. What is not in the parts that are left is not
-// among the likeliest tokens, so only they cross over: 2.5 kB instead of 513. Rows that need more
-// than that are fetched whole.
+// blocks, finds the largest logit of each block, and picks the blocks with the largest of those.
+// What is not in these blocks is not among the likeliest tokens, so only they cross over. Rows
+// that need more than that are fetched whole.
 #pragma once
 
 #include "facade.h"
-#include "logits.h"
 
 #include "ggml-cpp.h"
 
@@ -17,10 +15,6 @@ namespace mn {
 
 class device_logits {
   public:
-    // So many blocks are kept, and so many parts of these: more than the likeliest tokens that most
-    // samplers ask for, since penalties may push some of those down.
-    static constexpr int32_t kept = 64;
-
     // Null if the model's output is not computed on a device that can do it. `anywhere`: the CPU
     // is one, too, which serves nobody but tests.
     static std::unique_ptr<device_logits> make(const llama_model *model, int32_t n_sequences,
@@ -39,11 +33,16 @@ class device_logits {
     void fetch_lists(int32_t n);
     float *fetch_row(int32_t row);
 
-    // The blocks of a row, in any order. Returns what every logit that is in none of them is at
-    // most.
-    float list(int32_t row, std::vector<logit_block> &out) const;
+    struct block {
+        int32_t first;     // token of the first logit
+        int32_t n;         // of those that are tokens' logits; at most block_size()
+        const float *data; // block_size() of them
+    };
+    // The blocks of a row in the order of their tokens. Every logit that is in none of them is at
+    // most *rest.
+    void list(int32_t row, std::vector<block> &out, float *rest) const;
 
-    int32_t block_size() const { return part_size_; }
+    int32_t block_size() const { return block_size_; }
 
   private:
     struct sequence; // the part of a context's sampling that llama.cpp has for each sequence
@@ -53,16 +52,16 @@ class device_logits {
     bool allocate();
     bool allocate_host(ggml_backend_buffer_ptr &buffer, size_t n_floats) const;
     void build(ggml_context *ctx, ggml_cgraph *gf, ggml_tensor *logits);
-    int32_t list_length() const;
+    int32_t list_length() const { return kept_ * (block_size_ + 1); }
 
     ggml_backend_dev_t device_;
     int32_t n_vocab_, n_sequences_;
-    int32_t block_size_, n_blocks_, part_size_;
+    int32_t block_size_, n_blocks_, kept_;
 
     ggml_context_ptr tables_;
     ggml_backend_buffer_ptr memory_; // of the tables
     ggml_tensor *whole_ = nullptr;   // a row of logits for each row of a plan, and one unused
-    ggml_tensor *lists_ = nullptr;   // of each the kept blocks, parts, and their logits
+    ggml_tensor *lists_ = nullptr;   // the kept blocks of each, and after them their numbers
     ggml_backend_buffer_ptr host_lists_, host_rows_; // what was fetched of them
 
     std::vector<std::unique_ptr<sequence>> sequences_;

@@ -340,33 +340,6 @@ bool top_selector::top_k_distinct(const float *logits, int32_t n, int32_t k,
     return distinct;
 }
 
-bool top_selector::top_k_of_blocks(const std::vector<logit_block> &blocks, int32_t k,
-                                   std::vector<llama_token_data> &out) {
-    maxima_.clear();
-    for (const logit_block &block : blocks) {
-        maxima_.push_back(block.max);
-    }
-    if ((int32_t)blocks.size() < k) {
-        return false;
-    }
-    float least = lower_bound(k);
-    out.clear();
-    for (const logit_block &block : blocks) {
-        if (!(block.max >= least)) {
-            continue;
-        }
-        for (int32_t i = 0; (i = find_at_least(block.data, i, block.n, least)) < block.n; i++) {
-            out.push_back({block.first + i, block.data[i], 0});
-        }
-    }
-    if ((int32_t)out.size() < k) { // of blocks with NaNs
-        return false;
-    }
-    bool distinct = sort_distinct(out, k);
-    out.resize(k);
-    return distinct;
-}
-
 // llama.cpp looks for the end of the nucleus among the 256 likeliest, and when it is not there,
 // sorts all. Sorting one bucket after the other finds the same.
 bool top_selector::top_p(const float *logits, int32_t n, float p, size_t min_keep,

@@ -12,13 +12,6 @@ namespace mn {
 // For a top_k of at most so many llama.cpp uses a heap, for more it sorts into buckets first.
 constexpr int32_t heap_limit = 128;
 
-// A part of a row: the logits of n tokens from `first` on, and the largest of them.
-struct logit_block {
-    int32_t first, n;
-    const float *data;
-    float max;
-};
-
 // Finds the largest logits of a row without sorting or copying the others.
 //
 // The functions named after samplers of llama.cpp leave in `out` what that sampler leaves of the
@@ -35,11 +28,6 @@ class top_selector {
     // As top_k, but false also when equal logits leave more than one order.
     bool top_k_distinct(const float *logits, int32_t n, int32_t k,
                         std::vector<llama_token_data> &out);
-
-    // The same by the blocks that have the row's largest logits, in any order. Of these it reads no
-    // more than those that have one of the k largest. False also when there are too few.
-    bool top_k_of_blocks(const std::vector<logit_block> &blocks, int32_t k,
-                         std::vector<llama_token_data> &out);
 
     // Leaves the k largest logits in `out`, of equal ones those with the lower ids. NaNs are left
     // out, so there may be fewer.

@@ -74,12 +74,11 @@ void row_sampler::sample_unclear(const mn_step_plan &plan) {
 
 // How long a row takes, in logits looked at: some 15 microseconds for 128 thousand of them.
 int64_t row_sampler::effort(const mn_step_plan &plan, int32_t r) const {
-    constexpr int64_t listed = 60000, changed = 150000, greedy = 10000;
-    const mn_sampler &s = *plan.samplers[r];
+    constexpr int64_t list = 150000;
     if (listed_[r]) {
-        bool changes = !s.biases.empty() || !s.recent.counts().empty();
-        return !s.chain ? greedy : changes ? changed : listed;
+        return list;
     }
+    const mn_sampler &s = *plan.samplers[r];
     int64_t looks = 1;
     if (s.chain && (s.filter == filter::none || s.filter == filter::top_p)) {
         looks = 20;

@@ -177,10 +177,9 @@ bool only_lowers(const mn_sampler &s) {
 // The logits of a row's list, one block after the other. Where a block has fewer tokens, -infinity.
 class listed_row {
   public:
-    listed_row(sampling_buffers &b, int32_t block_size)
-        : size_(block_size), blocks_(b.blocks), values_(b.listed) {
-        std::sort(blocks_.begin(), blocks_.end(),
-                  [](auto &a, auto &b) { return a.first < b.first; });
+    listed_row(const device_logits &logits, int32_t row, sampling_buffers &b)
+        : size_(logits.block_size()), blocks_(b.blocks), values_(b.listed) {
+        logits.list(row, blocks_, &rest_);
         values_.assign(blocks_.size() * size_, -INFINITY);
         for (size_t i = 0; i < blocks_.size(); i++) {
             std::copy_n(blocks_[i].data, blocks_[i].n, values_.begin() + i * size_);
@@ -202,13 +201,14 @@ class listed_row {
 
     const float *data() const { return values_.data(); }
     int32_t n() const { return (int32_t)values_.size(); }
+    float rest() const { return rest_; } // no logit that is not listed is larger
     int32_t token(int32_t index) const { return blocks_[index / size_].first + index % size_; }
 
   private:
     float *find(int32_t token) {
-        auto after =
-            std::upper_bound(blocks_.begin(), blocks_.end(), token,
-                             [](int32_t token, const logit_block &b) { return token < b.first; });
+        auto after = std::upper_bound(
+            blocks_.begin(), blocks_.end(), token,
+            [](int32_t token, const device_logits::block &b) { return token < b.first; });
         if (after == blocks_.begin() || token >= after[-1].first + size_) {
             return nullptr;
         }
@@ -217,53 +217,41 @@ class listed_row {
     }
 
     int32_t size_;
-    std::vector<logit_block> &blocks_;
+    std::vector<device_logits::block> &blocks_;
     std::vector<float> &values_;
+    float rest_ = INFINITY;
 };
 
-// Picks a token by a list that biases and penalties may change, and beside which no logit is larger
-// than rest; -1 if it may be another one than by the whole row.
-int32_t pick_listed(const mn_sampler &s, float rest, int32_t block_size, sampling_buffers &b) {
-    bool found = false;
-    if (s.biases.empty() && s.recent.counts().empty()) {
-        found = b.selector.top_k_of_blocks(b.blocks, s.top_k, b.candidates);
-    } else {
-        listed_row row(b, block_size);
-        row.adjust(s);
-        found = b.selector.top_k_distinct(row.data(), row.n(), s.top_k, b.candidates);
-        for (llama_token_data &t : b.candidates) {
-            t.id = row.token(t.id);
-        }
+// Picks a token by a list; -1 if it may be another one than by the whole row.
+int32_t pick_listed(const mn_sampler &s, const listed_row &row, sampling_buffers &b) {
+    if (!s.chain) {
+        int32_t best = argmax(row.data(), row.n());
+        return best >= 0 && row.data()[best] > row.rest() ? row.token(best) : -1;
     }
-    if (!found || !(b.candidates.back().logit > rest)) {
+    if (!b.selector.top_k_distinct(row.data(), row.n(), s.top_k, b.candidates) ||
+        !(b.candidates.back().logit > row.rest())) {
         return -1;
     }
-    return apply_chain(s, s.first + 1, {b.candidates.data(), b.candidates.size(), -1, true});
-}
-
-// The likeliest token of a list; -1 if it may be another one than of the whole row.
-int32_t best_listed(const std::vector<logit_block> &blocks, float rest) {
-    const logit_block *best = &blocks[0];
-    for (const logit_block &block : blocks) {
-        if (block.max > best->max || (block.max == best->max && block.first < best->first)) {
-            best = &block;
-        }
+    for (llama_token_data &t : b.candidates) {
+        t.id = row.token(t.id);
     }
-    int32_t index = best->max > rest ? argmax(best->data, best->n) : -1;
-    return index < 0 ? -1 : best->first + index;
+    return apply_chain(s, s.first + 1, {b.candidates.data(), b.candidates.size(), -1, true});
 }
 
 } // namespace
 
 bool needs_whole_row(const mn_sampler &s) {
-    bool few = !s.chain || (s.filter == filter::top_k && s.top_k < device_logits::kept);
+    bool few = !s.chain || (s.filter == filter::top_k && s.top_k <= heap_limit);
     return !few || s.grammar || !only_lowers(s);
 }
 
 bool sample_listed(mn_sampler &s, const device_logits &logits, int32_t row, sampling_buffers &b,
                    int32_t *token) {
-    float rest = logits.list(row, b.blocks);
-    *token = s.chain ? pick_listed(s, rest, logits.block_size(), b) : best_listed(b.blocks, rest);
+    listed_row list(logits, row, b);
+    if (s.chain) {
+        list.adjust(s);
+    }
+    *token = pick_listed(s, list, b);
     if (*token < 0) {
         return false;
     }

@@ -37,7 +37,7 @@ struct sampling_buffers {
     std::vector<llama_token_data> candidates;
     std::vector<float> masked;                    // the logits of what a grammar allows
     std::vector<std::pair<int32_t, float>> saved; // tokens and what their logits were
-    std::vector<logit_block> blocks;
+    std::vector<device_logits::block> blocks;
     std::vector<float> listed; // the logits of these
 };
 
