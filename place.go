@@ -191,8 +191,8 @@ func (l *loading) shrink(err error) bool {
 	return true
 }
 
-// explain adds what to do when GPUs cannot split rows, or when the layers that were asked for do not
-// fit.
+// explain adds what to do when GPUs cannot split rows, or when the layers that were asked for do
+// not fit.
 func (l *loading) explain(err error) error {
 	if l.o.SplitMode == "row" && strings.Contains(err.Error(), "split buffers") {
 		return &Error{Kind: ErrUnsupported, Op: l.op, Err: err,
