@@ -14,9 +14,9 @@ const (
 	gpuPrompts = 8
 	gpuTokens  = 128
 	gpuAgree   = 6 // of the prompts have equal answers
-	// gpuNearTie is how far, in log probability, the CPU's token leads the GPU's at most where their
-	// answers part. Weights in f16 leave the last bits of sums to differ: 0.012 at most was seen on
-	// an H200.
+	// gpuNearTie is how far, in log probability, the CPU's token leads the GPU's at most where
+	// their answers part. Weights in f16 leave the last bits of sums to differ: 0.012 at most was
+	// seen on an H200.
 	gpuNearTie = 0.05
 )
 

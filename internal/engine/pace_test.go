@@ -104,9 +104,10 @@ func TestPaceLearnsWhatStepsAreMadeOf(t *testing.T) {
 	}
 }
 
-// One request generates while four prompts of 110 tokens come, each of which takes 115 ms. Sequences
-// have cells of their own: each prompt is read in one step, in none of which anybody generates, and
-// the one that does waits for at most four times DefaultStepTime, and a quarter more.
+// One request generates while four prompts of 110 tokens come, each of which takes 115 ms.
+// Sequences have cells of their own: each prompt is read in one step, in none of which anybody
+// generates, and the one that does waits for at most four times DefaultStepTime, and a quarter
+// more.
 func TestPromptsOfSequencesWithTheirOwnCellsAreReadWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limits(6, 512, 4800)
