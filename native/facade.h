@@ -211,6 +211,21 @@ mn_status chat_apply(const mn_chat *chat, const char *request, size_t len, mn_bu
                      mn_buf *tokens, mn_error *err);
 mn_status schema_to_grammar(const char *schema, size_t len, mn_buf *out, mn_error *err);
 
+const char *maxsim_kernel_name(int32_t index);
+size_t maxsim_size(int32_t kind, int32_t dim, int32_t n_tokens);
+mn_status maxsim_encode(int32_t kind, int32_t dim, const float *in, int32_t n, void *out,
+                        mn_error *err);
+mn_status maxsim_decode(int32_t kind, int32_t dim, const void *in, int32_t n, float *out,
+                        mn_error *err);
+mn_status maxsim_new(const mn_queries_params *params, mn_queries **out, mn_error *err);
+void maxsim_free(mn_queries *q);
+mn_status maxsim_score(const mn_queries *q, const void *base, size_t size, const mn_document *docs,
+                       int32_t n_docs, float *scores, mn_error *err);
+int64_t maxsim_lanes(const mn_queries *q);
+mn_status maxsim_dots(const mn_queries *q, const float *rows, int32_t n, float *out, mn_error *err);
+mn_status maxsim_nearest(const mn_queries *q, const float *rows, int32_t n, int32_t *out,
+                         mn_error *err);
+
 // The text of control tokens found in a prompt. Prompt text is cut at those; what lies between is
 // tokenised as plain text, which is what llama.cpp does with its own special-token parsing.
 class control_tokens {

@@ -301,6 +301,16 @@ static const mn_table table = {
     schema_to_grammar,
     rpc_devices,
     rpc_serve,
+    maxsim_kernel_name,
+    maxsim_size,
+    maxsim_encode,
+    maxsim_decode,
+    maxsim_new,
+    maxsim_free,
+    maxsim_score,
+    maxsim_lanes,
+    maxsim_dots,
+    maxsim_nearest,
 };
 
 } // namespace mn

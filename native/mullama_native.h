@@ -28,6 +28,7 @@ typedef struct mn_model mn_model;
 typedef struct mn_context mn_context;
 typedef struct mn_sampler mn_sampler;
 typedef struct mn_chat mn_chat;
+typedef struct mn_queries mn_queries;
 
 typedef enum {
     MN_OK = 0,
@@ -213,6 +214,29 @@ typedef struct {
     int32_t n_prompt, n_eval, n_reused;
 } mn_perf;
 
+// How the vectors of documents are kept. Numbers are little-endian.
+typedef enum {
+    MN_VECTORS_F32 = 0,
+    MN_VECTORS_F16 = 1,
+    // A byte for each number, 128 more than what it is in steps of the vector's scale, and 128s up
+    // to a multiple of 4; after those of all tokens of a document a float for each: its scale.
+    MN_VECTORS_INT8 = 2
+} mn_vectors;
+
+typedef struct {
+    uint64_t offset; // of its vectors, in bytes
+    int32_t n_tokens;
+} mn_document;
+
+typedef struct {
+    int32_t kind; // one of mn_vectors: of the documents
+    int32_t dim;
+    const char *kernel;      // NULL: the best
+    const float *vectors;    // of all queries, one after the other
+    const int32_t *n_tokens; // of each query
+    int32_t n_queries;
+} mn_queries_params;
+
 typedef struct {
     uint32_t abi;
     uint32_t size; // sizeof(mn_table) of the library
@@ -327,12 +351,39 @@ typedef struct {
                              mn_error *err);
     mn_status (*rpc_serve)(const char *address, const char *cache_dir, int32_t n_threads,
                            const char *const *devices, int32_t n_devices, mn_error *err);
+
+    // late interaction. Needs no model. Vectors are dim numbers for each token, one after another;
+    // those of documents are of one of the kinds of mn_vectors, and maxsim_size says how many bytes
+    // the vectors of a document take. A kernel is the code for one kind of CPU; maxsim_kernel_name
+    // lists those that this CPU runs, best first, and is NULL after the last.
+    const char *(*maxsim_kernel_name)(int32_t index);
+    size_t (*maxsim_size)(int32_t kind, int32_t dim, int32_t n_tokens);
+    mn_status (*maxsim_encode)(int32_t kind, int32_t dim, const float *in, int32_t n, void *out,
+                               mn_error *err);
+    mn_status (*maxsim_decode)(int32_t kind, int32_t dim, const void *in, int32_t n, float *out,
+                               mn_error *err);
+    // Queries may be used from any threads at once.
+    mn_status (*maxsim_new)(const mn_queries_params *params, mn_queries **out, mn_error *err);
+    void (*maxsim_free)(mn_queries *q);
+    // scores is [queries][n_docs]: for each token of the query the largest product with a token of
+    // the document, added up. Documents lie within size bytes at base, their offsets are multiples
+    // of 4, and all have tokens.
+    mn_status (*maxsim_score)(const mn_queries *q, const void *base, size_t size,
+                              const mn_document *docs, int32_t n_docs, float *scores,
+                              mn_error *err);
+    // For queries of MN_VECTORS_F32: all products with n float vectors, as [n][lanes], and the
+    // vector with the largest, as [lanes]. Lanes are the tokens of a query in order, and some more.
+    int64_t (*maxsim_lanes)(const mn_queries *q);
+    mn_status (*maxsim_dots)(const mn_queries *q, const float *rows, int32_t n, float *out,
+                             mn_error *err);
+    mn_status (*maxsim_nearest)(const mn_queries *q, const float *rows, int32_t n, int32_t *out,
+                                mn_error *err);
 } mn_table;
 
 // What both sides must agree on. The revision is raised with every change of this header that
 // leaves all sizes as they are; any other change shows by itself, so a program that was built
 // before it says so instead of calling the wrong function.
-#define MN_ABI_REVISION 3
+#define MN_ABI_REVISION 4
 enum {
     MN_ABI = MN_ABI_REVISION * 1000000 +
              (int)(sizeof(mn_table) * 97 + sizeof(mn_model_params) * 53 +
