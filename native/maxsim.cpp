@@ -12,7 +12,7 @@ namespace {
 
 constexpr int32_t max_dim = 65536;
 constexpr int32_t max_query_tokens = 1 << 20;
-constexpr size_t chunk_bytes = 24 << 10; // of decoded tokens: they and a panel stay in the L1 cache
+constexpr size_t chunk_bytes = 12 << 10; // of decoded tokens: the L1 cache has room for a panel too
 
 // Memory for vectors, zeroed.
 template <typename T> class aligned {

@@ -31,6 +31,11 @@ constexpr int32_t ahead = 6144;
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
 #define AVX2_VNNI __attribute__((target("avx2,fma,avxvnni")))
 
+// Sums of integers have a type of their own: GCC keeps an array of __m512i in memory, where each
+// change of it is then written.
+using ints_512 = int32_t __attribute__((vector_size(64)));
+using ints_256 = int32_t __attribute__((vector_size(32)));
+
 inline int32_t load_4(const uint8_t *p) {
     int32_t four;
     __builtin_memcpy(&four, p, 4);
@@ -77,12 +82,12 @@ AVX512 void f32_512(const float *panel, const float *rows, int32_t dim, float *o
 template <int V, int T>
 AVX512_VNNI void i8_512(const int8_t *panel, const int32_t *bias, const uint8_t *rows, int32_t dim,
                         const float *scales, float *out) {
-    __m512i sum[T][V];
+    ints_512 sum[T][V];
 #pragma GCC unroll 16
     for (int t = 0; t < T; t++) {
 #pragma GCC unroll 2
         for (int v = 0; v < V; v++) {
-            sum[t][v] = _mm512_load_si512(bias + v * 16);
+            sum[t][v] = (ints_512)_mm512_load_si512(bias + v * 16);
         }
     }
     const uint8_t *fetch = rows + ahead;
@@ -98,7 +103,7 @@ AVX512_VNNI void i8_512(const int8_t *panel, const int32_t *bias, const uint8_t 
             __m512i d = _mm512_set1_epi32(load_4(rows + (size_t)t * dim + k));
 #pragma GCC unroll 2
             for (int v = 0; v < V; v++) {
-                sum[t][v] = _mm512_dpbusd_epi32(sum[t][v], d, q[v]);
+                sum[t][v] = (ints_512)_mm512_dpbusd_epi32((__m512i)sum[t][v], d, q[v]);
             }
         }
     }
@@ -107,7 +112,8 @@ AVX512_VNNI void i8_512(const int8_t *panel, const int32_t *bias, const uint8_t 
         __m512 best = _mm512_loadu_ps(out + v * 16);
 #pragma GCC unroll 16
         for (int t = 0; t < T; t++) {
-            __m512 s = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[t][v]), _mm512_set1_ps(scales[t]));
+            __m512 s =
+                _mm512_mul_ps(_mm512_cvtepi32_ps((__m512i)sum[t][v]), _mm512_set1_ps(scales[t]));
             best = _mm512_max_ps(best, s);
         }
         _mm512_storeu_ps(out + v * 16, best);
@@ -179,12 +185,12 @@ AVX2 void f32_256(const float *panel, const float *rows, int32_t dim, float *out
 template <int V, int T>
 AVX2_VNNI void i8_256(const int8_t *panel, const int32_t *bias, const uint8_t *rows, int32_t dim,
                       const float *scales, float *out) {
-    __m256i sum[T][V];
+    ints_256 sum[T][V];
 #pragma GCC unroll 8
     for (int t = 0; t < T; t++) {
 #pragma GCC unroll 2
         for (int v = 0; v < V; v++) {
-            sum[t][v] = _mm256_load_si256((const __m256i *)(bias + v * 8));
+            sum[t][v] = (ints_256)_mm256_load_si256((const __m256i *)(bias + v * 8));
         }
     }
     const uint8_t *fetch = rows + ahead;
@@ -200,7 +206,7 @@ AVX2_VNNI void i8_256(const int8_t *panel, const int32_t *bias, const uint8_t *r
             __m256i d = _mm256_set1_epi32(load_4(rows + (size_t)t * dim + k));
 #pragma GCC unroll 2
             for (int v = 0; v < V; v++) {
-                sum[t][v] = _mm256_dpbusd_avx_epi32(sum[t][v], d, q[v]);
+                sum[t][v] = (ints_256)_mm256_dpbusd_avx_epi32((__m256i)sum[t][v], d, q[v]);
             }
         }
     }
@@ -209,7 +215,8 @@ AVX2_VNNI void i8_256(const int8_t *panel, const int32_t *bias, const uint8_t *r
         __m256 best = _mm256_loadu_ps(out + v * 8);
 #pragma GCC unroll 8
         for (int t = 0; t < T; t++) {
-            __m256 s = _mm256_mul_ps(_mm256_cvtepi32_ps(sum[t][v]), _mm256_set1_ps(scales[t]));
+            __m256 s =
+                _mm256_mul_ps(_mm256_cvtepi32_ps((__m256i)sum[t][v]), _mm256_set1_ps(scales[t]));
             best = _mm256_max_ps(best, s);
         }
         _mm256_storeu_ps(out + v * 8, best);

@@ -187,3 +187,9 @@ func (q *Queries) Nearest(rows []float32) ([]int32, error) {
 	runtime.KeepAlive(q)
 	return out, check(status, &e)
 }
+
+// ScoreFloats writes the score of each query with one document of float vectors.
+func (q *Queries) ScoreFloats(doc []float32, tokens int, scores []float32) error {
+	memory := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(doc))), 4*len(doc))
+	return q.Score(memory, []Document{{Tokens: int32(tokens)}}, scores)
+}
