@@ -78,12 +78,11 @@ func TestEveryChangedByteIsNoticedOrMeansNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newestAt := stateAt[le.Uint64(raw[stateAt[0]:])%2^1]
-	if s, _ := newest(path, raw); s.sequence%2 == 0 {
-		newestAt = stateAt[0]
-	} else {
-		newestAt = stateAt[1]
+	last, err := newest(path, raw)
+	if err != nil {
+		t.Fatal(err)
 	}
+	newestAt := stateAt[last.sequence%2]
 	silent := 0
 	for at := range raw {
 		if at > 1200 && at < headerSize-10 {

@@ -34,10 +34,10 @@ func (s *snapshot) searchGroups(ctx context.Context, queries [][]float32, k int,
 	return s.results(tops)
 }
 
-// candidates returns the documents that are likely to be among the best, in ascending order. A token
-// of the query finds the groups that are nearest to it, and each of their documents is taken to
-// have a token in the middle of the nearest group that it is in. A document that is in none of them
-// has something worse than all of these for that token.
+// candidates returns the documents that are likely to be among the best, in ascending order. A
+// token of the query finds the groups that are nearest to it, and each of their documents is taken
+// to have a token in the middle of the nearest group that it is in. A document that is in none of
+// them has something worse than all of these for that token.
 func (s *snapshot) candidates(query []float32, o SearchOptions) ([]uint64, error) {
 	c := s.grouped
 	probes, err := s.probes(query, min(o.Probe+1, int(c.n)))

@@ -40,7 +40,7 @@ func unit(r *rand.Rand, n, dim int) []float32 {
 	for i := range all {
 		all[i] = float32(r.NormFloat64())
 	}
-	normalize(all, dim)
+	toUnit(all, dim)
 	return all
 }
 

@@ -29,9 +29,9 @@ type SearchOptions struct {
 	Candidates int
 }
 
-// Search returns the k best documents for each query, best first; of those with equal scores the one
-// that was added first. A query is the vectors of its tokens, one after the other. Several queries
-// in one call share the reading of the index.
+// Search returns the k best documents for each query, best first; of those with equal scores the
+// one that was added first. A query is the vectors of its tokens, one after the other. Several
+// queries in one call share the reading of the index.
 func (x *Index) Search(ctx context.Context, queries [][]float32, k int,
 	o SearchOptions) ([][]Result, error) {
 	end, err := x.begin()

@@ -89,8 +89,8 @@ func (s *snapshot) sample(tokens int) ([]float32, error) {
 	return all, nil
 }
 
-// group forms groups by k-means on directions: each token belongs to the group with whose middle its
-// product is largest.
+// group forms groups by k-means on directions: each token belongs to the group with whose middle
+// its product is largest.
 func (s *snapshot) group(ctx context.Context, o TrainOptions) ([]float32, error) {
 	dim := s.index.dim
 	tokens, err := s.sample(o.Centroids * tokensPerCentroid)
@@ -104,7 +104,7 @@ func (s *snapshot) group(ctx context.Context, o TrainOptions) ([]float32, error)
 		middles = append(middles, tokens[i*dim:(i+1)*dim]...)
 	}
 	for range o.Rounds {
-		normalize(middles, dim)
+		toUnit(middles, dim)
 		nearest, err := s.index.nearest(ctx, tokens, middles)
 		if err != nil {
 			return nil, err
@@ -125,11 +125,11 @@ func (s *snapshot) group(ctx context.Context, o TrainOptions) ([]float32, error)
 		}
 		middles = sums
 	}
-	normalize(middles, dim)
+	toUnit(middles, dim)
 	return middles, nil
 }
 
-func normalize(vectors []float32, dim int) {
+func toUnit(vectors []float32, dim int) {
 	for v := range slices.Chunk(vectors, dim) {
 		sum := 0.0
 		for _, f := range v {
