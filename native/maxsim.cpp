@@ -12,6 +12,7 @@ namespace {
 
 constexpr int32_t max_dim = 65536;
 constexpr int32_t max_query_tokens = 1 << 20;
+constexpr size_t ahead = 12 << 10;       // bytes that are fetched ahead of the block at hand
 constexpr size_t chunk_bytes = 12 << 10; // of decoded tokens: the L1 cache has room for a panel too
 
 // Memory for vectors, zeroed.
@@ -226,6 +227,7 @@ struct scorer {
     void score(const uint8_t *vectors, int32_t n, float *scores, size_t stride);
     const float *floats(const uint8_t *vectors, const float *scales, int32_t first, int32_t n);
     template <typename F> void blocks(int32_t n, F &&f);
+    maxsim_fetch ahead_of(const uint8_t *vectors, size_t token, int32_t rows) const;
     float total(const query &one) const;
 };
 
@@ -254,6 +256,15 @@ const float *scorer::floats(const uint8_t *vectors, const float *scales, int32_t
     return decoded + 0;
 }
 
+// What to fetch during a block that begins with a token. It may be behind the document's end, where
+// most likely the next one is; nothing is read there.
+maxsim_fetch scorer::ahead_of(const uint8_t *vectors, size_t token, int32_t rows) const {
+    size_t number = q.kind == MN_VECTORS_F32 ? 4 : q.kind == MN_VECTORS_F16 ? 2 : 1;
+    size_t offset = token * q.dim * number + ahead;
+    size_t step = rows * number * (q.fast_integers() ? 4 : 1);
+    return {(const char *)((uintptr_t)vectors + offset), step};
+}
+
 float scorer::total(const query &one) const {
     double sum = 0;
     const panel &last = q.panels[one.panel + one.n_panels - 1];
@@ -276,15 +287,16 @@ void scorer::score(const uint8_t *vectors, int32_t n, float *scores, size_t stri
         for (const panel &p : q.panels) {
             size_t row = (size_t)(p.vectors - 1) * k.rows - 1; // of the tables of functions
             blocks(rows, [&](int32_t first, int32_t some) {
+                size_t token = (size_t)at + first;
+                maxsim_fetch fetch = ahead_of(vectors, token, some);
                 if (in != nullptr) {
                     k.max_f32[row + some](q.f32 + p.first * q.dim, in + (size_t)first * q.dim,
-                                          q.dim, best + p.first);
+                                          q.dim, fetch, best + p.first);
                     return;
                 }
-                size_t token = (size_t)at + first;
                 k.max_i8[row + some](q.i8 + p.first * padded(q.dim), q.bias + p.first,
                                      vectors + token * padded(q.dim), padded(q.dim), scales + token,
-                                     best + p.first);
+                                     fetch, best + p.first);
             });
         }
     }
@@ -349,7 +361,7 @@ static void each_products(const mn_queries &q, const float *rows, int32_t n, F &
         size_t row = (size_t)(p.vectors - 1) * k.rows - 1;
         s.blocks(n, [&](int32_t first, int32_t some) {
             k.dots_f32[row + some](q.f32 + p.first * q.dim, rows + (size_t)first * q.dim, q.dim,
-                                   products.data());
+                                   {(const char *)rows, 0}, products.data());
             f(p, first, some, products.data());
         });
     }

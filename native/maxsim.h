@@ -13,16 +13,25 @@
 
 namespace mn {
 
+// Memory to fetch while a block is computed: a line every `step` bytes, as often as a vector has
+// numbers. A CPU's own prefetching ends with each page, and sees nothing of vectors that were
+// decoded in between.
+struct maxsim_fetch {
+    const char *from;
+    size_t step;
+};
+
 // The arguments of one block: `panel` is [dim][lanes] floats, `rows` the document tokens one after
 // the other. Where products are kept, out is [tokens][lanes]; else it is [lanes] and is raised to
 // the largest of each lane.
-using maxsim_f32_fn = void (*)(const float *panel, const float *rows, int32_t dim, float *out);
+using maxsim_f32_fn = void (*)(const float *panel, const float *rows, int32_t dim,
+                               maxsim_fetch fetch, float *out);
 
 // The same for integers: `panel` is [dim / 4][lanes][4], `bias` -128 times the sum of each lane,
 // and `rows` are numbers to which 128 was added, dim of them, a multiple of 4. The products are
-// multiplied by the token's scale.
+// multiplied by the token's scale. `step` is for each fourth number here.
 using maxsim_i8_fn = void (*)(const int8_t *panel, const int32_t *bias, const uint8_t *rows,
-                              int32_t dim, const float *scales, float *out);
+                              int32_t dim, const float *scales, maxsim_fetch fetch, float *out);
 
 struct maxsim_kernel {
     const char *name;

@@ -14,8 +14,6 @@ namespace mn {
 
 namespace {
 
-constexpr int32_t ahead = 4096; // bytes that documents are fetched ahead of the block at hand
-
 #if defined(__clang__)
 #define DOTPROD __attribute__((target("dotprod")))
 #else
@@ -23,7 +21,7 @@ constexpr int32_t ahead = 4096; // bytes that documents are fetched ahead of the
 #endif
 
 template <bool max, int V, int T>
-void f32_neon(const float *panel, const float *rows, int32_t dim, float *out) {
+void f32_neon(const float *panel, const float *rows, int32_t dim, maxsim_fetch fetch, float *out) {
     float32x4_t sum[T][V];
 #pragma GCC unroll 4
     for (int t = 0; t < T; t++) {
@@ -34,7 +32,8 @@ void f32_neon(const float *panel, const float *rows, int32_t dim, float *out) {
     }
     for (int32_t k = 0; k < dim; k++) {
         float32x4_t q[V];
-        __builtin_prefetch((const char *)rows + ahead + (size_t)k * T * sizeof(float));
+        __builtin_prefetch(fetch.from);
+        fetch.from += fetch.step;
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
             q[v] = vld1q_f32(panel + (k * V + v) * 4);
@@ -61,7 +60,7 @@ void f32_neon(const float *panel, const float *rows, int32_t dim, float *out) {
 // Both sides are signed here, so 128 is taken away from the document's numbers again.
 template <int V, int T>
 DOTPROD void i8_neon(const int8_t *panel, const int32_t *, const uint8_t *rows, int32_t dim,
-                     const float *scales, float *out) {
+                     const float *scales, maxsim_fetch fetch, float *out) {
     int32x4_t sum[T][V];
 #pragma GCC unroll 4
     for (int t = 0; t < T; t++) {
@@ -73,7 +72,8 @@ DOTPROD void i8_neon(const int8_t *panel, const int32_t *, const uint8_t *rows, 
     const uint8x16_t flip = vdupq_n_u8(128);
     for (int32_t k = 0; k < dim; k += 4) {
         int8x16_t q[V];
-        __builtin_prefetch(rows + ahead + (size_t)k * T);
+        __builtin_prefetch(fetch.from);
+        fetch.from += fetch.step;
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
             q[v] = vld1q_s8(panel + (k * V + v * 4) * 4);
@@ -103,7 +103,6 @@ DOTPROD void i8_neon(const int8_t *panel, const int32_t *, const uint8_t *rows, 
 void from_f16_neon(const uint16_t *in, int32_t n, float *out) {
     int32_t i = 0;
     for (; i + 4 <= n; i += 4) {
-        __builtin_prefetch((const char *)(in + i) + ahead);
         vst1q_f32(out + i, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(in + i))));
     }
     for (; i < n; i++) {

@@ -9,7 +9,8 @@ namespace {
 
 constexpr int32_t lanes = 8;
 
-template <bool max> void block(const float *panel, const float *row, int32_t dim, float *out) {
+template <bool max>
+void block(const float *panel, const float *row, int32_t dim, maxsim_fetch, float *out) {
     float sum[lanes] = {};
     for (int32_t k = 0; k < dim; k++) {
         for (int32_t lane = 0; lane < lanes; lane++) {

@@ -22,10 +22,6 @@ namespace {
 constexpr int32_t rows_512 = 12;
 constexpr int32_t rows_256 = 6;
 
-// How far ahead of the block at hand documents are fetched, in bytes. The CPU's own prefetching
-// ends with each page.
-constexpr int32_t ahead = 6144;
-
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,f16c")))
 #define AVX512_VNNI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #define AVX2 __attribute__((target("avx2,fma,f16c")))
@@ -43,7 +39,8 @@ inline int32_t load_4(const uint8_t *p) {
 }
 
 template <bool max, int V, int T>
-AVX512 void f32_512(const float *panel, const float *rows, int32_t dim, float *out) {
+AVX512 void f32_512(const float *panel, const float *rows, int32_t dim, maxsim_fetch fetch,
+                    float *out) {
     __m512 sum[T][V];
 #pragma GCC unroll 16
     for (int t = 0; t < T; t++) {
@@ -52,10 +49,10 @@ AVX512 void f32_512(const float *panel, const float *rows, int32_t dim, float *o
             sum[t][v] = _mm512_setzero_ps();
         }
     }
-    const char *fetch = (const char *)rows + ahead;
     for (int32_t k = 0; k < dim; k++) {
         __m512 q[V];
-        _mm_prefetch(fetch + (size_t)k * T * sizeof(float), _MM_HINT_T0);
+        _mm_prefetch(fetch.from, _MM_HINT_T0);
+        fetch.from += fetch.step;
 #pragma GCC unroll 2
         for (int v = 0; v < V; v++) {
             q[v] = _mm512_load_ps(panel + (k * V + v) * 16);
@@ -81,7 +78,7 @@ AVX512 void f32_512(const float *panel, const float *rows, int32_t dim, float *o
 
 template <int V, int T>
 AVX512_VNNI void i8_512(const int8_t *panel, const int32_t *bias, const uint8_t *rows, int32_t dim,
-                        const float *scales, float *out) {
+                        const float *scales, maxsim_fetch fetch, float *out) {
     ints_512 sum[T][V];
 #pragma GCC unroll 16
     for (int t = 0; t < T; t++) {
@@ -90,10 +87,10 @@ AVX512_VNNI void i8_512(const int8_t *panel, const int32_t *bias, const uint8_t 
             sum[t][v] = (ints_512)_mm512_load_si512(bias + v * 16);
         }
     }
-    const uint8_t *fetch = rows + ahead;
     for (int32_t k = 0; k < dim; k += 4) {
         __m512i q[V];
-        _mm_prefetch((const char *)fetch + (size_t)k * T, _MM_HINT_T0);
+        _mm_prefetch(fetch.from, _MM_HINT_T0);
+        fetch.from += fetch.step;
 #pragma GCC unroll 2
         for (int v = 0; v < V; v++) {
             q[v] = _mm512_load_si512(panel + (k * V + v * 4) * 16);
@@ -123,7 +120,6 @@ AVX512_VNNI void i8_512(const int8_t *panel, const int32_t *bias, const uint8_t 
 AVX512 void f16_512(const uint16_t *in, int32_t n, float *out) {
     int32_t i = 0;
     for (; i + 16 <= n; i += 16) {
-        _mm_prefetch((const char *)(in + i) + ahead, _MM_HINT_T0);
         __m256i h = _mm256_loadu_si256((const __m256i *)(in + i));
         _mm512_storeu_ps(out + i, _mm512_cvtph_ps(h));
     }
@@ -146,7 +142,8 @@ AVX512 void i8_to_f32_512(const uint8_t *in, int32_t n, float scale, float *out)
 }
 
 template <bool max, int V, int T>
-AVX2 void f32_256(const float *panel, const float *rows, int32_t dim, float *out) {
+AVX2 void f32_256(const float *panel, const float *rows, int32_t dim, maxsim_fetch fetch,
+                  float *out) {
     __m256 sum[T][V];
 #pragma GCC unroll 8
     for (int t = 0; t < T; t++) {
@@ -155,10 +152,10 @@ AVX2 void f32_256(const float *panel, const float *rows, int32_t dim, float *out
             sum[t][v] = _mm256_setzero_ps();
         }
     }
-    const char *fetch = (const char *)rows + ahead;
     for (int32_t k = 0; k < dim; k++) {
         __m256 q[V];
-        _mm_prefetch(fetch + (size_t)k * T * sizeof(float), _MM_HINT_T0);
+        _mm_prefetch(fetch.from, _MM_HINT_T0);
+        fetch.from += fetch.step;
 #pragma GCC unroll 2
         for (int v = 0; v < V; v++) {
             q[v] = _mm256_load_ps(panel + (k * V + v) * 8);
@@ -184,7 +181,7 @@ AVX2 void f32_256(const float *panel, const float *rows, int32_t dim, float *out
 
 template <int V, int T>
 AVX2_VNNI void i8_256(const int8_t *panel, const int32_t *bias, const uint8_t *rows, int32_t dim,
-                      const float *scales, float *out) {
+                      const float *scales, maxsim_fetch fetch, float *out) {
     ints_256 sum[T][V];
 #pragma GCC unroll 8
     for (int t = 0; t < T; t++) {
@@ -193,10 +190,10 @@ AVX2_VNNI void i8_256(const int8_t *panel, const int32_t *bias, const uint8_t *r
             sum[t][v] = (ints_256)_mm256_load_si256((const __m256i *)(bias + v * 8));
         }
     }
-    const uint8_t *fetch = rows + ahead;
     for (int32_t k = 0; k < dim; k += 4) {
         __m256i q[V];
-        _mm_prefetch((const char *)fetch + (size_t)k * T, _MM_HINT_T0);
+        _mm_prefetch(fetch.from, _MM_HINT_T0);
+        fetch.from += fetch.step;
 #pragma GCC unroll 2
         for (int v = 0; v < V; v++) {
             q[v] = _mm256_load_si256((const __m256i *)(panel + (k * V + v * 4) * 8));
@@ -226,7 +223,6 @@ AVX2_VNNI void i8_256(const int8_t *panel, const int32_t *bias, const uint8_t *r
 AVX2 void f16_256(const uint16_t *in, int32_t n, float *out) {
     int32_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        _mm_prefetch((const char *)(in + i) + ahead, _MM_HINT_T0);
         _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(in + i))));
     }
     for (; i < n; i++) {

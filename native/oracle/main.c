@@ -18,6 +18,7 @@ static const struct command commands[] = {
      "             [parse_special=0] [slots=0] [unified=0]"},
     {"score", cmd_score, "MODEL RECORDS IDS [threads=2] [ctx=512] [ban_end=1] [parse_special=0]"},
     {"bench", cmd_bench, "see bench.c"},
+    {"limits", cmd_limits, "[threads=1] [bytes=1073741824]"},
 };
 
 static const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
