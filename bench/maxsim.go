@@ -174,7 +174,7 @@ func (m *maxsimMeter) search(ctx context.Context, kind mullama.VectorKind,
 		return nil, 0, err
 	}
 	values := map[string]float64{"open_ms": milliseconds(time.Since(start))}
-	defer x.Close()
+	defer func() { _ = x.Close() }()
 	info, err := x.Info()
 	if err != nil {
 		return nil, 0, err

@@ -108,7 +108,7 @@ float quantize(const float *in, int32_t dim, uint8_t *codes) {
         scale = steps = 0;
     }
     for (int32_t i = 0; i < dim; i++) {
-        codes[i] = (uint8_t)(std::lrintf(in[i] * steps) + 128);
+        codes[i] = (uint8_t)(int32_t)(in[i] * steps + 128.5F); // never negative, so this rounds
     }
     for (int32_t i = dim; i < padded(dim); i++) {
         codes[i] = 128;

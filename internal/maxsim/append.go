@@ -57,8 +57,10 @@ func (x *Index) checkDocument(d *Document) error {
 	return nil
 }
 
-// largestF16 is the largest half float.
-const largestF16 = 65504
+const (
+	largestF16 = 65504      // the largest half float
+	notFinite  = 0x7f800000 // the exponent of what is no number
+)
 
 // checkVectors refuses what has no score.
 func checkVectors(v []float32, dim int, kind llama.VectorKind) error {
@@ -69,7 +71,7 @@ func checkVectors(v []float32, dim int, kind llama.VectorKind) error {
 		return fmt.Errorf("%d tokens, at most %d", n, maxTokens)
 	}
 	for i, f := range v {
-		if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) {
+		if math.Float32bits(f)&notFinite == notFinite {
 			return fmt.Errorf("number %d of token %d is not finite", i%dim, i/dim)
 		}
 		if kind == llama.VectorF16 && (f > largestF16 || f < -largestF16) {
