@@ -39,14 +39,10 @@ static double now(void) {
 
 #if defined(__x86_64__)
 
-#define ACCUMULATE(instruction, r, n) instruction " %%" r "31, %%" r "30, %%" r #n "\n\t"
-#define ALL_12(i, r)                                                                     \
-    ACCUMULATE(i, r, 0)                                                                  \
-    ACCUMULATE(i, r, 1)                                                                  \
-    ACCUMULATE(i, r, 2)                                                                  \
-    ACCUMULATE(i, r, 3) ACCUMULATE(i, r, 4) ACCUMULATE(i, r, 5) ACCUMULATE(i, r, 6)      \
-        ACCUMULATE(i, r, 7) ACCUMULATE(i, r, 8) ACCUMULATE(i, r, 9) ACCUMULATE(i, r, 10) \
-            ACCUMULATE(i, r, 11)
+// One instruction for each of twelve registers, so that none waits for another.
+#define TWELVE(instruction)                                        \
+    ".irp r, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11\n\t" instruction \
+    " %%zmm31, %%zmm30, %%zmm\\r\n\t.endr"
 
 #define CLOBBERED \
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11"
@@ -57,7 +53,7 @@ __attribute__((target("avx512f,avx512vnni"))) static void floats_512(void) {
     __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n\tvpxord %%zmm31, %%zmm31, %%zmm31" ::
                          : "xmm30", "xmm31");
     for (int i = 0; i < floats_rounds; i++) {
-        __asm__ volatile(ALL_12("vfmadd231ps", "zmm")::: CLOBBERED);
+        __asm__ volatile(TWELVE("vfmadd231ps")::: CLOBBERED);
     }
 }
 
@@ -65,7 +61,7 @@ __attribute__((target("avx512f,avx512vnni"))) static void bytes_512(void) {
     __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n\tvpxord %%zmm31, %%zmm31, %%zmm31" ::
                          : "xmm30", "xmm31");
     for (int i = 0; i < floats_rounds; i++) {
-        __asm__ volatile(ALL_12("vpdpbusd", "zmm")::: CLOBBERED);
+        __asm__ volatile(TWELVE("vpdpbusd")::: CLOBBERED);
     }
 }
 
