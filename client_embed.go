@@ -105,7 +105,13 @@ func (r *remote) rerank(ctx context.Context, m *Model, q *RerankRequest) (*Reran
 	defer m.calls.Done()
 	request := &api.RerankRequest{
 		Model: r.name, Query: q.Query, RawScores: q.Raw, Instruction: q.Instruction,
-		Texts: q.Documents,
+	}
+	for _, document := range q.Documents {
+		text, err := json.Marshal(document)
+		if err != nil {
+			return nil, invalid(op, err.Error())
+		}
+		request.Documents = append(request.Documents, text)
 	}
 	ctx, end := m.untilClosed(ctx)
 	defer end()

@@ -136,7 +136,9 @@ func TestTextsAsTokensGiveTheSame(t *testing.T) {
 	if got := dot(rows[0], rows[1]); got < 0.9999 {
 		t.Errorf("similarity %.6f", got)
 	}
-	for name, bad := range map[string][]mullama.Token{"none": {}, "unknown": {1 << 20}, "-1": {-1}} {
+	for name, bad := range map[string][]mullama.Token{
+		"none": {}, "unknown": {1 << 20}, "negative": {-1},
+	} {
 		result, err := m.Embed(t.Context(), &mullama.EmbedRequest{Tokens: [][]mullama.Token{bad}})
 		if err != nil || !errors.Is(result.Err(), mullama.ErrInvalidOption) {
 			t.Errorf("%s: %v, %v", name, err, result.Err())
@@ -241,8 +243,8 @@ func TestAModelForEmbeddingsDoesNotGenerate(t *testing.T) {
 	if m.ContextSize() != 512 || m.Slots() == 0 || m.Plan() == nil {
 		t.Errorf("context %d, %d slots, plan %v", m.ContextSize(), m.Slots(), m.Plan())
 	}
-	if _, err := m.Rerank(t.Context(), &mullama.RerankRequest{Query: "a", Documents: []string{"b"}}); !errors.
-		Is(err, mullama.ErrUnsupported) {
+	_, err := m.Rerank(t.Context(), &mullama.RerankRequest{Query: "a", Documents: []string{"b"}})
+	if !errors.Is(err, mullama.ErrUnsupported) {
 		t.Errorf("rerank: %v", err)
 	}
 }

@@ -72,8 +72,8 @@ func (r *RerankResult) Best() []int {
 	return order
 }
 
-// Rerank scores how well documents answer a query, by the head of a model that ranks; without one, a
-// model that chats is asked about each document, and the score is the probability of its yes beside
+// Rerank scores how well documents answer a query, by the head of a model that ranks; without one,
+// a model that chats is asked about each document, and the score is the probability of its yes beside
 // that of its no. All documents are computed together. Documents that are too long are cut.
 func (m *Model) Rerank(ctx context.Context, r *RerankRequest) (*RerankResult, error) {
 	const op = "rerank"
@@ -144,6 +144,9 @@ func (m *Model) headScore(x float64, raw bool) float64 {
 	return 1 / (1 + math.Exp(-x))
 }
 
+// rerankTemplate is the key of the template of models that rank.
+const rerankTemplate = "tokenizer.chat_template.rerank"
+
 // pair makes the tokens of a query and a document. Models that rank know these from each other by
 // the tokens between them, or by the words of a template that their file has.
 func (m *Model) pair(query, document string) ([]Token, error) {
@@ -156,8 +159,8 @@ func (m *Model) pair(query, document string) ([]Token, error) {
 		return nil, err
 	}
 	document = clipBytes(document, likelyBytes*longest)
-	if template, _ := m.shared.info.Metadata["tokenizer.chat_template.rerank"].(string); template !=
-		"" {
+	template, _ := m.shared.info.Metadata[rerankTemplate].(string)
+	if template != "" {
 		return m.templatePair(template, query, document, longest)
 	}
 	info := m.shared.weights.Info()

@@ -10,7 +10,7 @@ import (
 type EmbedRequest struct {
 	Model      string          `json:"model"`
 	Input      json.RawMessage `json:"input"`                // a text, or a list of texts
-	Truncate   *bool           `json:"truncate,omitempty"`   // cuts a text that does not fit; nil: true
+	Truncate   *bool           `json:"truncate,omitempty"`   // cuts long texts; nil: true
 	Dimensions int             `json:"dimensions,omitempty"` // as many numbers of each; 0: all
 	Options    map[string]any  `json:"options,omitempty"`
 	KeepAlive  *Duration       `json:"keep_alive,omitempty"`
@@ -18,7 +18,7 @@ type EmbedRequest struct {
 	// The fields from here on are not Ollama's, which ignores them. Input may also have lists of
 	// token ids, each a text.
 
-	Pooling   string `json:"pooling,omitempty"`   // "mean", "cls", "last" or "none"; "": the model's
+	Pooling   string `json:"pooling,omitempty"`   // "mean", "cls", "last", "none"; "": its own
 	Normalize *bool  `json:"normalize,omitempty"` // gives each embedding the length 1; nil: true
 	Task      string `json:"task,omitempty"`      // "query" or "document": the model's words for it
 	Prefix    string `json:"prefix,omitempty"`    // before each text
@@ -60,8 +60,8 @@ type OldEmbeddingRequest struct {
 type RerankRequest struct {
 	Model           string            `json:"model"`
 	Query           string            `json:"query"`
-	Documents       []json.RawMessage `json:"documents"`       // texts, or objects with one as "text"
-	Texts           []string          `json:"texts,omitempty"` // the same, as some clients call them
+	Documents       []json.RawMessage `json:"documents"`       // texts, or objects with a "text"
+	Texts           []string          `json:"texts,omitempty"` // another name of the same
 	TopN            *int              `json:"top_n,omitempty"` // the best of them alone
 	ReturnDocuments bool              `json:"return_documents,omitempty"`
 	RawScores       bool              `json:"raw_scores,omitempty"` // as the head computes them

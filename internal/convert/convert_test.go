@@ -31,7 +31,8 @@ func weights(shapes map[string][]int) []byte {
 		}
 	}
 	text, _ := json.Marshal(header)
-	return append(append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), data...)
+	file := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
+	return append(append(file, text...), data...)
 }
 
 // folder is a BERT model of one layer, too small for anything but to be converted.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/mullama/mullama/internal/gguf"
 )
@@ -195,16 +196,19 @@ func (m *e5) addAll(w *gguf.Writer) error {
 			{"fi", "ffn_up", width, inner}, {"fo", "ffn_down", inner, width},
 		} {
 			from, to := fmt.Sprintf("l%d.%s.", i, part.from), fmt.Sprintf("blk.%d.%s.", i, part.to)
-			list = append(list, e5Named{from + "w", to + "weight", q40, []uint64{part.in, part.out}},
+			list = append(list,
+				e5Named{from + "w", to + "weight", q40, []uint64{part.in, part.out}},
 				e5Named{from + "b", to + "bias", f32, []uint64{part.out}})
 		}
-		for from, to := range map[string]string{"aln": "attn_output_norm", "oln": "layer_output_norm"} {
+		for from, to := range map[string]string{
+			"aln": "attn_output_norm", "oln": "layer_output_norm",
+		} {
 			from, to = fmt.Sprintf("l%d.%s.", i, from), fmt.Sprintf("blk.%d.%s.", i, to)
 			list = append(list, e5Named{from + "w", to + "weight", f32, []uint64{width}},
 				e5Named{from + "b", to + "bias", f32, []uint64{width}})
 		}
 	}
-	slices.SortFunc(list, func(a, b e5Named) int { return bytes.Compare([]byte(a.to), []byte(b.to)) })
+	slices.SortFunc(list, func(a, b e5Named) int { return strings.Compare(a.to, b.to) })
 	for _, t := range list {
 		place, ok := m.tensors[t.from]
 		if !ok {

@@ -1,9 +1,9 @@
 // Package embedder runs one context for embeddings for many callers at once.
 //
-// A caller hands a [Job] to [Engine.Do], and waits. One goroutine owns the context: it fills a batch
-// with whole texts of all jobs, in turns, so that a short question does not wait for a library of
-// documents, and of each job with texts of about one length. A batch has at most as many tokens as is
-// fastest, or one text that is longer than that. The context is made for such batches, and made
+// A caller hands texts to [Engine.Do], and waits. One goroutine owns the context: it fills a batch
+// with whole texts of all calls, in turns, so that a short question does not wait for a library of
+// documents, and of each call with texts of about one length. A batch has at most as many tokens as
+// is fastest, or one text that is longer than that. The context is made for such batches, and made
 // anew when a longer text comes.
 //
 // All methods may be called from any goroutine.
@@ -55,9 +55,8 @@ type Item struct {
 	Err    error
 }
 
-// Job is what one call wants embedded.
-type Job struct {
-	items   []*Item
+// call is what one caller wants embedded.
+type call struct {
 	waiting []*Item // the longest last
 	left    int     // not yet done
 	done    chan struct{}
@@ -76,8 +75,8 @@ type Engine struct {
 	ended  chan struct{}
 
 	mu      sync.Mutex // guards the rest
-	jobs    []*Job     // with items that wait, in turns
-	running map[*Job]bool
+	jobs    []*call     // with items that wait, in turns
+	running map[*call]bool
 	model   Model
 	closed  bool
 	stats   Stats
@@ -87,7 +86,7 @@ type Engine struct {
 func New(c Config) *Engine {
 	e := &Engine{
 		config: c, wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		running: map[*Job]bool{},
+		running: map[*call]bool{},
 	}
 	go e.run()
 	return e
@@ -96,7 +95,7 @@ func New(c Config) *Engine {
 // Do embeds all items. It returns an error only when ctx or the engine ended first; what is wrong
 // with one item is in that item.
 func (e *Engine) Do(ctx context.Context, items []*Item) error {
-	job := &Job{items: items, done: make(chan struct{})}
+	job := &call{done: make(chan struct{})}
 	for _, item := range items {
 		if err := e.refuse(item); err != nil {
 			item.Err = err
@@ -108,7 +107,9 @@ func (e *Engine) Do(ctx context.Context, items []*Item) error {
 	if job.left == 0 {
 		return nil
 	}
-	slices.SortStableFunc(job.waiting, func(a, b *Item) int { return len(a.Tokens) - len(b.Tokens) })
+	slices.SortStableFunc(job.waiting, func(a, b *Item) int {
+		return len(a.Tokens) - len(b.Tokens)
+	})
 	if err := e.submit(job); err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (e *Engine) refuse(item *Item) error {
 	return nil
 }
 
-func (e *Engine) submit(job *Job) error {
+func (e *Engine) submit(job *call) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -152,11 +153,11 @@ func (e *Engine) nudge() {
 }
 
 // cancel forgets a job, and stops the running batch if nobody else waits for it.
-func (e *Engine) cancel(job *Job) {
+func (e *Engine) cancel(job *call) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	job.gone = true
-	e.jobs = slices.DeleteFunc(e.jobs, func(j *Job) bool { return j == job })
+	e.jobs = slices.DeleteFunc(e.jobs, func(j *call) bool { return j == job })
 	for other := range e.running {
 		if !other.gone {
 			return
@@ -191,7 +192,7 @@ func (e *Engine) Stats() Stats {
 // entry is an item in a batch.
 type entry struct {
 	*Item
-	job *Job
+	job *call
 }
 
 // run is the goroutine that owns the context.
@@ -271,7 +272,7 @@ func (e *Engine) next() ([]entry, bool) {
 
 // take takes the longest item that fits in so many tokens, or the longest of all for an empty
 // batch. It returns nil if there is none.
-func (j *Job) take(room int, whatever bool) *Item {
+func (j *call) take(room int, whatever bool) *Item {
 	i := len(j.waiting) - 1
 	if i >= 0 && !whatever && len(j.waiting[i].Tokens) > room {
 		i, _ = slices.BinarySearchFunc(j.waiting, room+1, func(item *Item, most int) int {
@@ -293,7 +294,7 @@ func (e *Engine) rotate() {
 	if len(e.jobs) > 1 {
 		e.jobs = append(e.jobs[1:], e.jobs[0])
 	}
-	e.jobs = slices.DeleteFunc(e.jobs, func(j *Job) bool { return len(j.waiting) == 0 })
+	e.jobs = slices.DeleteFunc(e.jobs, func(j *call) bool { return len(j.waiting) == 0 })
 }
 
 // grow makes the context anew, for batches of at least so many tokens.

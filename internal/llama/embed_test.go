@@ -79,7 +79,8 @@ func TestMiniLMGivesThePublishedSimilarities(t *testing.T) {
 
 func TestABatchEmbedsAsSingleTextsDo(t *testing.T) {
 	texts := []string{
-		"a", "The quick brown fox jumps over the lazy dog.", strings.Repeat("long text ", 40), "b c",
+		"a", "The quick brown fox jumps over the lazy dog.", strings.Repeat("long text ", 40),
+		"b c",
 	}
 	for name, model := range map[string]struct {
 		*llama.Model
@@ -101,8 +102,8 @@ func TestABatchEmbedsAsSingleTextsDo(t *testing.T) {
 func TestWithoutPoolingEachTokenHasARow(t *testing.T) {
 	m := minilm(t, "minilm")
 	tokens := embed(t, m, embedder(t, m, llama.PoolingNone), "three little words", "one")
-	if want := len(tokenize(t, m, "three little words")) + len(tokenize(t, m, "one")); len(
-		tokens) != want {
+	want := len(tokenize(t, m, "three little words")) + len(tokenize(t, m, "one"))
+	if len(tokens) != want {
 		t.Fatalf("%d rows, want %d", len(tokens), want)
 	}
 	mean := make([]float32, len(tokens[0]))
@@ -157,8 +158,8 @@ func TestBatchesThatCannotBeEmbeddedAreRefused(t *testing.T) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
-	if _, err := newContext(t, tiny(t), smallContext(t)).Embed([]llama.Token{1}, []int32{1}); err ==
-		nil {
+	text := newContext(t, tiny(t), smallContext(t))
+	if _, err := text.Embed([]llama.Token{1}, []int32{1}); err == nil {
 		t.Error("a context for text made embeddings")
 	}
 	p := embedderParams(t, llama.PoolingModel)
@@ -197,7 +198,8 @@ func TestAnAbortedEmbeddingIsCancelled(t *testing.T) {
 }
 
 func TestModelsSayWhatTheyAreFor(t *testing.T) {
-	text, bert, ranker := smol(t).Info(), minilm(t, "minilm").Info(), minilm(t, "minilm-rank").Info()
+	text, bert := smol(t).Info(), minilm(t, "minilm").Info()
+	ranker := minilm(t, "minilm-rank").Info()
 	if !text.Generates || bert.Generates || ranker.Generates {
 		t.Errorf("generate: %v, %v, %v", text.Generates, bert.Generates, ranker.Generates)
 	}

@@ -1,7 +1,7 @@
 // Comes in front of llama-model.cpp and llama-context.cpp: contexts for embeddings do no work for
 // logits, which nobody can read there.
 //
-// llama.cpp takes all tokens of such a context for outputs, and a model that also generates computes
+// llama.cpp takes all tokens of such a context for outputs, and a model that generates computes
 // their logits: for SmolLM2 a third of the work, and for 4096 tokens of a vocabulary of 150 000 a
 // buffer of 2.5 GB, which it fills with zeros even for models without logits.
 #ifndef MULLAMA_EMBEDDING_FIXES_H

