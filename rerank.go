@@ -73,8 +73,8 @@ func (r *RerankResult) Best() []int {
 }
 
 // Rerank scores how well documents answer a query, by the head of a model that ranks; without one,
-// a model that chats is asked about each document, and the score is the probability of its yes beside
-// that of its no. All documents are computed together. Documents that are too long are cut.
+// a model that chats is asked about each document, and the score is the probability of its yes
+// beside that of its no. All documents are computed together. Documents that are too long are cut.
 func (m *Model) Rerank(ctx context.Context, r *RerankRequest) (*RerankResult, error) {
 	const op = "rerank"
 	if m.remote != nil {

@@ -9,7 +9,7 @@ import (
 // EmbedRequest asks for the embeddings of texts.
 type EmbedRequest struct {
 	Model      string          `json:"model"`
-	Input      json.RawMessage `json:"input"`                // a text, or a list of texts
+	Input      json.RawMessage `json:"input,omitempty"`      // a text, or a list of texts
 	Truncate   *bool           `json:"truncate,omitempty"`   // cuts long texts; nil: true
 	Dimensions int             `json:"dimensions,omitempty"` // as many numbers of each; 0: all
 	Options    map[string]any  `json:"options,omitempty"`
