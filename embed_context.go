@@ -10,9 +10,12 @@ import (
 )
 
 const (
-	// embedBatch is how many tokens are computed together. Without a cache each token looks at all
-	// others of its batch, be they of another text, so a larger one is no faster.
-	embedBatch = 512
+	// embedBatch is how many tokens are computed together on a CPU. Each token looks at all others
+	// of its batch, be they of another text, so larger ones are slower: on two cores MiniLM in
+	// Q8_0 embeds 9000 tokens/s in batches of 128 or 256, 7900 of 512, and 5400 of 2048.
+	embedBatch = 256
+	// embedBatchGPU is the same for a GPU, which has cores for many more.
+	embedBatchGPU = 2048
 	// embedLongest bounds the texts of models that also generate, whose context may be so long that
 	// the buffers for a whole text of that length take many gigabytes.
 	embedLongest = 8192
@@ -28,6 +31,7 @@ type embedders struct {
 	weights *llama.Model
 	params  llama.ContextParams
 	longest int
+	gpu     bool // the weights are on one
 
 	mu      sync.Mutex               // guards the rest
 	engines map[int]*embedder.Engine // by pooling
@@ -35,7 +39,9 @@ type embedders struct {
 	closed  bool
 }
 
-func newEmbedders(weights *llama.Model, params llama.ContextParams, size int) *embedders {
+func newEmbedders(
+	weights *llama.Model, params llama.ContextParams, size int, gpu bool,
+) *embedders {
 	info := weights.Info()
 	longest := size
 	if info.Generates {
@@ -46,7 +52,8 @@ func newEmbedders(weights *llama.Model, params llama.ContextParams, size int) *e
 	}
 	params.Embeddings, params.UnifiedSequences = true, true
 	return &embedders{
-		weights: weights, params: params, longest: longest, engines: map[int]*embedder.Engine{},
+		weights: weights, params: params, longest: longest, gpu: gpu,
+		engines: map[int]*embedder.Engine{},
 	}
 }
 
@@ -60,13 +67,9 @@ func (e *embedders) get(pooling int) (*embedder.Engine, error) {
 	if engine := e.engines[pooling]; engine != nil {
 		return engine, nil
 	}
-	info := e.weights.Info()
-	sequences := embedTexts
-	if info.Recurrent || info.Hybrid {
-		sequences = embedStates
-	}
+	tokens, sequences := e.batch()
 	engine := embedder.New(embedder.Config{
-		Tokens: min(embedBatch, e.longest), Longest: e.longest, Sequences: sequences,
+		Tokens: tokens, Longest: e.longest, Sequences: sequences,
 		Make: func(tokens, sequences int) (embedder.Model, error) {
 			c, err := e.context(pooling, tokens, sequences)
 			if err != nil {
@@ -77,6 +80,19 @@ func (e *embedders) get(pooling int) (*embedder.Engine, error) {
 	})
 	e.engines[pooling] = engine
 	return engine, nil
+}
+
+// batch is how many tokens and texts a batch has at most.
+func (e *embedders) batch() (tokens, sequences int) {
+	tokens, sequences = embedBatch, embedTexts
+	if e.gpu {
+		tokens = embedBatchGPU
+	}
+	tokens = min(tokens, e.longest)
+	if info := e.weights.Info(); info.Recurrent || info.Hybrid {
+		sequences = embedStates
+	}
+	return tokens, min(sequences, tokens)
 }
 
 // context makes a context for batches of so many tokens.
@@ -109,7 +125,8 @@ func (e *embedders) make(pooling, tokens, sequences int) (*llama.Context, error)
 
 // begin makes the context that most calls will use, for a model that serves nothing else.
 func (e *embedders) begin() (*llama.Context, error) {
-	c, err := e.make(ownPooling(e.weights.Info()), min(embedBatch, e.longest), embedTexts)
+	tokens, sequences := e.batch()
+	c, err := e.make(ownPooling(e.weights.Info()), tokens, sequences)
 	e.first = c
 	return c, err
 }
@@ -168,5 +185,6 @@ func (e *embedders) texts() int {
 	if e == nil {
 		return 0
 	}
-	return embedTexts
+	_, sequences := e.batch()
+	return sequences
 }

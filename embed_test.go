@@ -235,6 +235,15 @@ func ask(t *testing.T, m *mullama.Model, question string) string {
 	return result.Text
 }
 
+func TestASmallContextEmbedsShortTexts(t *testing.T) {
+	path := testmodels.Path(t, "minilm-q8")
+	m := load(t, openRuntime(t), path, mullama.LoadOptions{ContextSize: 16})
+	rows := vectors(t, m, &mullama.EmbedRequest{Texts: slices.Repeat([]string{"a"}, 40)})
+	if len(rows) != 40 || m.ContextSize() != 16 {
+		t.Errorf("%d rows from a context of %d", len(rows), m.ContextSize())
+	}
+}
+
 func TestAModelForEmbeddingsDoesNotGenerate(t *testing.T) {
 	m := loadNamed(t, "minilm-q8")
 	if _, err := m.Generate(t.Context(), "Hello", nil); !errors.Is(err, mullama.ErrUnsupported) {

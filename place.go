@@ -214,7 +214,8 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 		return m, nil
 	}
 	m.size = o.contextSize(info.ContextLength)
-	m.embedders = newEmbedders(weights.Model, weights.context(o, l.cp), m.size)
+	m.embedders = newEmbedders(weights.Model, weights.context(o, l.cp), m.size,
+		weights.gpu)
 	if !weights.Info().Generates {
 		return l.startEmbedding(m, weights)
 	}

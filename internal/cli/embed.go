@@ -222,7 +222,8 @@ func (a *app) printEmbedding(ctx context.Context, model Model, text string) erro
 	defer stop()
 	out := newEmbedWriter("json", a.stdout, nil).(*listWriter)
 	out.alone = true
-	for e, err := range model.EmbedStream(ctx, slices.Values([]string{text}), &mullama.EmbedOptions{}) {
+	texts, options := slices.Values([]string{text}), &mullama.EmbedOptions{}
+	for e, err := range model.EmbedStream(ctx, texts, options) {
 		if err != nil {
 			return err
 		}

@@ -131,7 +131,8 @@ func TestRealEmbedding(t *testing.T) {
 	needEngine(t)
 	model := testmodels.Path(t, "minilm-q8")
 	got := realRun(t, "", "embed", model, "--threads", "1", "--dimensions", "2", "Hello")
-	if got.code != 0 || strings.Count(got.out, ",") != 3 || !strings.Contains(got.out, `"tokens":3`) {
+	if got.code != 0 || strings.Count(got.out, ",") != 3 ||
+		!strings.Contains(got.out, `"tokens":3`) {
 		t.Errorf("got %+v", got)
 	}
 	got = realRun(t, "", "rerank", testmodels.Path(t, "minilm-rank"), "--query", "q", "a", "b c")

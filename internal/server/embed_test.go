@@ -49,7 +49,8 @@ func TestOllamaClientsGetEmbeddings(t *testing.T) {
 	rows := one["embeddings"].([]any)
 	row := numbers(rows[0])
 	if len(rows) != 1 || len(row) != 384 || math.Abs(length(row)-1) > 1e-5 ||
-		one["prompt_eval_count"] != 8.0 || one["model"] != "minilm" || one["total_duration"] == nil {
+		one["prompt_eval_count"] != 8.0 || one["model"] != "minilm" ||
+		one["total_duration"] == nil {
 		t.Errorf("%d rows, %d numbers of length %g; %v", len(rows), len(row), length(row),
 			one["prompt_eval_count"])
 	}
