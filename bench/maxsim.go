@@ -40,9 +40,9 @@ func maxsimCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "maxsim",
 		Short: "Measure late interaction beside NumPy and maxsim-cpu, and the machine's limits",
-		Long: `Measure how long a search of an index of random vectors takes: 32 query tokens, documents
-of 128 tokens, 128 numbers each, kept as f32, f16 and int8. In the same round the machine's limits are
-measured, and with --python, a Python that has numpy and maxsim-cpu, these two.`,
+		Long: `Measure how long a search of an index of random vectors takes: 32 query tokens,
+documents of 128 tokens, 128 numbers each, kept as f32, f16 and int8. In the same round the
+machine's limits are measured, and with --python, a Python that has numpy and maxsim-cpu, these two.`,
 		Example: "  mullama bench maxsim --docs 1000,10000 --python venv/bin/python",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return maxsim(cmd, o) },
@@ -82,7 +82,8 @@ func maxsim(cmd *cobra.Command, o maxsimOptions) error {
 			return err
 		}
 		for round := range o.Rounds {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d documents: round %d of %d\n", docs, round+1, o.Rounds)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d documents: round %d of %d\n", docs, round+1,
+				o.Rounds)
 			for _, threads := range o.threads {
 				if err := m.round(cmd.Context(), round+1, docs, threads); err != nil {
 					return err
@@ -123,7 +124,8 @@ func (m *maxsimMeter) path(kind mullama.VectorKind) string {
 
 func (m *maxsimMeter) makeIndexes(ctx context.Context, docs int) error {
 	for _, kind := range maxsimKinds {
-		x, err := mullama.OpenIndex(m.path(kind), mullama.IndexOptions{Dim: maxsimDim, Vectors: kind})
+		o := mullama.IndexOptions{Dim: maxsimDim, Vectors: kind}
+		x, err := mullama.OpenIndex(m.path(kind), o)
 		if err != nil {
 			return err
 		}
@@ -189,7 +191,8 @@ func (m *maxsimMeter) search(ctx context.Context, kind mullama.VectorKind,
 		times = append(times, milliseconds(time.Since(start)))
 	}
 	values["first_ms"], values["search_ms"] = times[0], median(times[1:])
-	values["gmacs"] = float64(info.Tokens) * maxsimQueryTokens * maxsimDim / values["search_ms"] / 1e6
+	macs := float64(info.Tokens) * maxsimQueryTokens * maxsimDim
+	values["gmacs"] = macs / values["search_ms"] / 1e6
 	values["gbs"] = float64(info.Bytes) / values["search_ms"] / 1e6
 	return values, info.Bytes, nil
 }

@@ -155,6 +155,7 @@ mn_status model_load(const char *path, const mn_model_params *params, mn_model *
 void model_free(mn_model *model);
 mn_status model_check(const mn_model *model, mn_error *err);
 void model_get_info(const mn_model *model, mn_model_info *out);
+void get_embedding_info(const llama_model *model, mn_model_info *out);
 int32_t model_meta_count(const mn_model *model);
 mn_status model_meta_get(const mn_model *model, int32_t index, mn_buf *key, mn_buf *value,
                          mn_error *err);
@@ -178,6 +179,8 @@ void context_get(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq, ui
 mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err);
 mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits,
                         mn_step_result *out, mn_error *err);
+mn_status embed(mn_context *ctx, const mn_embed_plan *plan, mn_embed_result *out, mn_error *err);
+void embed_get(const mn_context *ctx, int32_t *pooling_type, int32_t *width);
 void context_abort(mn_context *ctx, int32_t abort);
 void context_perf(mn_context *ctx, mn_perf *out);
 void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);

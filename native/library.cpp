@@ -277,6 +277,8 @@ static const mn_table table = {
     context_get,
     step,
     sample_logits,
+    embed,
+    embed_get,
     context_abort,
     context_perf,
     context_set_threads,

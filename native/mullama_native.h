@@ -109,9 +109,16 @@ typedef struct {
     int32_t vocab_type;                                           // 0 none, else llama.cpp's number
     int32_t token_bos, token_eos, token_eot, token_nl, token_pad; // -1 none
     int32_t token_fim_pre, token_fim_suf, token_fim_mid;          // -1 none
-    int32_t add_bos, add_eos;
+    int32_t token_sep; // -1 none
+    int32_t add_bos, add_eos, add_sep;
     int32_t has_encoder, has_decoder;
     int32_t recurrent, hybrid;
+    int32_t generates;    // it has logits to sample from, one token after the other
+    int32_t causal;       // tokens look back only
+    int32_t pooling_type; // -1 the file does not say, else as in mn_context_params
+    int32_t n_embd_out;   // length of an embedding
+    int32_t n_cls_out;    // scores of its classification head; 0: it has none
+    int32_t n_pos;        // most tokens of a text for which it has positions; 0: no limit
 } mn_model_info;
 
 typedef struct {
@@ -209,6 +216,22 @@ typedef struct {
     int64_t sample_us;
 } mn_step_result; // valid until the next step of this context
 
+// One batch of embeddings. The sequences' tokens lie one after the other; sequence s has lengths[s]
+// of them.
+typedef struct {
+    int32_t n_tokens; // of all sequences
+    const int32_t *tokens;
+    int32_t n_seqs;
+    const int32_t *lengths;
+} mn_embed_plan;
+
+typedef struct {
+    const float *rows; // n_rows of width numbers, owned by the context
+    int32_t n_rows;    // one for each sequence; for pooling none, one for each token
+    int32_t width;
+    int64_t compute_us;
+} mn_embed_result; // valid until the next call of embed with this context
+
 typedef struct {
     int64_t prompt_us, eval_us, load_us; // llama.cpp's own counters
     int32_t n_prompt, n_eval, n_reused;
@@ -299,6 +322,13 @@ typedef struct {
     // meanwhile, and afterwards as they were. For tests and benchmarks.
     mn_status (*sample_logits)(mn_context *ctx, const mn_step_plan *plan, float *logits,
                                mn_step_result *out, mn_error *err);
+    // Embeds whole sequences, on a context made for embeddings. All tokens together are at most
+    // n_ubatch, and the sequences at most n_seq_max. For pooling rank the rows are scores. Numbers
+    // that are not finite are not an error here.
+    mn_status (*embed)(mn_context *ctx, const mn_embed_plan *plan, mn_embed_result *out,
+                       mn_error *err);
+    // How a context for embeddings pools, and how long its rows are.
+    void (*embed_get)(const mn_context *ctx, int32_t *pooling_type, int32_t *width);
     // Stops a running step after the current operation; stays set until called with 0.
     void (*context_abort)(mn_context *ctx, int32_t abort);
     void (*context_perf)(mn_context *ctx, mn_perf *out);

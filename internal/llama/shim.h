@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: c88e318a24b02dba.
+// builds this again when the checksum of native/mullama_native.h changes: 207f0b74db23c83f.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
@@ -91,6 +91,16 @@ static inline mn_status shim_sample_logits(const mn_table *t, mn_context *c,
                                            const mn_step_plan *plan, float *logits,
                                            mn_step_result *out, mn_error *err) {
     return t->sample_logits(c, plan, logits, out, err);
+}
+static inline mn_status shim_embed(const mn_table *t, mn_context *c, const int32_t *tokens,
+                                   int32_t n_tokens, const int32_t *lengths, int32_t n_seqs,
+                                   mn_embed_result *out, mn_error *err) {
+    mn_embed_plan plan = {n_tokens, tokens, n_seqs, lengths};
+    return t->embed(c, &plan, out, err);
+}
+static inline void shim_embed_get(const mn_table *t, const mn_context *c, int32_t *pooling_type,
+                                  int32_t *width) {
+    t->embed_get(c, pooling_type, width);
 }
 static inline void shim_context_abort(const mn_table *t, mn_context *c, int32_t abort) {
     t->context_abort(c, abort);
