@@ -36,7 +36,7 @@ C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h na
               bindings/node/src/*.cc bindings/node/src/*.h bindings/python/src/abi/*.[ch] \
               examples/c/*.h examples/c/*.c examples/cpp/*.hpp examples/cpp/*.cpp)
 DEMO_MODEL := $(MULLAMA_CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
-MODELS     := smollm2 gemma270 qwen05 vocabs templates
+MODELS     := smollm2 gemma270 qwen05 vocabs templates minilm minilm-q8 minilm-rank e5
 
 .DEFAULT_GOAL := help
 
@@ -100,7 +100,7 @@ install: lib build ## install program, library and headers into $(DESTDIR)$(PREF
 		--native "$(MULLAMA_CACHE)/native/current/lib" --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
 
 .PHONY: models
-models: ## fetch the pinned test models, vocabularies and templates (about 850 MB)
+models: ## fetch the pinned test models, vocabularies and templates (about 1 GB)
 	@$(GO) run ./tools/fetchmodels $(MODELS)
 
 .PHONY: oracles

@@ -8,6 +8,7 @@ import (
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/gguf"
 	"github.com/mullama/mullama/internal/llama"
+	"github.com/mullama/mullama/internal/maxsim"
 	"github.com/mullama/mullama/internal/store"
 )
 
@@ -33,7 +34,7 @@ var (
 	// ErrBusy means that too many requests wait already. The cause is a [BusyError], which says
 	// when to try again.
 	ErrBusy = errors.New("busy")
-	// ErrStore means that the model store is damaged, or cannot be read or written.
+	// ErrStore means that the model store or an index is damaged, or cannot be read or written.
 	ErrStore = errors.New("model store not usable")
 	// ErrLibraryMissing means that the native library is missing, broken or of another version.
 	ErrLibraryMissing = errors.New("native library not usable")
@@ -119,6 +120,10 @@ var kinds = []struct {
 	{store.ErrWrite, ErrStore, "check the folder's permissions and the free space"},
 	{fs.ErrNotExist, ErrNotFound, "check the path"},
 	{fs.ErrPermission, ErrNotFound, "check the permissions of the file"},
+	{maxsim.ErrInvalid, ErrInvalidOption, ""},
+	{maxsim.ErrDamaged, ErrStore, ""},
+	{maxsim.ErrBusy, ErrStore, ""},
+	{maxsim.ErrClosed, ErrClosed, ""},
 	{gguf.ErrVersion, ErrUnsupported, ""},
 	{gguf.ErrTruncated, ErrNotGGUF, ""},
 	{gguf.ErrNotGGUF, ErrNotGGUF, ""},

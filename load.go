@@ -260,13 +260,15 @@ type loaded struct {
 	lib     *llama.Library
 	weights *llama.Model
 	context *llama.Context
-	engine  *engine.Engine
+	engine  *engine.Engine // nil for a model that does not generate text
 	info    *Info
 	plan    *Plan
 	size    int // ContextSize
 	warn    []string
 	free    func() // gives the weights back
 	words   func() *wordCache
+
+	embedders *embedders // nil for a vocabulary alone
 }
 
 // Load makes the model in a GGUF file ready for use. Loading the same file with the same options
@@ -356,6 +358,9 @@ func (o LoadOptions) weightsKey(path string) (string, error) {
 func (l *loaded) usable() bool { return l.weights.Check() == nil }
 
 func (l *loaded) close() {
+	if l.embedders != nil {
+		l.embedders.close()
+	}
 	if l.engine != nil {
 		l.engine.Close()
 		l.context.Close()

@@ -42,13 +42,13 @@ func (m *Model) Plan() *Plan { return m.shared.plan }
 // ContextSize is the most tokens of one call, prompt and answer together; 0 for a vocabulary alone.
 func (m *Model) ContextSize() int { return m.shared.size }
 
-// Slots is how many calls are computed at once.
+// Slots is how many calls are computed at once; for embeddings, how many texts.
 func (m *Model) Slots() int {
 	switch {
 	case m.remote != nil:
 		return m.remote.slots
 	case m.shared.engine == nil:
-		return 0
+		return m.shared.embedders.texts()
 	}
 	return m.shared.engine.Stats().Slots
 }

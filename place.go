@@ -219,9 +219,11 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 	if o.VocabOnly {
 		return m, nil
 	}
-	if !weights.Info().HasDecoder {
-		return nil, &Error{Kind: ErrUnsupported, Op: l.op,
-			Err: errors.New("this model does not generate text")}
+	m.size = o.contextSize(info.ContextLength)
+	m.embedders = newEmbedders(weights.Model, weights.context(o, l.cp), m.size,
+		weights.gpu)
+	if !weights.Info().Generates {
+		return l.startEmbedding(m, weights)
 	}
 	p := weights.context(o, l.cp)
 	free := weights.cache
@@ -234,7 +236,6 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
 	}
 	m.context = c
-	m.size = o.contextSize(info.ContextLength)
 	m.plan = l.planOf(weights, c, p)
 	if n := info.ContextLength; n > 0 && m.size > n {
 		m.warn = append(m.warn, fmt.Sprintf("the context of %d tokens is longer than the %d that "+
@@ -243,6 +244,17 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 	m.engine = engine.New(engine.NewNative(weights.Model, c), engine.Config{
 		Slots: o.slots(), SequenceTokens: m.size,
 	})
+	return m, nil
+}
+
+// startEmbedding is start for a model that does not generate text.
+func (l *loading) startEmbedding(m *loaded, weights *placedWeights) (*loaded, error) {
+	m.size = m.embedders.longest
+	c, err := m.embedders.begin()
+	if err != nil {
+		return nil, err
+	}
+	m.plan = l.planOf(weights, c, m.embedders.params)
 	return m, nil
 }
 

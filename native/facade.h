@@ -155,6 +155,7 @@ mn_status model_load(const char *path, const mn_model_params *params, mn_model *
 void model_free(mn_model *model);
 mn_status model_check(const mn_model *model, mn_error *err);
 void model_get_info(const mn_model *model, mn_model_info *out);
+void get_embedding_info(const llama_model *model, mn_model_info *out);
 int32_t model_meta_count(const mn_model *model);
 mn_status model_meta_get(const mn_model *model, int32_t index, mn_buf *key, mn_buf *value,
                          mn_error *err);
@@ -178,6 +179,8 @@ void context_get(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq, ui
 mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err);
 mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits,
                         mn_step_result *out, mn_error *err);
+mn_status embed(mn_context *ctx, const mn_embed_plan *plan, mn_embed_result *out, mn_error *err);
+void embed_get(const mn_context *ctx, int32_t *pooling_type, int32_t *width);
 void context_abort(mn_context *ctx, int32_t abort);
 void context_perf(mn_context *ctx, mn_perf *out);
 void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);
@@ -210,6 +213,21 @@ mn_status chat_caps(const mn_chat *chat, mn_buf *out, mn_error *err);
 mn_status chat_apply(const mn_chat *chat, const char *request, size_t len, mn_buf *reply,
                      mn_buf *tokens, mn_error *err);
 mn_status schema_to_grammar(const char *schema, size_t len, mn_buf *out, mn_error *err);
+
+const char *maxsim_kernel_name(int32_t index);
+size_t maxsim_size(int32_t kind, int32_t dim, int32_t n_tokens);
+mn_status maxsim_encode(int32_t kind, int32_t dim, const float *in, int32_t n, void *out,
+                        mn_error *err);
+mn_status maxsim_decode(int32_t kind, int32_t dim, const void *in, int32_t n, float *out,
+                        mn_error *err);
+mn_status maxsim_new(const mn_queries_params *params, mn_queries **out, mn_error *err);
+void maxsim_free(mn_queries *q);
+mn_status maxsim_score(const mn_queries *q, const void *base, size_t size, const mn_document *docs,
+                       int32_t n_docs, float *scores, mn_error *err);
+int64_t maxsim_lanes(const mn_queries *q);
+mn_status maxsim_dots(const mn_queries *q, const float *rows, int32_t n, float *out, mn_error *err);
+mn_status maxsim_nearest(const mn_queries *q, const float *rows, int32_t n, int32_t *out,
+                         mn_error *err);
 
 // The text of control tokens found in a prompt. Prompt text is cut at those; what lies between is
 // tokenised as plain text, which is what llama.cpp does with its own special-token parsing.

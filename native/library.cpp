@@ -277,6 +277,8 @@ static const mn_table table = {
     context_get,
     step,
     sample_logits,
+    embed,
+    embed_get,
     context_abort,
     context_perf,
     context_set_threads,
@@ -301,6 +303,16 @@ static const mn_table table = {
     schema_to_grammar,
     rpc_devices,
     rpc_serve,
+    maxsim_kernel_name,
+    maxsim_size,
+    maxsim_encode,
+    maxsim_decode,
+    maxsim_new,
+    maxsim_free,
+    maxsim_score,
+    maxsim_lanes,
+    maxsim_dots,
+    maxsim_nearest,
 };
 
 } // namespace mn

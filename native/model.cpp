@@ -241,8 +241,10 @@ static void set_vocab_info(const llama_vocab *v, mn_model_info *out) {
     out->token_fim_pre = llama_vocab_fim_pre(v);
     out->token_fim_suf = llama_vocab_fim_suf(v);
     out->token_fim_mid = llama_vocab_fim_mid(v);
+    out->token_sep = llama_vocab_sep(v);
     out->add_bos = llama_vocab_get_add_bos(v);
     out->add_eos = llama_vocab_get_add_eos(v);
+    out->add_sep = llama_vocab_get_add_sep(v);
 }
 
 void model_get_info(const mn_model *model, mn_model_info *out) {
@@ -267,6 +269,7 @@ void model_get_info(const mn_model *model, mn_model_info *out) {
     out->recurrent = llama_model_is_recurrent(m);
     out->hybrid = llama_model_is_hybrid(m);
     set_vocab_info(model->vocab, out);
+    get_embedding_info(m, out);
 }
 
 int32_t model_meta_count(const mn_model *model) { return llama_model_meta_count(model->model); }

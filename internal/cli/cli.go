@@ -119,6 +119,8 @@ func (a *app) rootCommand() *cobra.Command {
 		a.importCommand(),
 		a.removeCommand(),
 		a.showCommand(),
+		a.embedCommand(),
+		a.rerankCommand(),
 		a.tokenizeCommand(),
 		a.detokenizeCommand(),
 		bench.Command(),

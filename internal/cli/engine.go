@@ -51,6 +51,12 @@ type Model interface {
 	Chat(
 		ctx context.Context, messages []mullama.Message, opts *mullama.ChatOptions,
 	) iter.Seq2[mullama.Chunk, error]
+	// EmbedStream embeds texts, and yields an embedding for each.
+	EmbedStream(
+		ctx context.Context, texts iter.Seq[string], opts *mullama.EmbedOptions,
+	) iter.Seq2[mullama.Embedding, error]
+	// Rerank scores how well documents answer a query.
+	Rerank(ctx context.Context, r *mullama.RerankRequest) (*mullama.RerankResult, error)
 	// Close releases the model.
 	io.Closer
 }

@@ -54,6 +54,7 @@ type fakeModel struct {
 	prompts  []string
 	chats    [][]mullama.Message
 	requests []mullama.GenerateOptions
+	embeds   []mullama.EmbedOptions
 	started  chan struct{} // closed at the first wait
 	closed   bool
 }
@@ -102,6 +103,40 @@ func (m *fakeModel) Chat(
 	m.requests = append(m.requests, o.GenerateOptions)
 	last := messages[len(messages)-1].Content
 	return m.play(ctx, fmt.Sprintf("%q after %d messages", last, len(messages)-1))
+}
+
+// EmbedStream embeds a text as its length and its number.
+func (m *fakeModel) EmbedStream(
+	_ context.Context, texts iter.Seq[string], o *mullama.EmbedOptions,
+) iter.Seq2[mullama.Embedding, error] {
+	m.embeds = append(m.embeds, *o)
+	return func(yield func(mullama.Embedding, error) bool) {
+		n := 0
+		for text := range texts {
+			e := mullama.Embedding{Vector: []float32{float32(len(text)), float32(n)}, Tokens: n + 1}
+			if text == "bad" {
+				e = mullama.Embedding{Err: errors.New("that text again")}
+			}
+			if n++; !yield(e, nil) {
+				return
+			}
+		}
+		if m.err != nil {
+			yield(mullama.Embedding{}, m.err)
+		}
+	}
+}
+
+// Rerank scores documents by their length.
+func (m *fakeModel) Rerank(
+	_ context.Context, r *mullama.RerankRequest,
+) (*mullama.RerankResult, error) {
+	result := &mullama.RerankResult{Method: mullama.RankedByHead}
+	for _, document := range r.Documents {
+		score := mullama.DocumentScore{Score: float64(len(document)) / 100}
+		result.Scores = append(result.Scores, score)
+	}
+	return result, m.err
 }
 
 // play yields the script.

@@ -124,6 +124,9 @@ func (a *app) run(ctx context.Context, o *runOptions, path string, args []string
 		if o.verbose {
 			a.notePlan(model)
 		}
+		if embedsOnly(model) && !chatting {
+			return a.printEmbedding(ctx, model, prompt)
+		}
 		talk, err := a.newTalk(model, o)
 		if err != nil {
 			return err

@@ -67,9 +67,17 @@ type ModelInfo struct {
 	Vocab                               int
 	BOS, EOS, EOT, NL, Pad              Token
 	FIMPrefix, FIMSuffix, FIMMiddle     Token
-	AddBOS, AddEOS                      bool
+	SEP                                 Token
+	AddBOS, AddEOS, AddSEP              bool
 	HasEncoder, HasDecoder              bool
 	Recurrent, Hybrid                   bool
+
+	Generates       bool // it has logits to sample from, one token after the other
+	Causal          bool // tokens look back only
+	Pooling         int  // -1 the file does not say, else as in ContextParams
+	EmbeddingWidth  int  // length of an embedding
+	ClassifierWidth int  // scores of its classification head; 0: it has none
+	Positions       int  // most tokens of a text for which it has positions; 0: no limit
 }
 
 // Model is a loaded model: weights and vocabulary, shared by its contexts.
@@ -196,12 +204,20 @@ func (m *Model) readInfo() ModelInfo {
 		FIMPrefix:       Token(i.token_fim_pre),
 		FIMSuffix:       Token(i.token_fim_suf),
 		FIMMiddle:       Token(i.token_fim_mid),
+		SEP:             Token(i.token_sep),
+		AddSEP:          i.add_sep != 0,
 		AddBOS:          i.add_bos != 0,
 		AddEOS:          i.add_eos != 0,
 		HasEncoder:      i.has_encoder != 0,
 		HasDecoder:      i.has_decoder != 0,
 		Recurrent:       i.recurrent != 0,
 		Hybrid:          i.hybrid != 0,
+		Generates:       i.generates != 0,
+		Causal:          i.causal != 0,
+		Pooling:         int(i.pooling_type),
+		EmbeddingWidth:  int(i.n_embd_out),
+		ClassifierWidth: int(i.n_cls_out),
+		Positions:       int(i.n_pos),
 	}
 }
 

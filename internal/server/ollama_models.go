@@ -23,6 +23,8 @@ func (s *Server) ollamaRoutes() []route {
 		{"DELETE /api/delete", ollama, s.deleteModel},
 		{"POST /api/generate", ollama, s.generateText},
 		{"POST /api/chat", ollama, s.chatMessages},
+		{"POST /api/embed", ollama, s.ollamaEmbed},
+		{"POST /api/embeddings", ollama, s.ollamaEmbeddings},
 	}
 	for _, later := range []struct{ pattern, what string }{
 		{"POST /api/pull", "pulling models"},
@@ -30,8 +32,6 @@ func (s *Server) ollamaRoutes() []route {
 		{"POST /api/create", "creating models"},
 		{"POST /api/blobs/{digest}", "uploading blobs"},
 		{"HEAD /api/blobs/{digest}", "uploading blobs"},
-		{"POST /api/embed", "embedding"},
-		{"POST /api/embeddings", "embedding"},
 	} {
 		all = append(all, route{later.pattern, ollama,
 			func(http.ResponseWriter, *http.Request) error {

@@ -145,7 +145,7 @@ type route struct {
 }
 
 func (s *Server) routes() []route {
-	return slices.Concat(s.ollamaRoutes(), s.openAIRoutes(), s.nativeRoutes())
+	return slices.Concat(s.ollamaRoutes(), s.openAIRoutes(), s.nativeRoutes(), s.rerankRoutes())
 }
 
 // serve turns a handler into one of net/http that sends errors in the form of its face.

@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"score", cmd_score, "MODEL RECORDS IDS [threads=2] [ctx=512] [ban_end=1] [parse_special=0]"},
     {"quantize", cmd_quantize, "MODEL NEW-MODEL f32|f16|bf16|q8_0"},
     {"bench", cmd_bench, "see bench.c"},
+    {"limits", cmd_limits, "[threads=1] [bytes=1073741824]"},
 };
 
 static const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
