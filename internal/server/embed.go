@@ -33,6 +33,9 @@ func (s *Server) openEmbedding(ctx context.Context, o order) (*mullama.Lease, st
 func embedTexts(
 	ctx context.Context, m *mullama.Model, r *mullama.EmbedRequest,
 ) (*mullama.EmbedResult, error) {
+	if len(r.Texts)+len(r.Tokens) == 0 {
+		return &mullama.EmbedResult{}, nil // the model is loaded, and that was all
+	}
 	result, err := m.Embed(ctx, r)
 	if err != nil {
 		return nil, err
