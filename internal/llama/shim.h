@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: 0152356c919cd46a.
+// builds this again when the checksum of native/mullama_native.h changes: 6fe2b5c6fd67a86f.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
