@@ -228,7 +228,8 @@ func TestWhatNoModelfileCanSayIsAnError(t *testing.T) {
 func FuzzParseFormatParse(f *testing.F) {
 	for _, seed := range []string{
 		"FROM x\nSYSTEM \"\"\"a\nb\"\"\"\n", "# c\nPARAMETER stop \" \"\n", "FROM \"\"\"\"x\"\"\"",
-		"SYSTEM \"a\"\"b\n\"", "MESSAGE user \"\"\"\"\"\"\r\nFROM \u00a0x\u00a0", "FROM \"", "\xff\xfeF",
+		"SYSTEM \"a\"\"b\n\"",
+		"MESSAGE user \"\"\"\"\"\"\r\nFROM \u00a0x\u00a0", "FROM \"", "\xff\xfeF",
 		"TEMPLATE \"\"\"\n\"\"\"\"\nLICENSE \r", "FROM \"\"\"a\"\"\" \rSYSTEM b",
 	} {
 		f.Add([]byte(seed))

@@ -240,7 +240,7 @@ func checkKey(name, key string, keys []string) string {
 			strings.Join(keys, ", "), shortened(key))
 	}
 	for _, c := range []byte(key) {
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_') {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
 			return fmt.Sprintf("%s is no name for a %s; it has letters, digits and _",
 				shortened(key), name)
 		}
