@@ -111,6 +111,9 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(),
 		a.serveCommand(),
+		a.pullCommand(),
+		a.pushCommand(),
+		a.createCommand(),
 		a.listCommand(),
 		a.psCommand(),
 		a.stopCommand(),

@@ -105,7 +105,7 @@ func (u *ollamaRun) startPrompt(
 		options.ParseSpecial = req.ParseSpecial == nil || *req.ParseSpecial
 		return j.Generate(ctx, req.Prompt, &options)
 	}
-	if j.Info().Template == "" && req.Template == "" {
+	if j.Info().Template == "" && u.chat.Template == "" {
 		prompt := req.Prompt
 		if system := firstOf(req.System, j.stored.System); system != "" {
 			prompt = system + "\n\n" + prompt

@@ -1,0 +1,4 @@
+package registry
+
+// HubPrefix begins the names of files on a hub of repositories.
+const HubPrefix = "hf:"
