@@ -60,10 +60,6 @@ func (r *Runtime) Create(ctx context.Context, name string, o *CreateOptions) (*S
 	if err := b.build(ctx); err != nil {
 		return nil, wrap(op, err)
 	}
-	o.tell(Progress{Status: "writing manifest"})
-	if ctx.Err() != nil {
-		return nil, wrap(op, context.Cause(ctx))
-	}
 	entry, err := b.commit(ctx, n)
 	if err != nil {
 		return nil, wrap(op, err)
@@ -445,6 +441,10 @@ func (b *builder) commit(ctx context.Context, n store.Name) (*store.Entry, error
 			status = "creating new layer "
 		}
 		b.o.tell(Progress{Status: status + l.Digest})
+	}
+	b.o.tell(Progress{Status: "writing manifest"})
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	return b.draft.Commit(n, config, b.layers)
 }

@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"internal/synth":           {"internal/gguf"},
 	"conformance/vectors":      {},
 	"internal/testmodels":      {},
+	"internal/testregistry":    {},
 	"internal/testdaemon":      {root, "internal/testmodels"},
 	"tools/bindgen":            {},
 	"tools/fetchmodels":        {"internal/testmodels"},
@@ -57,7 +58,7 @@ var folderRules = map[string][]string{
 // testHelpers may be imported by the tests of every package.
 var testHelpers = []string{
 	"conformance/vectors", "internal/engine/scripted", "internal/gguf", "internal/synth",
-	"internal/testdaemon", "internal/testmodels",
+	"internal/testdaemon", "internal/testmodels", "internal/testregistry",
 }
 
 // oneFile names the imports that only one file of the package may have, so that the rest of the

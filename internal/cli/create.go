@@ -88,7 +88,7 @@ func (c *creation) run(ctx context.Context, name string) error {
 
 // read reads the Modelfile.
 func (c *creation) read() (*modelfile.Recipe, error) {
-	var from io.Reader = c.app.stdin
+	from := c.app.stdin
 	if c.file != "-" {
 		f, err := c.open()
 		if err != nil {
@@ -211,7 +211,7 @@ func isFilePath(name string) bool {
 		}
 	}
 	lower := strings.ToLower(name)
-	return !strings.HasPrefix(name, "hf:") &&
+	return name == "." || name == ".." || !strings.HasPrefix(name, "hf:") &&
 		(strings.HasSuffix(lower, ".gguf") || strings.HasSuffix(lower, ".safetensors"))
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
 )
 
@@ -85,6 +87,9 @@ func (a *app) follow(ctx context.Context, parts iter.Seq2[*api.ProgressResponse,
 	for part, err := range parts {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if status := (*api.StatusError)(nil); errors.As(err, &status) && status.StatusCode == 0 {
+			return mullama.DaemonError("", err) // within the answer, which tells but the kind
 		}
 		if err != nil {
 			return daemonError(err)

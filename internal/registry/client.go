@@ -240,11 +240,13 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 // pause waits before the next try, after some failures in a row. It returns an error where there is
 // to be none.
 func (c *Client) pause(ctx context.Context, err error, failures int) error {
+	const few = 3
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	f := (*failure)(nil)
-	if !errors.As(err, &f) || !f.transient || failures >= c.o.timing.tries {
+	if !errors.As(err, &f) || !f.transient || failures >= c.o.timing.tries ||
+		f.few && failures >= few {
 		return err
 	}
 	wait := c.o.timing.pause << (failures - 1)

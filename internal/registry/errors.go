@@ -1,13 +1,16 @@
 package registry
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -33,6 +36,7 @@ type failure struct {
 	message   string
 	cause     error
 	transient bool          // it may work the next time
+	few       bool          // but not more often
 	after     time.Duration // at the earliest
 }
 
@@ -54,10 +58,24 @@ func fail(kind error, format string, args ...any) *failure {
 	return &failure{kind: kind, message: fmt.Sprintf(format, args...)}
 }
 
-// lost is a failure of the connection, which may work the next time.
+// lost is a failure of the connection, which may work the next time unless there is no such host,
+// or another than it should be.
 func lost(host string, err error) *failure {
-	return &failure{kind: ErrUnreachable, message: "the connection to " + host + " failed",
+	f := &failure{kind: ErrUnreachable, message: "the connection to " + host + " failed",
 		cause: err, transient: true}
+	name, certificate := (*net.DNSError)(nil), (*tls.CertificateVerificationError)(nil)
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		f.kind, f.transient, f.cause = ErrInsecure, false, nil
+		f.message = host + " speaks http alone, without encryption"
+	case errors.As(err, &name):
+		f.transient = !name.IsNotFound
+	case errors.As(err, &certificate):
+		f.transient = false
+	case errors.Is(err, syscall.ECONNREFUSED):
+		f.few = true
+	}
+	return f
 }
 
 // statusFailure says what an answer that is no success means.
