@@ -92,6 +92,9 @@ func (r *Runtime) Pull(ctx context.Context, name string, o *TransferOptions) (*S
 		return nil, wrap(op, err)
 	}
 	defer c.Close()
+	if strings.HasPrefix(name, registry.HubPrefix) {
+		return r.pullHub(ctx, s, c, name, o)
+	}
 	n, err := store.ParseName(name)
 	if err != nil {
 		return nil, wrap("", err)

@@ -142,7 +142,8 @@ func TestWhatIsPutOnTopReplacesOrAdds(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m.System != "New." || m.Parameters["temperature"] != 0.5 ||
-		m.Parameters["num_ctx"] != 256.0 || len(m.Licenses) != 3 || m.Author != "somebody" || m.Details.ParentModel != "base:latest" {
+		m.Parameters["num_ctx"] != 256.0 || len(m.Licenses) != 3 || m.Author != "somebody" ||
+		m.Details.ParentModel != "base:latest" {
 		t.Errorf("the model is %+v", m)
 	}
 }

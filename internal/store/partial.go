@@ -162,6 +162,20 @@ func (m *Manifest) Blobs() []Layer {
 	return blobs
 }
 
+// RemoveUnused removes the blobs of layers that no manifest names.
+func (s *Store) RemoveUnused(layers []Layer) error {
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	used, err := s.used(Name{})
+	if err != nil {
+		return err
+	}
+	return s.writeError(s.removeBlobs(layers, used))
+}
+
 // Prune removes blobs that no manifest names, and what is left of fetches that were given up, if
 // they are older than an age. It returns how many bytes that were.
 func (s *Store) Prune(age time.Duration) (int64, error) {
