@@ -121,6 +121,8 @@ func (a *app) rootCommand() *cobra.Command {
 		a.copyCommand(),
 		a.importCommand(),
 		a.removeCommand(),
+		a.verifyCommand(),
+		a.pruneCommand(),
 		a.showCommand(),
 		a.tokenizeCommand(),
 		a.detokenizeCommand(),

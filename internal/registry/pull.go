@@ -160,3 +160,17 @@ func freeSpace(dir string) (uint64, bool) {
 	}
 	return usage.Free, true
 }
+
+// Refetch fetches a blob of a model anew, in place of one that is damaged.
+func (c *Client) Refetch(ctx context.Context, n store.Name, l store.Layer) error {
+	base, err := c.base(n)
+	if err != nil {
+		return err
+	}
+	if err := c.store.RemoveBlob(l); err != nil {
+		return err
+	}
+	from := source{url: base.JoinPath("blobs", strings.Replace(l.Digest, "-", ":", 1)),
+		token: base.String()}
+	return c.fetch(ctx, l, from, "pulling "+short(l.Digest))
+}

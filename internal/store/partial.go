@@ -2,7 +2,11 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -225,4 +229,41 @@ func (s *Store) isAbandoned(file string) bool {
 	}
 	unlock()
 	return true
+}
+
+// Verify computes the digest of a layer's blob. One that is missing or damaged is an ErrCorrupt.
+func (s *Store) Verify(ctx context.Context, l Layer) error {
+	if err := s.checkBlob(l); err != nil {
+		return err
+	}
+	path, err := s.BlobPath(l.Digest)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, &contextReader{ctx, f}); err != nil {
+		return err
+	}
+	if got := "sha256:" + hex.EncodeToString(hash.Sum(nil)); got != digestKey(l.Digest) {
+		return &storeError{kind: ErrCorrupt, message: fmt.Sprintf(
+			"blob %s is damaged: its digest is %s", l.Digest, got)}
+	}
+	return nil
+}
+
+// RemoveBlob removes a blob that is damaged.
+func (s *Store) RemoveBlob(l Layer) error {
+	path, err := s.BlobPath(l.Digest)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s.writeError(err)
+	}
+	return nil
 }
