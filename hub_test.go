@@ -147,7 +147,8 @@ func TestFilesOfAHubArePulledAndPartsMerged(t *testing.T) {
 		t.Errorf("the merged model says %q, want %q", got, want)
 	}
 	t.Setenv("HF_TOKEN", "wrong")
-	if _, err := rt.Pull(t.Context(), "hf:user/repo", &insecure); !errors.Is(err, mullama.ErrNotFound) {
+	_, err = rt.Pull(t.Context(), "hf:user/repo", &insecure)
+	if !errors.Is(err, mullama.ErrNotFound) {
 		t.Errorf("without a token: %v", err)
 	}
 }

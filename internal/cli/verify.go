@@ -83,8 +83,8 @@ func (a *app) pruneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune",
 		Short: "Remove files that no model has from the model store",
-		Long: "Remove files of the model store that no model has, and what is left of pulls that\n" +
-			"were given up. No daemon is needed, and one that runs is not disturbed.",
+		Long: "Remove files of the model store that no model has, and what is left of pulls\n" +
+			"that were given up. No daemon is needed, and one that runs is not disturbed.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			store, err := a.storeAt(models)

@@ -157,7 +157,7 @@ func (c *Client) hubFiles(ctx context.Context, base *url.URL, h HubName) ([]hubF
 	}
 	var listed struct{ Siblings []hubFile }
 	if err := json.Unmarshal(b, &listed); err != nil {
-		return nil, fail(ErrUnreachable, "%s answers something else than a list of files", base.Host)
+		return nil, fail(ErrUnreachable, "%s sends something else than a list of files", base.Host)
 	}
 	return slices.DeleteFunc(listed.Siblings, func(f hubFile) bool {
 		name := strings.ToLower(f.Name)
