@@ -8,8 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/template/parse"
 
+	"github.com/mullama/mullama/internal/gotemplate"
 	"github.com/mullama/mullama/internal/modelfile"
 	"github.com/mullama/mullama/internal/store"
 )
@@ -98,18 +98,16 @@ func checkTemplate(op, text string) error {
 	if text == "" || isJinja(text) {
 		return nil
 	}
-	tree := parse.New("template")
-	tree.Mode = parse.SkipFuncCheck
-	if _, err := tree.Parse(text, "", "", map[string]*parse.Tree{}); err != nil {
+	if _, err := gotemplate.Parse(text); err != nil {
 		return &Error{Kind: ErrTemplate, Op: op, Err: err}
 	}
 	return nil
 }
 
-// Jinja is the template that the model brings, if it is in Jinja; otherwise the one in its file is
-// used.
-func (m *StoredModel) Jinja() string {
-	if isJinja(m.Template) {
+// ChatTemplate is the template that the model brings, in Jinja or for Go, if it is one; otherwise
+// the one in its file is used.
+func (m *StoredModel) ChatTemplate() string {
+	if isJinja(m.Template) || isGoTemplate(m.Template) {
 		return m.Template
 	}
 	return ""

@@ -69,7 +69,7 @@ func (s *Server) templateOf(stored *mullama.StoredModel) string {
 			return s.config.Template
 		}
 	}
-	return stored.Jinja()
+	return stored.ChatTemplate()
 }
 
 // CheckOptions reports the first of a server's default options that is unknown or wrong.

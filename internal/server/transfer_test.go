@@ -138,6 +138,20 @@ func TestAModelHasTheTemplateAndTheTagsOfItsMaker(t *testing.T) {
 	if text != "<user>a" {
 		t.Errorf("the prompt is %q", text)
 	}
+	s.ok("POST", "/api/create", object{"model": "made", "from": "tiny", "stream": false,
+		"template": "{{ if .System }}[{{ .System }}]{{ end }}<{{ .Prompt }}>{{ .Response }}",
+		"system":   "S"})
+	for path, body := range map[string]object{
+		"/api/chat":     {"messages": []object{{"role": "user", "content": "a"}}},
+		"/api/generate": {"prompt": "a"},
+	} {
+		body["model"], body["_debug_render_only"] = "made", true
+		debug := s.ok("POST", path, body)
+		text := debug["_debug_info"].(object)["rendered_template"].(string)
+		if text != "[S]<a>" {
+			t.Errorf("%s: the prompt is %q", path, text)
+		}
+	}
 	p := newSplitter("[[", "]]")
 	thought, answer := p.split("[[deep]]plain <think>", true)
 	if thought != "deep" || answer != "plain <think>" {
