@@ -11,8 +11,8 @@ import (
 )
 
 // goChatML is ChatML as a template of Go.
-const goChatML = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}" +
-	"<|im_start|>assistant\n"
+const goChatML = "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n" +
+	"{{ end }}<|im_start|>assistant\n"
 
 func TestATemplateOfGoMakesTheSamePromptAsOneInJinja(t *testing.T) {
 	m := load(t, openRuntime(t), tinyFile(t, synth.Options{}), mullama.LoadOptions{})

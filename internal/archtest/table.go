@@ -10,8 +10,8 @@ const root = "mullama"
 // needs a row here and one in ARCHITECTURE.md; a new entry in a row needs a reason in the commit.
 var mayImport = map[string][]string{
 	root: {"api", "internal/chat", "internal/engine", "internal/gguf", "internal/gotemplate",
-		"internal/llama", "internal/modelfile", "internal/registry", "internal/sched", "internal/store",
-		"internal/maxsim"},
+		"internal/llama", "internal/modelfile", "internal/registry", "internal/sched",
+		"internal/store", "internal/maxsim"},
 	"api":               {},
 	"bench":             {root, "bench/load", "bench/soak", "internal/synth"},
 	"bench/load":        {},

@@ -1,7 +1,8 @@
 // Package gotemplate renders conversations with the chat templates of Ollama's models, which are
 // those of text/template:
 //
-//	{{ if .System }}<|system|>{{ .System }}{{ end }}<|user|>{{ .Prompt }}<|assistant|>{{ .Response }}
+//	{{ if .System }}<|system|>{{ .System }}{{ end }}
+//	<|user|>{{ .Prompt }}<|assistant|>{{ .Response }}
 //
 // A template that ranges over .Messages is executed once; one that does not is executed for each
 // turn, and the last time up to .Response, where the model goes on. Variables are .System, .Prompt,

@@ -52,9 +52,11 @@ func TestConversationsAreRendered(t *testing.T) {
 			ToolCalls: []ToolCall{{Function: Call{Name: "f", Arguments: Object{"x": "<"}}}}}}},
 			"<|im_start|>assistant\n<call>{\"name\": \"f\", \"arguments\": {\"x\":\"<\"}}</call>" +
 				"<|im_end|>\ntools: {\"name\":\"f\",\"parameters\":{\"type\":\"object\"," +
-				"\"properties\":{\"x\":{\"type\":[\"string\",\"null\"]}}}}\n<|im_start|>assistant\n"},
-		"parameters": {"{{ range .Messages }}{{ end }}{{ range .Tools }}{{ range $n, $p := " +
-			".Function.Parameters.Properties }}{{ $n }}:{{ $p.Type }}{{ end }} {{ json . }}{{ end }}",
+				"\"properties\":{\"x\":{\"type\":[\"string\",\"null\"]}}}}\n" +
+				"<|im_start|>assistant\n"},
+		"parameters": {"{{ range .Messages }}{{ end }}{{ range .Tools }}" +
+			"{{ range $n, $p := .Function.Parameters.Properties }}{{ $n }}:{{ $p.Type }}{{ end }}" +
+			" {{ json . }}{{ end }}",
 			Values{Tools: []Tool{tool}}, "x:[\"string\",\"null\"] " + tool.String()},
 		"the date": {"{{ currentDate }}{{ range .Messages }}{{ end }}",
 			Values{Now: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)}, "2026-01-02"},
@@ -89,8 +91,9 @@ func TestATemplateThatIsWrongIsAnError(t *testing.T) {
 }
 
 func FuzzParseAndRender(f *testing.F) {
-	for _, seed := range []string{turns, chatML, "{{ .Response }}", "{{ with .Response }}x{{ else }}" +
-		"{{ .Response }}{{ end }}", "{{ define \"a\" }}{{ .Response }}{{ end }}{{ template \"a\" . }}"} {
+	for _, seed := range []string{turns, chatML, "{{ .Response }}",
+		"{{ with .Response }}x{{ else }}{{ .Response }}{{ end }}",
+		"{{ define \"a\" }}{{ .Response }}{{ end }}{{ template \"a\" . }}"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
