@@ -178,6 +178,10 @@ func (r *Runtime) job(name string, opts *LoadOptions) (*job, error) {
 			return nil, &Error{Kind: ErrUnsupported, Op: "load " + name,
 				Err: errors.New("its weights are not in a GGUF file")}
 		}
+		if len(stored.Adapters) > 0 {
+			return nil, unsupported("load "+name,
+				"it has an adapter, which this version cannot apply")
+		}
 	} else if _, err := os.Stat(name); err != nil {
 		return nil, wrap("load "+name, withoutPath(err, name))
 	}

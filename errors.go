@@ -9,6 +9,7 @@ import (
 	"github.com/mullama/mullama/internal/gguf"
 	"github.com/mullama/mullama/internal/llama"
 	"github.com/mullama/mullama/internal/maxsim"
+	"github.com/mullama/mullama/internal/registry"
 	"github.com/mullama/mullama/internal/store"
 )
 
@@ -39,7 +40,8 @@ var (
 	// ErrLibraryMissing means that the native library is missing, broken or of another version.
 	ErrLibraryMissing = errors.New("native library not usable")
 	// ErrUnreachable means that another machine that a model is on, or is to be on, does not answer
-	// or went away. The model is loaded again by the next request of Acquire, or the next Load.
+	// or went away. The model is loaded again by the next request of Acquire, or the next Load. Or
+	// that a registry does so, or sends what is damaged.
 	ErrUnreachable = errors.New("other machine not reachable")
 	// ErrClosed means that a Runtime or Model was used after Close.
 	ErrClosed = errors.New("closed")
@@ -118,6 +120,12 @@ var kinds = []struct {
 	{store.ErrCorrupt, ErrStore, "pull or create the model again"},
 	{store.ErrLocked, ErrStore, "try again when it is done"},
 	{store.ErrWrite, ErrStore, "check the folder's permissions and the free space"},
+	{registry.ErrNotFound, ErrNotFound, ""},
+	{registry.ErrDenied, ErrNotFound, ""},
+	{registry.ErrUnreachable, ErrUnreachable, "check the network, and try again later"},
+	{registry.ErrInsecure, ErrInvalidOption, "allow it with insecure"},
+	{registry.ErrInvalid, ErrInvalidOption, ""},
+	{registry.ErrSpace, ErrStore, "free some space, or choose another folder for the models"},
 	{fs.ErrNotExist, ErrNotFound, "check the path"},
 	{fs.ErrPermission, ErrNotFound, "check the permissions of the file"},
 	{maxsim.ErrInvalid, ErrInvalidOption, ""},

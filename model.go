@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/mullama/mullama/internal/gotemplate"
 	"github.com/mullama/mullama/internal/llama"
 )
 
@@ -24,6 +25,8 @@ type Model struct {
 	stop   context.CancelCauseFunc // cancels the streams
 	ctx    context.Context         // done when the model is closed
 	chats  map[string]*llama.Chat  // parsed templates by source
+
+	goTemplates map[string]*gotemplate.Template // those of Go
 }
 
 func newModel(shared *loaded, free func()) *Model {

@@ -28,6 +28,9 @@ type Options struct {
 	KeepAlive, MinKeepAlive, MaxKeepAlive time.Duration
 	// LoadTimeout is how long a load of Acquire may make no progress. 0: DefaultLoadTimeout.
 	LoadTimeout time.Duration
+	// KeyDir is the folder of the key that registries know this user by, as id_ed25519; it is made
+	// when one asks for it. Empty: ~/.ollama.
+	KeyDir string
 	// Logger receives warnings, and llama.cpp's own log at debug level. Nil: silence.
 	Logger *slog.Logger
 }
@@ -45,6 +48,7 @@ type Runtime struct {
 	plugins  sync.Once
 	problems []string // of the plug-ins; set by plugins
 
+	keyDir   string      // of Options
 	defaults LoadOptions // of Acquire
 	acquirer *acquirer
 
@@ -86,7 +90,7 @@ func Open(opts Options) (*Runtime, error) {
 		return nil, wrap("open the engine", err)
 	}
 	r := &Runtime{lib: lib, log: opts.Logger, catalog: catalog{dir: opts.ModelsDir},
-		defaults: opts.Defaults}
+		defaults: opts.Defaults, keyDir: opts.KeyDir}
 	r.acquirer = newAcquirer(r, opts)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

@@ -10,8 +10,8 @@ const root = "mullama"
 // needs a row here and one in ARCHITECTURE.md; a new entry in a row needs a reason in the commit.
 var mayImport = map[string][]string{
 	root: {"api", "internal/chat", "internal/embedder", "internal/engine", "internal/gguf",
-		"internal/llama", "internal/modelfile", "internal/registry", "internal/sched",
-		"internal/store", "internal/maxsim"},
+		"internal/gotemplate", "internal/llama", "internal/maxsim", "internal/modelfile",
+		"internal/registry", "internal/sched", "internal/store"},
 	"api":               {},
 	"bench":             {root, "bench/load", "bench/soak", "internal/synth"},
 	"bench/load":        {},
@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	// The scripted model stands in for llama in tests of engine and of everything above it.
 	"internal/engine/scripted": {"internal/engine"},
 	"internal/gguf":            {},
+	"internal/gotemplate":      {},
 	"internal/llama":           {},
 	"internal/maxsim":          {"internal/llama"},
 	"internal/modelfile":       {},
@@ -41,6 +42,7 @@ var mayImport = map[string][]string{
 	"internal/synth":           {"internal/gguf"},
 	"conformance/vectors":      {},
 	"internal/testmodels":      {},
+	"internal/testregistry":    {},
 	"internal/testdaemon":      {root, "internal/testmodels"},
 	"tools/bindgen":            {},
 	"tools/fetchmodels":        {"internal/convert", "internal/gguf", "internal/testmodels"},
@@ -60,7 +62,7 @@ var folderRules = map[string][]string{
 // testHelpers may be imported by the tests of every package.
 var testHelpers = []string{
 	"conformance/vectors", "internal/engine/scripted", "internal/gguf", "internal/synth",
-	"internal/testdaemon", "internal/testmodels",
+	"internal/testdaemon", "internal/testmodels", "internal/testregistry",
 }
 
 // oneFile names the imports that only one file of the package may have, so that the rest of the

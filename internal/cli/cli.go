@@ -111,6 +111,9 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(),
 		a.serveCommand(),
+		a.pullCommand(),
+		a.pushCommand(),
+		a.createCommand(),
 		a.listCommand(),
 		a.psCommand(),
 		a.stopCommand(),
@@ -118,6 +121,8 @@ func (a *app) rootCommand() *cobra.Command {
 		a.copyCommand(),
 		a.importCommand(),
 		a.removeCommand(),
+		a.verifyCommand(),
+		a.pruneCommand(),
 		a.showCommand(),
 		a.embedCommand(),
 		a.rerankCommand(),

@@ -59,6 +59,14 @@ var operations = map[string]operation{
 		answer: api.RerankResponse{}},
 	"POST /reranking": {summary: "Ranks documents.", request: api.RerankRequest{},
 		answer: api.RerankResponse{}},
+	"POST /api/pull": {summary: "Fetches a model from a registry.", request: api.PullRequest{},
+		answer: api.ProgressResponse{}, stream: lines},
+	"POST /api/push": {summary: "Sends a model to its registry.", request: api.PushRequest{},
+		answer: api.ProgressResponse{}, stream: lines},
+	"POST /api/create": {summary: "Makes a model.", request: api.CreateRequest{},
+		answer: api.ProgressResponse{}, stream: lines},
+	"HEAD /api/blobs/{digest}": {summary: "Whether there is a blob."},
+	"POST /api/blobs/{digest}": {summary: "Takes a blob for a model that is made later."},
 
 	"POST /v1/chat/completions": {summary: "Answers a conversation.",
 		request: chatCompletionRequest{}, stream: events},
@@ -169,9 +177,11 @@ func (o *operation) describe(path string) map[string]any {
 			"application/json": map[string]any{"schema": schemaOf(o.request, true)},
 		}}
 	}
-	if strings.Contains(path, "{model}") {
-		described["parameters"] = []any{map[string]any{"name": "model", "in": "path",
-			"required": true, "schema": map[string]any{"type": "string"}}}
+	for _, name := range []string{"model", "digest"} {
+		if strings.Contains(path, "{"+name+"}") {
+			described["parameters"] = []any{map[string]any{"name": name, "in": "path",
+				"required": true, "schema": map[string]any{"type": "string"}}}
+		}
 	}
 	return described
 }
