@@ -59,6 +59,8 @@ var operations = map[string]operation{
 		answer: api.RerankResponse{}},
 	"POST /reranking": {summary: "Ranks documents.", request: api.RerankRequest{},
 		answer: api.RerankResponse{}},
+	"POST /v1/score": {summary: "Scores documents by late interaction.",
+		request: api.RerankRequest{}, answer: api.RerankResponse{}},
 
 	"POST /v1/chat/completions": {summary: "Answers a conversation.",
 		request: chatCompletionRequest{}, stream: events},
