@@ -11,6 +11,26 @@ import (
 
 // embed has a daemon embed texts. What is wrong with one of them is an error of the call.
 func (r *remote) embed(ctx context.Context, m *Model, e *EmbedRequest) (*EmbedResult, error) {
+	if len(e.Texts) == 0 || len(e.Tokens) == 0 {
+		return r.embedAlike(ctx, m, e)
+	}
+	texts, tokens := *e, *e // of which a request has one kind alone
+	texts.Tokens, tokens.Texts = nil, nil
+	first, err := r.embedAlike(ctx, m, &texts)
+	if err != nil {
+		return nil, err
+	}
+	second, err := r.embedAlike(ctx, m, &tokens)
+	if err != nil {
+		return nil, err
+	}
+	first.Embeddings = append(first.Embeddings, second.Embeddings...)
+	first.Tokens += second.Tokens
+	return first, nil
+}
+
+// embedAlike embeds texts, or tokens.
+func (r *remote) embedAlike(ctx context.Context, m *Model, e *EmbedRequest) (*EmbedResult, error) {
 	const op = "embed"
 	if err := m.enter(op); err != nil {
 		return nil, err

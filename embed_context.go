@@ -188,3 +188,15 @@ func (e *embedders) texts() int {
 	_, sequences := e.batch()
 	return sequences
 }
+
+// counts sums up what the contexts did.
+func (e *embedders) counts() (batches, tokens int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, engine := range e.engines {
+		stats := engine.Stats()
+		batches += stats.Batches
+		tokens += stats.Tokens
+	}
+	return batches, tokens
+}

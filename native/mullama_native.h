@@ -109,7 +109,7 @@ typedef struct {
     int32_t vocab_type;                                           // 0 none, else llama.cpp's number
     int32_t token_bos, token_eos, token_eot, token_nl, token_pad; // -1 none
     int32_t token_fim_pre, token_fim_suf, token_fim_mid;          // -1 none
-    int32_t token_sep; // -1 none
+    int32_t token_sep;                                            // -1 none
     int32_t add_bos, add_eos, add_sep;
     int32_t has_encoder, has_decoder;
     int32_t recurrent, hybrid;

@@ -75,7 +75,7 @@ type Engine struct {
 	ended  chan struct{}
 
 	mu      sync.Mutex // guards the rest
-	jobs    []*call     // with items that wait, in turns
+	jobs    []*call    // with items that wait, in turns
 	running map[*call]bool
 	model   Model
 	closed  bool

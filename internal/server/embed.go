@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,9 @@ func (s *Server) openEmbedding(ctx context.Context, o order) (*mullama.Lease, st
 func embedTexts(
 	ctx context.Context, m *mullama.Model, r *mullama.EmbedRequest,
 ) (*mullama.EmbedResult, error) {
+	if len(r.Texts)+len(r.Tokens) == 0 {
+		return &mullama.EmbedResult{}, nil // the model is loaded, and that was all
+	}
 	result, err := m.Embed(ctx, r)
 	if err != nil {
 		return nil, err
@@ -41,32 +45,103 @@ func embedTexts(
 	return result, result.Err()
 }
 
-// readTexts reads a text, a list of texts, the tokens of a text, or a list of those.
-func readTexts(field string, data json.RawMessage) (texts []string, tokens [][]int32, err error) {
-	var one string
-	if json.Unmarshal(data, &one) == nil && string(data) != "null" {
-		return []string{one}, nil, nil
+// readInputs reads what is to be embedded: one thing or a list of them. Each is a text, the tokens
+// of one, among which may be texts, or an object with a text.
+func readInputs(field string, data json.RawMessage) ([]json.RawMessage, error) {
+	data = bytes.TrimSpace(data)
+	if len(data) == 0 || string(data) == "null" {
+		return nil, nil
 	}
-	var list []json.RawMessage
-	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, nil, badField(field, "invalid input type: %s must be a string, a list of "+
-			"strings, or lists of tokens", field)
+	inputs := []json.RawMessage{data}
+	if data[0] == '[' && !isTokens(data) {
+		if err := json.Unmarshal(data, &inputs); err != nil {
+			return nil, err
+		}
 	}
-	if len(list) == 0 {
-		return nil, nil, nil
+	for i, input := range inputs {
+		input = bytes.TrimSpace(input)
+		if text, ok := textOf(input); ok {
+			inputs[i], _ = json.Marshal(text)
+		} else if input[0] != '[' || !isTokens(input) {
+			return nil, badField(field, "invalid input type: input %d of %s is neither a string, "+
+				"nor a list of tokens, nor an object with a text", i+1, field)
+		}
 	}
-	if json.Unmarshal(data, &texts) == nil {
-		return texts, nil, checkCount(field, len(texts))
+	return inputs, checkCount(field, len(inputs))
+}
+
+// isTokens reports whether a list has token ids, among which may be texts.
+func isTokens(data []byte) bool {
+	var list []any
+	if json.Unmarshal(data, &list) != nil {
+		return false
 	}
-	var single []int32
-	if json.Unmarshal(data, &single) == nil {
-		return nil, [][]int32{single}, nil
+	tokens := false
+	for _, item := range list {
+		_, isText := item.(string)
+		_, isNumber := item.(float64)
+		if !isText && !isNumber {
+			return false
+		}
+		tokens = tokens || isNumber
 	}
-	if json.Unmarshal(data, &tokens) == nil {
-		return nil, tokens, checkCount(field, len(tokens))
+	return tokens
+}
+
+// textOf reads a string, or llama-server's objects: {"prompt_string": …}, or {"content": […]}
+// with parts of type text.
+func textOf(data []byte) (string, bool) {
+	var text string
+	if data[0] == '"' && json.Unmarshal(data, &text) == nil {
+		return text, true
 	}
-	return nil, nil, badField(field, "invalid input type: %s must have strings alone, or tokens "+
-		"alone", field)
+	var object struct {
+		Prompt  *string `json:"prompt_string"`
+		Content []struct {
+			Type string  `json:"type"`
+			Text *string `json:"text"`
+		} `json:"content"`
+	}
+	if data[0] != '{' || json.Unmarshal(data, &object) != nil {
+		return "", false
+	}
+	if object.Prompt != nil {
+		return *object.Prompt, true
+	}
+	for _, part := range object.Content {
+		if part.Type != "text" || part.Text == nil {
+			return "", false
+		}
+		text += *part.Text
+	}
+	return text, len(object.Content) > 0
+}
+
+// resolve fills in what is to be embedded: all as texts or, where one is tokens, all as tokens.
+func resolve(m *mullama.Model, r *mullama.EmbedRequest, inputs []json.RawMessage) error {
+	for _, input := range inputs {
+		var text string
+		if json.Unmarshal(input, &text) != nil {
+			break
+		}
+		r.Texts = append(r.Texts, text)
+	}
+	if len(r.Texts) == len(inputs) {
+		return nil
+	}
+	r.Texts = nil
+	for _, input := range inputs {
+		var tokens []mullama.Token
+		if json.Unmarshal(input, &tokens) != nil {
+			var err error
+			options := mullama.TokenizeOptions{AddSpecial: true}
+			if tokens, err = mixedTokens(m, input, options); err != nil {
+				return err
+			}
+		}
+		r.Tokens = append(r.Tokens, tokens)
+	}
+	return nil
 }
 
 func checkCount(field string, n int) error {
@@ -88,11 +163,9 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		Pooling: req.Pooling, Raw: req.Normalize != nil && !*req.Normalize,
 		Truncate: req.Truncate == nil || *req.Truncate, Task: req.Task, Prefix: req.Prefix,
 	}}
-	if len(req.Input) > 0 && string(req.Input) != "null" {
-		var err error
-		if embed.Texts, embed.Tokens, err = readTexts("input", req.Input); err != nil {
-			return err
-		}
+	inputs, err := readInputs("input", req.Input)
+	if err != nil {
+		return err
 	}
 	o := ordered(req.Model, req.Options, req.KeepAlive)
 	lease, name, err := s.openEmbedding(r.Context(), o)
@@ -100,6 +173,9 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer lease.Release()
+	if err := resolve(lease.Model, embed, inputs); err != nil {
+		return err
+	}
 	// Ollama takes more dimensions than there are for all of them.
 	if n := lease.Model.Info().EmbeddingLength; req.Dimensions > 0 && req.Dimensions < n {
 		embed.Dimensions = req.Dimensions

@@ -141,10 +141,33 @@ func TestTokensAreTexts(t *testing.T) {
 		"add_special": true})["tokens"]
 	for name, input := range map[string]any{
 		"a text": "one text", "tokens": tokens, "lists": []any{tokens},
+		"an object": object{"prompt_string": "one text"},
+		"parts": object{"content": []object{
+			{"type": "text", "text": "one "}, {"type": "text", "text": "text"}}},
 	} {
 		got := s.ok("POST", "/v1/embeddings", object{"model": "minilm", "input": input})
 		if n := got["usage"].(object)["prompt_tokens"]; n != 4.0 || len(got["data"].([]any)) != 1 {
 			t.Errorf("%s: %v tokens", name, n)
+		}
+	}
+}
+
+func TestTextsAndTokensKeepTheirOrder(t *testing.T) {
+	s := newEmbedSite(t)
+	tokens := s.ok("POST", "/tokenize", object{"model": "minilm", "content": "the second",
+		"add_special": true})["tokens"]
+	mixed := s.ok("POST", "/api/embed", object{"model": "minilm",
+		"input": []any{"the first", tokens, object{"prompt_string": "a third"}}})
+	texts := s.ok("POST", "/api/embed", object{"model": "minilm",
+		"input": []any{"the first", "the second", "a third"}})
+	for i, row := range texts["embeddings"].([]any) {
+		a, b := numbers(row), numbers(mixed["embeddings"].([]any)[i])
+		dot := 0.0
+		for j := range a {
+			dot += a[j] * b[j]
+		}
+		if dot < 0.999 {
+			t.Errorf("input %d has similarity %g to its text", i, dot)
 		}
 	}
 }
@@ -180,7 +203,9 @@ func TestRequestsThatCannotBeEmbeddedAreRefused(t *testing.T) {
 		words  string
 	}{
 		{"/api/embed", object{"model": "minilm", "input": 1}, 400, "invalid input type"},
-		{"/api/embed", object{"model": "minilm", "input": []any{"a", 1}}, 400, "invalid input"},
+		{"/api/embed", object{"model": "minilm", "input": []any{"a", true}}, 400, "invalid input"},
+		{"/v1/embeddings", object{"model": "minilm", "input": object{"content": "a"}}, 400,
+			"invalid input"},
 		{"/api/embed", object{"model": "minilm", "input": many}, 400, "at most 4096"},
 		{"/api/embed", object{"model": "nothing", "input": "a"}, 404, "not found"},
 		{"/api/embed", object{"model": "minilm", "input": "a", "pooling": "max"}, 400, "mean"},

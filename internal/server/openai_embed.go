@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -39,44 +40,63 @@ func (q *embeddingsRequest) order() order {
 	}
 }
 
-// texts reads what is to be embedded, which must be something.
-func (q *embeddingsRequest) texts() (*mullama.EmbedRequest, error) {
+// read reads what is to be embedded, which must be something, and how.
+func (q *embeddingsRequest) read() (*mullama.EmbedRequest, []json.RawMessage, error) {
 	field, input := "input", q.Input
 	if len(input) == 0 && len(q.Content) > 0 {
 		field, input = "content", q.Content
 	}
 	if len(input) == 0 || string(input) == "null" {
-		return nil, badField(field, "%s is required", field)
+		return nil, nil, badField(field, "%s is required", field)
 	}
-	texts, tokens, err := readTexts(field, input)
+	inputs, err := readInputs(field, input)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if len(texts)+len(tokens) == 0 {
-		return nil, badField(field, "%s is an empty list; send at least one text", field)
+	if len(inputs) == 0 {
+		return nil, nil, badField(field, "%s is an empty list; send at least one text", field)
 	}
-	for i, text := range texts {
-		if text == "" {
-			return nil, badField(field, "text %d of %s is empty", i+1, field)
+	for i, text := range inputs {
+		if string(text) == `""` {
+			return nil, nil, badField(field, "text %d of %s is empty", i+1, field)
 		}
 	}
 	raw := q.Normalize != nil && !*q.Normalize || q.EmbdNormalize != nil && *q.EmbdNormalize < 0
 	if n := q.EmbdNormalize; n != nil && *n != -1 && *n != 2 {
-		return nil, badField("embd_normalize", "embd_normalize is %d; use 2, for a length of 1, "+
+		return nil, nil, badField("embd_normalize", "embd_normalize is %d; use 2, for a length of 1, "+
 			"or -1, for raw numbers", *n)
 	}
-	request := &mullama.EmbedRequest{Texts: texts, Tokens: tokens}
-	request.EmbedOptions = mullama.EmbedOptions{
+	request := &mullama.EmbedRequest{EmbedOptions: mullama.EmbedOptions{
 		Pooling: q.Pooling, Raw: raw, Truncate: q.Truncate, Task: q.Task, Prefix: q.Prefix,
-	}
+	}}
 	if q.Dimensions != nil {
 		if *q.Dimensions < 1 {
-			return nil, badField("dimensions", "dimensions is %d; it must be at least 1",
+			return nil, nil, badField("dimensions", "dimensions is %d; it must be at least 1",
 				*q.Dimensions)
 		}
 		request.Dimensions = *q.Dimensions
 	}
-	return request, nil
+	return request, inputs, nil
+}
+
+// runEmbeddings embeds what a request asks for.
+func (s *Server) runEmbeddings(
+	ctx context.Context, q *embeddingsRequest,
+) (result *mullama.EmbedResult, name string, err error) {
+	embed, inputs, err := q.read()
+	if err != nil {
+		return nil, "", err
+	}
+	lease, name, err := s.openEmbedding(ctx, q.order())
+	if err != nil {
+		return nil, "", err
+	}
+	defer lease.Release()
+	if err := resolve(lease.Model, embed, inputs); err != nil {
+		return nil, "", err
+	}
+	result, err = embedTexts(ctx, lease.Model, embed)
+	return result, name, err
 }
 
 // openAIEmbeddings answers POST /v1/embeddings.
@@ -92,16 +112,7 @@ func (s *Server) openAIEmbeddings(w http.ResponseWriter, r *http.Request) error 
 		return badField("pooling", "this route has one embedding for each text, so pooling cannot "+
 			"be none; use POST /embedding")
 	}
-	embed, err := req.texts()
-	if err != nil {
-		return err
-	}
-	lease, name, err := s.openEmbedding(r.Context(), req.order())
-	if err != nil {
-		return err
-	}
-	defer lease.Release()
-	result, err := embedTexts(r.Context(), lease.Model, embed)
+	result, name, err := s.runEmbeddings(r.Context(), &req)
 	if err != nil {
 		return err
 	}
@@ -149,16 +160,7 @@ func (s *Server) nativeEmbedding(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	embed, err := req.texts()
-	if err != nil {
-		return err
-	}
-	lease, _, err := s.openEmbedding(r.Context(), req.order())
-	if err != nil {
-		return err
-	}
-	defer lease.Release()
-	result, err := embedTexts(r.Context(), lease.Model, embed)
+	result, _, err := s.runEmbeddings(r.Context(), &req)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ static const struct command commands[] = {
      "MODEL RECORDS [predict=128] [threads=2] [ctx=512] [batch=2048] [ubatch=512] [ban_end=1]\n"
      "             [parse_special=0] [slots=0] [unified=0]"},
     {"score", cmd_score, "MODEL RECORDS IDS [threads=2] [ctx=512] [ban_end=1] [parse_special=0]"},
+    {"embed", cmd_embed, "MODEL RECORDS [batch=256] [threads=2] [pooling=-1] [rounds=1] [print=0]"},
     {"bench", cmd_bench, "see bench.c"},
     {"limits", cmd_limits, "[threads=1] [bytes=1073741824]"},
 };

