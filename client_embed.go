@@ -118,7 +118,19 @@ func chunks[T any](all iter.Seq[T], n int) iter.Seq[[]T] {
 
 // rerank has a daemon rank documents.
 func (r *remote) rerank(ctx context.Context, m *Model, q *RerankRequest) (*RerankResult, error) {
-	const op = "rerank"
+	return r.rank(ctx, m, "rerank", q, r.api.Rerank)
+}
+
+// score has a daemon score documents by late interaction.
+func (r *remote) score(ctx context.Context, m *Model, q *ScoreRequest) (*RerankResult, error) {
+	request := &RerankRequest{Query: q.Query, Documents: q.Documents}
+	return r.rank(ctx, m, "score", request, r.api.Score)
+}
+
+// rank sends documents on a route of the form of Rerank.
+func (r *remote) rank(ctx context.Context, m *Model, op string, q *RerankRequest,
+	send func(context.Context, *api.RerankRequest) (*api.RerankResponse, error),
+) (*RerankResult, error) {
 	if err := m.enter(op); err != nil {
 		return nil, err
 	}
@@ -135,7 +147,7 @@ func (r *remote) rerank(ctx context.Context, m *Model, q *RerankRequest) (*Reran
 	}
 	ctx, end := m.untilClosed(ctx)
 	defer end()
-	resp, err := r.api.Rerank(ctx, request)
+	resp, err := send(ctx, request)
 	if err != nil {
 		return nil, orClosed(ctx, op, err)
 	}

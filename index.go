@@ -183,13 +183,17 @@ func (x *Index) Verify() error { return wrap("verify index", x.index.Verify()) }
 // MaxSim returns the score of a document for a query, each with a row for each token, without an
 // index.
 func MaxSim(query, doc [][]float32) (float32, error) {
+	lib, err := llama.Open("")
+	if err != nil {
+		return 0, wrap("score", err)
+	}
+	return maxSimRows(lib, query, doc)
+}
+
+func maxSimRows(lib *llama.Library, query, doc [][]float32) (float32, error) {
 	const op = "score"
 	if len(query) == 0 || len(doc) == 0 {
 		return 0, invalid(op, "a query or document without tokens has no score")
-	}
-	lib, err := llama.Open("")
-	if err != nil {
-		return 0, wrap(op, err)
 	}
 	dim := len(query[0])
 	q, err := flatten(query, dim)

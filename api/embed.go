@@ -75,7 +75,7 @@ type RerankResponse struct {
 	Object  string         `json:"object"`
 	Model   string         `json:"model"`
 	Results []RerankResult `json:"results"`
-	Method  string         `json:"method"` // "head" or "judge"
+	Method  string         `json:"method"` // "head", "judge" or "tokens"
 	Usage   struct {
 		PromptTokens int `json:"prompt_tokens"`
 		TotalTokens  int `json:"total_tokens"`
@@ -92,6 +92,16 @@ type RerankResult struct {
 // RerankDocument is the text of a document.
 type RerankDocument struct {
 	Text string `json:"text"`
+}
+
+// Score returns how well documents answer a query by late interaction. RawScores and Instruction
+// mean nothing there.
+func (c *Client) Score(ctx context.Context, req *RerankRequest) (*RerankResponse, error) {
+	var resp RerankResponse
+	if err := c.do(ctx, http.MethodPost, "/v1/score", req, &resp); err != nil {
+		return nil, err
+	}
+	return &resp, nil
 }
 
 // Rerank returns how well documents answer a query.

@@ -42,7 +42,8 @@ func maxsimCommand() *cobra.Command {
 		Short: "Measure late interaction beside NumPy and maxsim-cpu, and the machine's limits",
 		Long: `Measure how long a search of an index of random vectors takes: 32 query tokens,
 documents of 128 tokens, 128 numbers each, kept as f32, f16 and int8. In the same round the
-machine's limits are measured, and with --python, a Python that has numpy and maxsim-cpu, these two.`,
+machine's limits are measured, and with --python, a Python that has numpy and maxsim-cpu, these
+two.`,
 		Example: "  mullama bench maxsim --docs 1000,10000 --python venv/bin/python",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return maxsim(cmd, o) },

@@ -126,6 +126,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.showCommand(),
 		a.embedCommand(),
 		a.rerankCommand(),
+		a.scoreCommand(),
 		a.tokenizeCommand(),
 		a.detokenizeCommand(),
 		bench.Command(),

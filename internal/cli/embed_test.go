@@ -119,6 +119,19 @@ func TestRerank(t *testing.T) {
 	}
 }
 
+func TestScore(t *testing.T) {
+	got := run(newFake(), "", "score", "m.gguf", "--query", "q", "--top", "2", "a", "long", "mid")
+	if got != (outcome{0, "0.4000  long\n0.3000  mid\n", ""}) {
+		t.Errorf("got %+v", got)
+	}
+	for _, args := range [][]string{{"a"}, {"--query", "q"}} {
+		got := run(newFake(), "", append([]string{"score", "m.gguf"}, args...)...)
+		if got.code != exitUsage {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
 func TestRunPrintsAnEmbeddingOfAModelThatMakesThem(t *testing.T) {
 	fake := newFake()
 	fake.model.info.Capabilities = []string{"embedding"}

@@ -57,6 +57,8 @@ type Model interface {
 	) iter.Seq2[mullama.Embedding, error]
 	// Rerank scores how well documents answer a query.
 	Rerank(ctx context.Context, r *mullama.RerankRequest) (*mullama.RerankResult, error)
+	// Score scores documents by late interaction.
+	Score(ctx context.Context, r *mullama.ScoreRequest) (*mullama.RerankResult, error)
 	// Close releases the model.
 	io.Closer
 }

@@ -139,6 +139,17 @@ func (m *fakeModel) Rerank(
 	return result, m.err
 }
 
+// Score is ten times what Rerank says.
+func (m *fakeModel) Score(
+	ctx context.Context, r *mullama.ScoreRequest,
+) (*mullama.RerankResult, error) {
+	result, err := m.Rerank(ctx, &mullama.RerankRequest{Documents: r.Documents})
+	for i := range result.Scores {
+		result.Scores[i].Score *= 10
+	}
+	return result, err
+}
+
 // play yields the script.
 func (m *fakeModel) play(ctx context.Context, asked string) iter.Seq2[mullama.Chunk, error] {
 	return func(yield func(mullama.Chunk, error) bool) {

@@ -11,8 +11,9 @@ import (
 	"github.com/mullama/mullama"
 )
 
-// rerankOptions is what the flags of rerank say.
+// rerankOptions is what the flags of rerank and score say.
 type rerankOptions struct {
+	score       bool // by late interaction
 	load        loadFlags
 	query       string
 	field       string
@@ -55,6 +56,55 @@ func (a *app) rerankCommand() *cobra.Command {
 	return cmd
 }
 
+const scoreLong = `Print documents by late interaction with a query, as ColBERT does, the best
+first, each after its score: those given after the model, or the lines of stdin.
+
+The score is the sum, over the tokens of the query, of the largest cosine with a token of the
+document. Use a model that was trained for it.`
+
+// scoreCommand builds `mullama score`.
+func (a *app) scoreCommand() *cobra.Command {
+	o := &rerankOptions{score: true}
+	cmd := &cobra.Command{
+		Use:   "score MODEL --query TEXT [DOCUMENT...]",
+		Short: "Print documents by late interaction with a query",
+		Long:  scoreLong,
+		Example: `  mullama score colbert.gguf --query "What is a llama?" "A camelid." "A car."
+  mullama score colbert.gguf --query "What is a llama?" --top 3 < passages.txt`,
+		Args: fileAnd("a model"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.rerank(cmd.Context(), o, args[0], args[1:])
+		},
+	}
+	addGroup(cmd, "Ranking", func(set *pflag.FlagSet) {
+		set.StringVar(&o.query, "query", "", "the query, a `TEXT`")
+		set.Var(countFlag(&o.top), "top", "print only so many (default: all)")
+		set.StringVar(&o.field, "field", "", "read JSON lines and take the text from this `NAME`")
+		set.BoolVar(&o.json, "json", false, "print one JSON object per document")
+	})
+	addGroup(cmd, "Loading", o.load.define)
+	return cmd
+}
+
+// rank asks the model in the way of the command.
+func (o *rerankOptions) rank(ctx context.Context, model Model, documents []string,
+) (*mullama.RerankResult, error) {
+	if o.score {
+		return model.Score(ctx, &mullama.ScoreRequest{Query: o.query, Documents: documents})
+	}
+	return model.Rerank(ctx, &mullama.RerankRequest{
+		Query: o.query, Documents: documents, Raw: o.raw, Instruction: o.instruction,
+	})
+}
+
+// name is that of the command.
+func (o *rerankOptions) name() string {
+	if o.score {
+		return "score"
+	}
+	return "rerank"
+}
+
 // rankedLine is a document as a line of JSON.
 type rankedLine struct {
 	Index    int     `json:"index"`
@@ -64,7 +114,7 @@ type rankedLine struct {
 
 func (a *app) rerank(ctx context.Context, o *rerankOptions, name string, args []string) error {
 	if o.query == "" {
-		return usage("rerank needs a query").withHint("give it with --query")
+		return usage("%s needs a query", o.name()).withHint("give it with --query")
 	}
 	if err := o.load.resolve(); err != nil {
 		return err
@@ -77,9 +127,7 @@ func (a *app) rerank(ctx context.Context, o *rerankOptions, name string, args []
 	return a.withModel(ctx, name, o.load.options, func(model Model, _ time.Duration) error {
 		ctx, stop := a.interruptible(ctx)
 		defer stop()
-		result, err := model.Rerank(ctx, &mullama.RerankRequest{
-			Query: o.query, Documents: documents, Raw: o.raw, Instruction: o.instruction,
-		})
+		result, err := o.rank(ctx, model, documents)
 		if err != nil {
 			return err
 		}
@@ -111,7 +159,7 @@ func (a *app) documents(o *rerankOptions, args []string) ([]string, error) {
 		return args, nil
 	}
 	if a.stdinIsTerminal {
-		return nil, usage("rerank needs documents").
+		return nil, usage("%s needs documents", o.name()).
 			withHint("give them after the model or through stdin")
 	}
 	var documents []string

@@ -87,6 +87,9 @@ type Model struct {
 	info ModelInfo
 }
 
+// Library returns the library that loaded the model.
+func (m *Model) Library() *Library { return m.lib }
+
 // modelHandle is apart from Model so that the garbage collector can find a forgotten Model while
 // the handle is still needed to free it.
 type modelHandle struct {

@@ -262,6 +262,20 @@ func TestDocumentsAreRanked(t *testing.T) {
 	}
 }
 
+func TestDocumentsAreScoredByTheirTokens(t *testing.T) {
+	s := newEmbedSite(t)
+	answer := s.ok("POST", "/v1/score", object{"model": "minilm", "query": "a long text",
+		"documents": []string{"other", "a long text"}})
+	results := answer["results"].([]any)
+	best := results[0].(object)
+	if answer["method"] != "tokens" || len(results) != 2 || best["index"].(float64) != 1 ||
+		best["relevance_score"].(float64) < 2.9 {
+		t.Errorf("%v", answer)
+	}
+	s.refused("POST", "/v1/score", object{"model": "minilm", "query": "",
+		"documents": []string{"a"}}, 400, "query is required")
+}
+
 func TestRankingsThatCannotBeMadeAreRefused(t *testing.T) {
 	s := newEmbedSite(t)
 	for words, body := range map[string]object{

@@ -67,6 +67,8 @@ var operations = map[string]operation{
 		answer: api.ProgressResponse{}, stream: lines},
 	"HEAD /api/blobs/{digest}": {summary: "Whether there is a blob."},
 	"POST /api/blobs/{digest}": {summary: "Takes a blob for a model that is made later."},
+	"POST /v1/score": {summary: "Scores documents by late interaction.",
+		request: api.RerankRequest{}, answer: api.RerankResponse{}},
 
 	"POST /v1/chat/completions": {summary: "Answers a conversation.",
 		request: chatCompletionRequest{}, stream: events},

@@ -16,12 +16,32 @@ func (s *Server) rerankRoutes() []route {
 		{"POST /v1/reranking", openAI, s.rerank},
 		{"POST /rerank", native, s.rerank},
 		{"POST /reranking", native, s.rerank},
+		{"POST /v1/score", openAI, s.score},
 	}
 }
 
 // rerank answers POST /v1/rerank, in the form of Cohere and Jina; or, where the documents are
 // called texts, in that of Text Embeddings Inference, which is a list alone.
 func (s *Server) rerank(w http.ResponseWriter, r *http.Request) error {
+	return s.ranking(w, r, func(ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
+	) (*mullama.RerankResult, error) {
+		return m.Rerank(ctx, q)
+	})
+}
+
+// score answers POST /v1/score, in the same form: documents by late interaction.
+func (s *Server) score(w http.ResponseWriter, r *http.Request) error {
+	return s.ranking(w, r, func(ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
+	) (*mullama.RerankResult, error) {
+		return m.Score(ctx, &mullama.ScoreRequest{Query: q.Query, Documents: q.Documents})
+	})
+}
+
+// scorer is a way to rank.
+type scorer func(context.Context, *mullama.Model, *mullama.RerankRequest) (*mullama.RerankResult,
+	error)
+
+func (s *Server) ranking(w http.ResponseWriter, r *http.Request, by scorer) error {
 	var req api.RerankRequest
 	if err := decode(r, &req); err != nil {
 		return err
@@ -30,7 +50,7 @@ func (s *Server) rerank(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, name, err := s.rank(r.Context(), &req, documents)
+	result, name, err := s.rank(r.Context(), &req, documents, by)
 	if err != nil {
 		return err
 	}
@@ -57,7 +77,7 @@ func (s *Server) rerank(w http.ResponseWriter, r *http.Request) error {
 
 // rank has the model of a request rank documents.
 func (s *Server) rank(
-	ctx context.Context, req *api.RerankRequest, documents []string,
+	ctx context.Context, req *api.RerankRequest, documents []string, by scorer,
 ) (*mullama.RerankResult, string, error) {
 	lease, name, err := s.openEmbedding(ctx, order{
 		model: req.Model, keepAlive: req.KeepAlive, base: mullama.DefaultSampling(), any: true,
@@ -66,7 +86,7 @@ func (s *Server) rank(
 		return nil, "", err
 	}
 	defer lease.Release()
-	result, err := lease.Model.Rerank(ctx, &mullama.RerankRequest{
+	result, err := by(ctx, lease.Model, &mullama.RerankRequest{
 		Query: req.Query, Documents: documents, Raw: req.RawScores, Instruction: req.Instruction,
 	})
 	if err != nil {
