@@ -63,8 +63,8 @@ func (q *embeddingsRequest) read() (*mullama.EmbedRequest, []json.RawMessage, er
 	}
 	raw := q.Normalize != nil && !*q.Normalize || q.EmbdNormalize != nil && *q.EmbdNormalize < 0
 	if n := q.EmbdNormalize; n != nil && *n != -1 && *n != 2 {
-		return nil, nil, badField("embd_normalize", "embd_normalize is %d; use 2, for a length of 1, "+
-			"or -1, for raw numbers", *n)
+		return nil, nil, badField("embd_normalize", "embd_normalize is %d; use 2, for a length "+
+			"of 1, or -1, for raw numbers", *n)
 	}
 	request := &mullama.EmbedRequest{EmbedOptions: mullama.EmbedOptions{
 		Pooling: q.Pooling, Raw: raw, Truncate: q.Truncate, Task: q.Task, Prefix: q.Prefix,
