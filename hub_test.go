@@ -21,7 +21,7 @@ import (
 )
 
 // hub serves files of one repository, user/repo, at revision "main" and "old", to who has a token.
-func hub(t *testing.T, files map[string][]byte) {
+func hub(t *testing.T, files map[string][]byte) (address string) {
 	t.Helper()
 	type object = map[string]any
 	var siblings []object
@@ -51,8 +51,7 @@ func hub(t *testing.T, files map[string][]byte) {
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(b)))
 	}))
 	t.Cleanup(server.Close)
-	t.Setenv("HF_ENDPOINT", server.URL)
-	t.Setenv("HF_TOKEN", "secret")
+	return server.URL
 }
 
 // split writes a model as two files, as llama-gguf-split does.
@@ -110,15 +109,25 @@ func split(t *testing.T, path string) (first, second []byte) {
 }
 
 func TestFilesOfAHubArePulledAndPartsMerged(t *testing.T) {
-	rt, dir, _ := withStore(t)
+	openRuntime(t) // or skips the test
+	dir := t.TempDir()
 	path := tinyFile(t, synth.Options{})
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	first, second := split(t, path)
-	hub(t, map[string][]byte{"tiny-Q4_K_M.gguf": whole, "mmproj-tiny-Q8_0.gguf": {1},
+	address := hub(t, map[string][]byte{"tiny-Q4_K_M.gguf": whole, "mmproj-tiny-Q8_0.gguf": {1},
 		"big/tiny-F16-00001-of-00002.gguf": first, "big/tiny-F16-00002-of-00002.gguf": second})
+	open := func(token string) *mullama.Runtime {
+		rt, err := mullama.Open(mullama.Options{ModelsDir: dir, HubURL: address, HubToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { rt.Close() })
+		return rt
+	}
+	rt := open("secret")
 	for name, want := range map[string]string{
 		"hf:user/repo":                       "hf.co/user/repo:Q4_K_M",
 		"hf:user/repo:q4_k_m@old":            "hf.co/user/repo:Q4_K_M-old",
@@ -146,8 +155,7 @@ func TestFilesOfAHubArePulledAndPartsMerged(t *testing.T) {
 	if got := text(t, load(t, rt, merged.Path, mullama.LoadOptions{}), options); got != want {
 		t.Errorf("the merged model says %q, want %q", got, want)
 	}
-	t.Setenv("HF_TOKEN", "wrong")
-	_, err = rt.Pull(t.Context(), "hf:user/repo", &insecure)
+	_, err = open("wrong").Pull(t.Context(), "hf:user/repo", &insecure)
 	if !errors.Is(err, mullama.ErrNotFound) {
 		t.Errorf("without a token: %v", err)
 	}

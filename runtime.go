@@ -31,6 +31,9 @@ type Options struct {
 	// KeyDir is the folder of the key that registries know this user by, as id_ed25519; it is made
 	// when one asks for it. Empty: ~/.ollama.
 	KeyDir string
+	// HubURL is where names that begin with "hf:" are fetched from, and HubToken is shown there.
+	// Empty: Hugging Face, and nothing.
+	HubURL, HubToken string
 	// Logger receives warnings, and llama.cpp's own log at debug level. Nil: silence.
 	Logger *slog.Logger
 }
@@ -48,9 +51,10 @@ type Runtime struct {
 	plugins  sync.Once
 	problems []string // of the plug-ins; set by plugins
 
-	keyDir   string      // of Options
 	defaults LoadOptions // of Acquire
-	acquirer *acquirer
+
+	keyDir, hubURL, hubToken string // of Options
+	acquirer                 *acquirer
 
 	mu     sync.Mutex
 	closed bool
@@ -90,7 +94,8 @@ func Open(opts Options) (*Runtime, error) {
 		return nil, wrap("open the engine", err)
 	}
 	r := &Runtime{lib: lib, log: opts.Logger, catalog: catalog{dir: opts.ModelsDir},
-		defaults: opts.Defaults, keyDir: opts.KeyDir}
+		defaults: opts.Defaults, keyDir: opts.KeyDir, hubURL: opts.HubURL,
+		hubToken: opts.HubToken}
 	r.acquirer = newAcquirer(r, opts)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

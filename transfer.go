@@ -48,11 +48,10 @@ func (r *Runtime) transfer(s *store.Store, o *TransferOptions) (*registry.Client
 			return nil, err
 		}
 	}
-	token := os.Getenv("HF_TOKEN")
 	return registry.New(s, registry.Options{
 		KeyDir: keys, Insecure: o.Insecure, Parallel: o.Parallel,
 		BytesPerSecond: o.BytesPerSecond, Log: r.log,
-		HubURL: os.Getenv("HF_ENDPOINT"), HubToken: token,
+		HubURL: r.hubURL, HubToken: r.hubToken,
 		UserAgent: fmt.Sprintf("mullama/%s (%s %s) Go/%s", Version(), runtime.GOARCH,
 			runtime.GOOS, runtime.Version()),
 		Progress: func(p registry.Progress) { o.tell(Progress(p)) },

@@ -14,6 +14,7 @@ package gotemplate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -177,12 +178,61 @@ func text(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// functions are those of Ollama. The date is that of the moment unless it is fixed.
+// functions are those of Ollama, and one that Parse puts into loops.
 func functions(now time.Time) template.FuncMap {
+	steps := 0
 	return template.FuncMap{
+		tick: func() (string, error) {
+			if steps++; steps > maxSteps {
+				return "", errors.New("it goes on without end")
+			}
+			return "", nil
+		},
 		"json":        text,
 		"currentDate": func(...string) string { return now.Format("2006-01-02") },
 	}
+}
+
+// Templates come from anybody. Loops and calls of templates are counted, and what is written too.
+const (
+	tick      = "mullamaTick"
+	maxSteps  = 1 << 17
+	maxPrompt = 32 << 20
+)
+
+// count makes the loops of a template, and itself, count their rounds.
+func count(t *template.Template) error {
+	counter, err := parse.Parse("", "{{ "+tick+" }}", "", "", map[string]any{tick: 0})
+	if err != nil {
+		return err
+	}
+	insert := func(list *parse.ListNode) {
+		if list != nil {
+			list.Nodes = append(counter[""].Root.Copy().(*parse.ListNode).Nodes, list.Nodes...)
+		}
+	}
+	for _, one := range t.Templates() {
+		walk(one.Tree.Root, func(n parse.Node) {
+			if loop, ok := n.(*parse.RangeNode); ok {
+				insert(loop.List)
+			}
+		})
+		insert(one.Tree.Root)
+	}
+	return nil
+}
+
+// limited refuses to write a prompt that is longer than any context.
+type limited struct {
+	w io.Writer
+	n int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.n += len(p); l.n > maxPrompt {
+		return 0, errors.New("its prompt is too long")
+	}
+	return l.w.Write(p)
 }
 
 // Parse reads a template. One that has no place for the answer has it at its end.
@@ -194,17 +244,22 @@ func Parse(source string) (*Template, error) {
 	}
 	fields := Fields(parsed.Tree.Root)
 	t := &Template{whole: parsed, messages: fields["Messages"]}
+	if err := count(parsed); err != nil {
+		return nil, err
+	}
 	if t.messages {
 		return t, nil
 	}
 	if !fields["Response"] {
 		return Parse(source + "{{ .Response }}")
 	}
-	tree := parsed.Tree.Copy()
+	tree := parsed.Tree.Copy() // with what counts
 	cut := false
 	tree.Root = cutList(tree.Root, &cut)
-	t.last, err = template.New("").Option("missingkey=zero").Funcs(functions(time.Time{})).
-		AddParseTree("last", tree)
+	whole, err := parsed.Clone() // with the templates that it defines
+	if err == nil {
+		t.last, err = whole.AddParseTree("last", tree)
+	}
 	return t, err
 }
 
@@ -358,7 +413,7 @@ func (t *Template) execute(
 	if err != nil {
 		return err
 	}
-	if err := own.Funcs(functions(v.Now)).Execute(w, data); err != nil {
+	if err := own.Funcs(functions(v.Now)).Execute(&limited{w: w}, data); err != nil {
 		return fmt.Errorf("the template does not render: %w", err)
 	}
 	return nil
