@@ -36,7 +36,7 @@ C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h na
               bindings/node/src/*.cc bindings/node/src/*.h bindings/python/src/abi/*.[ch] \
               examples/c/*.h examples/c/*.c examples/cpp/*.hpp examples/cpp/*.cpp)
 DEMO_MODEL := $(MULLAMA_CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
-MODELS     := smollm2 gemma270 qwen05 vocabs templates
+MODELS     := smollm2 gemma270 qwen05 vocabs templates minilm minilm-q8 minilm-rank e5
 
 .DEFAULT_GOAL := help
 
@@ -100,7 +100,7 @@ install: lib build ## install program, library and headers into $(DESTDIR)$(PREF
 		--native "$(MULLAMA_CACHE)/native/current/lib" --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
 
 .PHONY: models
-models: ## fetch the pinned test models, vocabularies and templates (about 850 MB)
+models: ## fetch the pinned test models, vocabularies and templates (about 1 GB)
 	@$(GO) run ./tools/fetchmodels $(MODELS)
 
 .PHONY: oracles
@@ -162,6 +162,11 @@ peers-build: ## build llama-server and Ollama in the cache, to measure beside ou
 .PHONY: bench-report
 bench-report: ## write the tables of docs/benchmarks.md from bench/results
 	$(GO) run ./bench/report
+
+.PHONY: test-rpc-netns
+test-rpc-netns: native build ## run a model on another machine, in network namespaces; needs root
+	@$(GO) run ./tools/fetchmodels smollm2
+	$(GO) test -count=1 -v -run NetworkNamespace ./conformance/daemon
 
 .PHONY: docs
 docs: build ## write the output of the examples in the documents anew

@@ -178,6 +178,10 @@ func (r *Runtime) job(name string, opts *LoadOptions) (*job, error) {
 			return nil, &Error{Kind: ErrUnsupported, Op: "load " + name,
 				Err: errors.New("its weights are not in a GGUF file")}
 		}
+		if len(stored.Adapters) > 0 {
+			return nil, unsupported("load "+name,
+				"it has an adapter, which this version cannot apply")
+		}
 	} else if _, err := os.Stat(name); err != nil {
 		return nil, wrap("load "+name, withoutPath(err, name))
 	}
@@ -205,6 +209,9 @@ func (a *acquirer) request(t *ticket, j *job, keepAlive *time.Duration) sched.Ti
 	a.tickets[a.next] = t
 	if known := a.jobs[j.key]; known != nil {
 		j = known
+		if j.model != nil && !j.model.shared.usable() {
+			a.sched.Stop(time.Now(), j.key) // it is loaded again for this request
+		}
 	} else {
 		a.jobs[j.key] = j
 	}

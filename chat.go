@@ -37,7 +37,7 @@ type ChatOptions struct {
 	// Tools are functions that the template shows to the model, each as in OpenAI's API:
 	// {"type": "function", "function": {"name": …, "description": …, "parameters": {…}}}.
 	Tools []json.RawMessage
-	// Template replaces the model's own chat template (Jinja).
+	// Template replaces the model's own chat template. It is in Jinja, or one of Go for Ollama.
 	Template string
 	// Thinking switches a template's thinking on or off; nil leaves it to the template.
 	Thinking *bool
@@ -77,6 +77,7 @@ func (m *Model) Chat(ctx context.Context, messages []Message, opts *ChatOptions)
 	if m.remote != nil {
 		return m.remote.chat(ctx, m, messages, opts)
 	}
+	defer m.expect()()
 	for _, message := range messages {
 		if opts.Truncate || message.Role == "assistant" { // a template may leave parts of these out
 			continue
@@ -117,6 +118,25 @@ func (m *Model) FormatChat(messages []Message, opts *ChatOptions) (*ChatPrompt, 
 		return nil, err
 	}
 	defer m.calls.Done()
+	p, err := m.render(messages, opts)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := m.Tokenize(begun, TokenizeOptions{}) // control tokens in it stay text
+	if err != nil {
+		return nil, err
+	}
+	p.Text += begun
+	p.Tokens = append(p.Tokens, tokens...)
+	return p, nil
+}
+
+// render renders a conversation that ends before the answer.
+func (m *Model) render(messages []Message, opts *ChatOptions) (*ChatPrompt, error) {
+	const op = "chat"
+	if isGoTemplate(opts.Template) {
+		return m.formatGo(messages, opts)
+	}
 	chat, err := m.chat(opts.Template)
 	if err != nil {
 		return nil, wrap(op, err)
@@ -136,13 +156,7 @@ func (m *Model) FormatChat(messages []Message, opts *ChatOptions) (*ChatPrompt, 
 	if err != nil {
 		return nil, wrap(op, err)
 	}
-	tokens, err := m.Tokenize(begun, TokenizeOptions{}) // control tokens in it stay text
-	if err != nil {
-		return nil, err
-	}
-	return &ChatPrompt{
-		Text: p.Prompt + begun, Tokens: append(p.Tokens, tokens...), Stops: p.Stops,
-	}, nil
+	return &ChatPrompt{Text: p.Prompt, Tokens: p.Tokens, Stops: p.Stops}, nil
 }
 
 // splitBegun takes the answer that is to be continued, if one is, off the conversation.

@@ -179,6 +179,9 @@ func (c *Client) Load(ctx context.Context, name string, opts *LoadOptions) (*Mod
 
 // load has the daemon load a model, and learns with which context. Ollama does not tell it at once.
 func (c *Client) load(ctx context.Context, m *Model) error {
+	if m.shared.info.can("embedding") && !m.shared.info.can("completion") {
+		return c.loadEmbedding(ctx, m)
+	}
 	request := &api.GenerateRequest{Model: m.remote.name, Options: m.remote.options}
 	for answer, err := range c.api.Generate(ctx, request) {
 		if err != nil {
@@ -186,6 +189,20 @@ func (c *Client) load(ctx context.Context, m *Model) error {
 		}
 		m.shared.size, m.remote.slots = answer.ContextLength, answer.Slots
 	}
+	return c.learnSize(ctx, m)
+}
+
+// loadEmbedding is load for a model that only makes embeddings.
+func (c *Client) loadEmbedding(ctx context.Context, m *Model) error {
+	_, err := c.api.Embed(ctx, &api.EmbedRequest{Model: m.remote.name, Options: m.remote.options})
+	if err != nil {
+		return err
+	}
+	return c.learnSize(ctx, m)
+}
+
+// learnSize asks with which context a model is loaded, unless that is known.
+func (c *Client) learnSize(ctx context.Context, m *Model) error {
 	if m.shared.size > 0 {
 		return nil
 	}

@@ -114,8 +114,10 @@ func (o *LoadOptions) forDaemon(op string) (options map[string]any, warn []strin
 		{"threads_batch", o.BatchThreads != 0}, {"split_mode", o.SplitMode != ""},
 		{"fit_margin", o.FitMargin != 0},
 		{"tensor_split", len(o.TensorSplit) > 0}, {"device", len(o.Devices) > 0},
-		{"override_tensor", len(o.TensorBuffers) > 0}, {"load_mode", o.LoadMode != ""},
-		{"check_tensors", o.CheckTensors}, {"flash_attn", o.FlashAttention != ""},
+		{"rpc", len(o.RPC) > 0}, {"override_tensor", len(o.TensorBuffers) > 0},
+		{"load_mode", o.LoadMode != ""},
+		{"no_repack", o.NoRepack}, {"check_tensors", o.CheckTensors},
+		{"flash_attn", o.FlashAttention != ""},
 		{"cache_type_k", o.KVTypeK != ""}, {"cache_type_v", o.KVTypeV != ""},
 	} {
 		if other.set {

@@ -339,15 +339,23 @@ func TestAContextThatHasEndedIsErrCancelled(t *testing.T) {
 
 func TestTheStoreOverADaemon(t *testing.T) {
 	c := daemonClient(t)
+	before, err := c.List()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Copy("smollm2", "twin"); err != nil {
 		t.Fatal(err)
 	}
 	list, err := c.List()
-	if err != nil || len(list) != 2 || list[0].Size == 0 || list[0].Digest == "" {
+	if err != nil || len(list) != len(before)+1 || list[0].Size == 0 || list[0].Digest == "" {
 		t.Errorf("List = %+v, %v", list, err)
 	}
+	first, err := c.Find("smollm2")
+	if err != nil {
+		t.Fatal(err)
+	}
 	found, err := c.Find("Twin:latest")
-	if err != nil || found.Digest != list[1].Digest || found.Details.Family != "llama" {
+	if err != nil || found.Digest != first.Digest || found.Details.Family != "llama" {
 		t.Errorf("Find = %+v, %v", found, err)
 	}
 	m := loadFrom(t, c, "twin")

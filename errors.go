@@ -8,6 +8,8 @@ import (
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/gguf"
 	"github.com/mullama/mullama/internal/llama"
+	"github.com/mullama/mullama/internal/maxsim"
+	"github.com/mullama/mullama/internal/registry"
 	"github.com/mullama/mullama/internal/store"
 )
 
@@ -33,10 +35,14 @@ var (
 	// ErrBusy means that too many requests wait already. The cause is a [BusyError], which says
 	// when to try again.
 	ErrBusy = errors.New("busy")
-	// ErrStore means that the model store is damaged, or cannot be read or written.
+	// ErrStore means that the model store or an index is damaged, or cannot be read or written.
 	ErrStore = errors.New("model store not usable")
 	// ErrLibraryMissing means that the native library is missing, broken or of another version.
 	ErrLibraryMissing = errors.New("native library not usable")
+	// ErrUnreachable means that another machine that a model is on, or is to be on, does not answer
+	// or went away. The model is loaded again by the next request of Acquire, or the next Load. Or
+	// that a registry does so, or sends what is damaged.
+	ErrUnreachable = errors.New("other machine not reachable")
 	// ErrClosed means that a Runtime or Model was used after Close.
 	ErrClosed = errors.New("closed")
 	// ErrCancelled means that the caller's context ended first.
@@ -62,6 +68,7 @@ var names = []struct {
 	{ErrBusy, "busy"},
 	{ErrStore, "store"},
 	{ErrLibraryMissing, "library_missing"},
+	{ErrUnreachable, "unreachable"},
 	{ErrClosed, "closed"},
 	{ErrCancelled, "cancelled"},
 	{ErrInternal, "internal"},
@@ -113,8 +120,18 @@ var kinds = []struct {
 	{store.ErrCorrupt, ErrStore, "pull or create the model again"},
 	{store.ErrLocked, ErrStore, "try again when it is done"},
 	{store.ErrWrite, ErrStore, "check the folder's permissions and the free space"},
+	{registry.ErrNotFound, ErrNotFound, ""},
+	{registry.ErrDenied, ErrNotFound, ""},
+	{registry.ErrUnreachable, ErrUnreachable, "check the network, and try again later"},
+	{registry.ErrInsecure, ErrInvalidOption, "allow it with insecure"},
+	{registry.ErrInvalid, ErrInvalidOption, ""},
+	{registry.ErrSpace, ErrStore, "free some space, or choose another folder for the models"},
 	{fs.ErrNotExist, ErrNotFound, "check the path"},
 	{fs.ErrPermission, ErrNotFound, "check the permissions of the file"},
+	{maxsim.ErrInvalid, ErrInvalidOption, ""},
+	{maxsim.ErrDamaged, ErrStore, ""},
+	{maxsim.ErrBusy, ErrStore, ""},
+	{maxsim.ErrClosed, ErrClosed, ""},
 	{gguf.ErrVersion, ErrUnsupported, ""},
 	{gguf.ErrTruncated, ErrNotGGUF, ""},
 	{gguf.ErrNotGGUF, ErrNotGGUF, ""},
@@ -124,6 +141,8 @@ var kinds = []struct {
 	{engine.ErrClosed, ErrClosed, ""},
 	{llama.ErrClosed, ErrClosed, ""},
 	{llama.ErrLibrary, ErrLibraryMissing, ""},
+	{llama.ErrLost, ErrUnreachable,
+		"is mullama rpc-server running there, and serving nobody else?"},
 	{llama.ErrLoad, ErrUnsupported, ""},
 	{llama.ErrMemory, ErrOutOfMemory, "use a smaller context, KV cache type or model"},
 	{llama.ErrInvalid, ErrInvalidOption, ""},

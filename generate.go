@@ -65,6 +65,7 @@ func (m *Model) Generate(
 	if m.remote != nil {
 		return m.remote.generate(ctx, m, prompt, opts)
 	}
+	defer m.expect()()
 	clipped := 0
 	if opts.Truncate {
 		prompt, clipped = m.clip(prompt, opts.Keep)
@@ -92,9 +93,11 @@ const likelyBytes = 8
 // checkLength refuses a text that is far too long for the context by tokenizing only a part of it.
 // llama.cpp takes minutes for megabytes of characters that a vocabulary does not have, because the
 // time grows with their square, and cannot be stopped.
-func (m *Model) checkLength(op, text string) error {
+func (m *Model) checkLength(op, text string) error { return m.tooLong(op, text, m.shared.size) }
+
+// tooLong is checkLength for a context of so many tokens.
+func (m *Model) tooLong(op, text string, size int) error {
 	const slack = 1024 // tokens that a cut may add
-	size := m.shared.size
 	if size == 0 || len(text) <= likelyBytes*size {
 		return nil
 	}
@@ -122,6 +125,7 @@ func (m *Model) GenerateTokens(
 	if m.remote != nil {
 		return m.remote.generateTokens(ctx, m, prompt, opts)
 	}
+	defer m.expect()()
 	prompt, cut := m.fitTokens(prompt, opts)
 	stream, err := m.submit(ctx, "generate", prompt, opts, nil)
 	if err != nil {
@@ -139,8 +143,12 @@ func (m *Model) submit(
 		return nil, err
 	}
 	defer m.calls.Done()
-	if m.shared.engine == nil {
+	switch {
+	case m.shared.embedders == nil:
 		return nil, noWeights(op)
+	case m.shared.engine == nil:
+		return nil, &Error{Kind: ErrUnsupported, Op: op, Hint: "embed or rank with it",
+			Err: errors.New("this model does not generate text")}
 	}
 	request, err := m.request(op, prompt, opts, stops)
 	if err != nil {
@@ -153,6 +161,14 @@ func (m *Model) submit(
 		return nil, wrap(op, err)
 	}
 	return newStream(op, engineSource{inner}, end), nil
+}
+
+// expect tells the engine that a prompt is being made, until arrived is called.
+func (m *Model) expect() (arrived func()) {
+	if m.shared.engine == nil {
+		return func() {}
+	}
+	return m.shared.engine.Expect()
 }
 
 func noWeights(op string) error {

@@ -60,9 +60,16 @@ type LoadOptions struct {
 	Devices       []string `json:"device,omitempty"`
 	TensorBuffers []string `json:"override_tensor,omitempty"`
 
+	// RPC are other machines, as host:port, on which `mullama rpc-server` runs: their devices come
+	// before those of this one, unless GPULayers is 0. What is sent to them is not encrypted.
+	RPC []string `json:"rpc,omitempty"`
+
 	// LoadMode says how the file comes into memory: "auto" (or ""), "mmap", "read", "mlock" (read
 	// and keep in RAM), "mmap+mlock", "direct" (past the page cache).
 	LoadMode string `json:"load_mode,omitempty"`
+	// NoRepack leaves the weights as they are in the file. Otherwise a CPU with instructions for
+	// whole matrices has them packed anew, which is faster and rounds otherwise.
+	NoRepack bool `json:"no_repack,omitempty"`
 	// CheckTensors looks for invalid numbers in the weights.
 	CheckTensors bool `json:"check_tensors,omitempty"`
 	// VocabOnly loads only the vocabulary: the model tokenizes and renders chats, no more.
@@ -137,6 +144,9 @@ func (o *LoadOptions) check(op string) error {
 	if err := o.checkNumbers(op); err != nil {
 		return err
 	}
+	if err := CheckRPC(o.RPC); err != nil {
+		return err
+	}
 	if o.UBatchSize > 0 && o.BatchSize > 0 && o.UBatchSize > o.BatchSize {
 		return invalid(op, fmt.Sprintf("ubatch size %d is larger than batch size %d",
 			o.UBatchSize, o.BatchSize))
@@ -185,11 +195,17 @@ func (o *LoadOptions) modelParams(op string, lib *llama.Library) (p llama.ModelP
 	if o.GPULayers != nil {
 		p.GPULayers = *o.GPULayers
 	}
+	if p.GPULayers != 0 && !o.VocabOnly {
+		if p.RPC, err = rpcAddresses(o.RPC); err != nil {
+			return p, wrap(op, err)
+		}
+	}
 	p.MainGPU = o.MainGPU
 	p.TensorSplit = o.TensorSplit
 	p.Devices = o.Devices
 	p.TensorBuffers = o.TensorBuffers
 	p.CheckTensors = o.CheckTensors
+	p.RepackWeights = p.RepackWeights && !o.NoRepack
 	p.VocabOnly = o.VocabOnly
 	p.Overrides = o.Overrides
 	p.Progress = o.Progress
@@ -244,13 +260,15 @@ type loaded struct {
 	lib     *llama.Library
 	weights *llama.Model
 	context *llama.Context
-	engine  *engine.Engine
+	engine  *engine.Engine // nil for a model that does not generate text
 	info    *Info
 	plan    *Plan
 	size    int // ContextSize
 	warn    []string
 	free    func() // gives the weights back
 	words   func() *wordCache
+
+	embedders *embedders // nil for a vocabulary alone
 }
 
 // Load makes the model in a GGUF file ready for use. Loading the same file with the same options
@@ -281,7 +299,7 @@ func (r *Runtime) Load(ctx context.Context, path string, opts *LoadOptions) (*Mo
 	opts, tellRest := opts.withWholeProgress()
 	shared, free, err := r.models.get(ctx, key, func(ctx context.Context) (*loaded, error) {
 		return r.load(ctx, info, opts)
-	}, (*loaded).close)
+	}, (*loaded).usable, (*loaded).close)
 	if err != nil {
 		return nil, wrap(op, err)
 	}
@@ -336,7 +354,13 @@ func (o LoadOptions) weightsKey(path string) (string, error) {
 	return o.key(path)
 }
 
+// usable reports whether the machines that the model is on are still there.
+func (l *loaded) usable() bool { return l.weights.Check() == nil }
+
 func (l *loaded) close() {
+	if l.embedders != nil {
+		l.embedders.close()
+	}
 	if l.engine != nil {
 		l.engine.Close()
 		l.context.Close()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/mullama/mullama/internal/gotemplate"
 	"github.com/mullama/mullama/internal/llama"
 )
 
@@ -24,6 +25,8 @@ type Model struct {
 	stop   context.CancelCauseFunc // cancels the streams
 	ctx    context.Context         // done when the model is closed
 	chats  map[string]*llama.Chat  // parsed templates by source
+
+	goTemplates map[string]*gotemplate.Template // those of Go
 }
 
 func newModel(shared *loaded, free func()) *Model {
@@ -42,13 +45,13 @@ func (m *Model) Plan() *Plan { return m.shared.plan }
 // ContextSize is the most tokens of one call, prompt and answer together; 0 for a vocabulary alone.
 func (m *Model) ContextSize() int { return m.shared.size }
 
-// Slots is how many calls are computed at once.
+// Slots is how many calls are computed at once; for embeddings, how many texts.
 func (m *Model) Slots() int {
 	switch {
 	case m.remote != nil:
 		return m.remote.slots
 	case m.shared.engine == nil:
-		return 0
+		return m.shared.embedders.texts()
 	}
 	return m.shared.engine.Stats().Slots
 }

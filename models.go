@@ -32,6 +32,16 @@ type StoredModel struct {
 	Parameters map[string]any // string, float64, bool or, for stop, []string
 	Messages   []Message      // to begin each conversation with
 
+	// Renderer and Parser are Ollama's names of how to prompt the model and read its answers, and
+	// Requires the version of Ollama that it needs. They are kept and not used.
+	Renderer, Parser, Requires string
+
+	ThinkStart, ThinkEnd string            // around what it thinks; empty: <think> and </think>
+	ToolFormat           map[string]string // what its maker says of calls in the text
+	Author               string
+
+	stated map[string]bool // capabilities that the maker gives or takes
+
 	Pinned bool // reserved
 }
 
@@ -187,19 +197,7 @@ func writeImport(
 	if err != nil {
 		return nil, err
 	}
-	quantization := info.Quantization
-	if quantization == "" {
-		quantization = "unknown"
-	}
-	config, err := d.AddJSON(ctx, store.Config{
-		ModelFormat:   "gguf",
-		ModelFamily:   info.Architecture,
-		ModelFamilies: []string{info.Architecture},
-		ModelType:     parameterSize(info.Parameters),
-		FileType:      quantization,
-		Architecture:  "amd64",
-		OS:            "linux",
-	}, store.TypeConfig)
+	config, err := d.AddJSON(ctx, configOf(info), store.TypeConfig)
 	if err != nil {
 		return nil, err
 	}

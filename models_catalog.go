@@ -14,6 +14,7 @@ import (
 	"text/template/parse"
 	"time"
 
+	"github.com/mullama/mullama/internal/modelfile"
 	"github.com/mullama/mullama/internal/store"
 )
 
@@ -88,6 +89,7 @@ func (c *catalog) describe(s *store.Store, e *store.Entry) (*StoredModel, error)
 			ContextLength:     config.ContextLength,
 			EmbeddingLength:   config.EmbeddingLength,
 		},
+		Renderer: config.Renderer, Parser: config.Parser, Requires: config.Requires,
 	}
 	for _, l := range e.Manifest.Layers {
 		if err := m.addLayer(s, l); err != nil {
@@ -149,6 +151,7 @@ func (d *described) of(e *store.Entry) *StoredModel {
 	m.Licenses = slices.Clone(m.Licenses)
 	m.Parameters = maps.Clone(m.Parameters)
 	m.Messages = slices.Clone(m.Messages)
+	m.ToolFormat, m.stated = maps.Clone(m.ToolFormat), maps.Clone(m.stated)
 	return &m
 }
 
@@ -169,7 +172,7 @@ func (m *StoredModel) addLayer(s *store.Store, l store.Layer) error {
 		m.Adapters = append(m.Adapters, path)
 		return nil
 	case store.TypeTemplate, store.TypePrompt, store.TypeSystem, store.TypeLicense,
-		store.TypeParams, store.TypeMessages:
+		store.TypeParams, store.TypeMessages, store.TypeExtras:
 	default:
 		return nil
 	}
@@ -188,10 +191,24 @@ func (m *StoredModel) addLayer(s *store.Store, l store.Layer) error {
 		m.Parameters, err = parseParameters(b)
 	case store.TypeMessages:
 		m.Messages, err = parseMessages(b)
+	case store.TypeExtras:
+		err = m.addExtras(b)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: layer %s: %w", store.ErrCorrupt, l.Digest, err)
 	}
+	return nil
+}
+
+// addExtras takes in what Ollama's models have no place for. Capabilities are put in order when the
+// file is known.
+func (m *StoredModel) addExtras(b []byte) error {
+	var extras modelfile.Extras
+	if err := json.Unmarshal(b, &extras); err != nil {
+		return err
+	}
+	m.ThinkStart, m.ThinkEnd, m.Author = extras.ThinkStart, extras.ThinkEnd, extras.Author
+	m.ToolFormat, m.stated = extras.ToolFormat, extras.Capabilities
 	return nil
 }
 
@@ -217,6 +234,15 @@ func (m *StoredModel) addFile(stated []string) error {
 	add(templateCapabilities(m.Template)...)
 	if len(m.Projectors) > 0 {
 		add("vision")
+	}
+	for _, c := range slices.Sorted(maps.Keys(m.stated)) {
+		if m.stated[c] {
+			add(c)
+			continue
+		}
+		m.Capabilities = slices.DeleteFunc(m.Capabilities, func(has string) bool {
+			return has == c
+		})
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/mullama/mullama/internal/engine"
@@ -66,19 +67,29 @@ func (l *loading) check() (err error) {
 	if l.o.VocabOnly {
 		return nil
 	}
-	devices := l.r.lib.Devices()
-	if err := l.o.checkDevices(l.op, devices); err != nil {
+	if err := l.o.checkCache(l.op, l.info); err != nil {
 		return err
 	}
-	if err := l.o.checkCache(l.op, l.info); err != nil {
+	if len(l.o.RPC) == 0 {
+		if err := l.checkDevices(); err != nil {
+			return err
+		}
+	} // else llama.cpp spreads the layers over the machines: only they know their devices
+	cp := l.shape(&placement{})
+	return l.r.checkMemory(l.info, l.mp, cp)
+}
+
+// checkDevices refuses what this machine's devices cannot do, and finds the GPUs to choose from.
+func (l *loading) checkDevices() error {
+	devices := l.r.lib.Devices()
+	if err := l.o.checkDevices(l.op, devices); err != nil {
 		return err
 	}
 	l.gpus = usableGPUs(l.o, devices)
 	if len(l.gpus) == 0 && len(l.o.Devices) == 0 && (l.o.GPULayers == nil || *l.o.GPULayers != 0) {
 		l.notes = append(l.r.gpuProblems(), l.o.missingGPU()...)
 	}
-	cp := l.shape(&placement{})
-	return l.r.checkMemory(l.info, l.mp, cp)
+	return nil
 }
 
 // shape returns the parameters of the context that goes with a placement.
@@ -91,7 +102,8 @@ func (l *loading) shape(p *placement) llama.ContextParams {
 // attempt loads the weights, unless they are there, and makes a context for them.
 func (l *loading) attempt(ctx context.Context, key string) (*loaded, error) {
 	load := func(ctx context.Context) (*placedWeights, error) { return l.loadWeights(ctx) }
-	weights, free, err := l.r.weights.get(ctx, key, load, (*placedWeights).close)
+	usable := func(w *placedWeights) bool { return w.Check() == nil }
+	weights, free, err := l.r.weights.get(ctx, key, load, usable, (*placedWeights).close)
 	defer func() { l.done() }()
 	if err != nil {
 		return nil, err
@@ -179,8 +191,13 @@ func (l *loading) shrink(err error) bool {
 	return true
 }
 
-// explain adds what to do when the layers that were asked for do not fit.
+// explain adds what to do when GPUs cannot split rows, or when the layers that were asked for do
+// not fit.
 func (l *loading) explain(err error) error {
+	if l.o.SplitMode == "row" && strings.Contains(err.Error(), "split buffers") {
+		return &Error{Kind: ErrUnsupported, Op: l.op, Err: err,
+			Hint: `use the split mode "layer" or "tensor"`}
+	}
 	if l.o.GPULayers == nil || len(l.gpus) == 0 || !errors.Is(wrap(l.op, err), ErrOutOfMemory) {
 		return err
 	}
@@ -202,9 +219,11 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 	if o.VocabOnly {
 		return m, nil
 	}
-	if !weights.Info().HasDecoder {
-		return nil, &Error{Kind: ErrUnsupported, Op: l.op,
-			Err: errors.New("this model does not generate text")}
+	m.size = o.contextSize(info.ContextLength)
+	m.embedders = newEmbedders(weights.Model, weights.context(o, l.cp), m.size,
+		weights.gpu)
+	if !weights.Info().Generates {
+		return l.startEmbedding(m, weights)
 	}
 	p := weights.context(o, l.cp)
 	free := weights.cache
@@ -217,7 +236,6 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
 	}
 	m.context = c
-	m.size = o.contextSize(info.ContextLength)
 	m.plan = l.planOf(weights, c, p)
 	if n := info.ContextLength; n > 0 && m.size > n {
 		m.warn = append(m.warn, fmt.Sprintf("the context of %d tokens is longer than the %d that "+
@@ -226,6 +244,17 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 	m.engine = engine.New(engine.NewNative(weights.Model, c), engine.Config{
 		Slots: o.slots(), SequenceTokens: m.size,
 	})
+	return m, nil
+}
+
+// startEmbedding is start for a model that does not generate text.
+func (l *loading) startEmbedding(m *loaded, weights *placedWeights) (*loaded, error) {
+	m.size = m.embedders.longest
+	c, err := m.embedders.begin()
+	if err != nil {
+		return nil, err
+	}
+	m.plan = l.planOf(weights, c, m.embedders.params)
 	return m, nil
 }
 

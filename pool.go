@@ -20,11 +20,12 @@ type entry[T any] struct {
 	err   error
 }
 
-// get returns the value of key, from load if nobody has it, and a function that gives it back, to
-// be called once. The last to give it back passes it to free. When the load fails because the
-// context of the one who started it ended, those who waited try again.
+// get returns the value of key, from load if nobody has one that is usable, and a function that
+// gives it back, to be called once. The last to give it back passes it to free. When the load fails
+// because the context of the one who started it ended, those who waited try again.
 func (p *pool[T]) get(
-	ctx context.Context, key string, load func(context.Context) (T, error), free func(T),
+	ctx context.Context, key string, load func(context.Context) (T, error), usable func(T) bool,
+	free func(T),
 ) (T, func(), error) {
 	for {
 		e, first := p.join(key)
@@ -38,6 +39,11 @@ func (p *pool[T]) get(
 			p.leave(key, e, free)
 			var none T
 			return none, nil, context.Cause(ctx)
+		}
+		if e.err == nil && !first && !usable(e.value) {
+			p.forget(key, e)
+			p.leave(key, e, free)
+			continue
 		}
 		if e.err == nil {
 			return e.value, sync.OnceFunc(func() { p.leave(key, e, free) }), nil

@@ -19,6 +19,7 @@ type shelf struct {
 	frees  atomic.Int64
 	delay  time.Duration
 	broken atomic.Bool
+	spoilt atomic.Int64 // values up to this are no longer usable
 }
 
 var errBroken = errors.New("broken")
@@ -34,7 +35,7 @@ func (s *shelf) get(ctx context.Context, key string) (int64, func(), error) {
 			return 0, errBroken
 		}
 		return s.loads.Add(1), nil
-	}, func(v int64) {
+	}, func(v int64) bool { return v > s.spoilt.Load() }, func(v int64) {
 		if _, twice := s.freed.LoadOrStore(v, true); twice {
 			panic(fmt.Sprintf("value %d is freed twice", v))
 		}
@@ -51,6 +52,25 @@ func (s *shelf) want(t *testing.T, loads, frees, entries int64) {
 		t.Errorf("got %d loads, %d frees, %d entries; want %d, %d, %d", l, f, e, loads, frees,
 			entries)
 	}
+}
+
+func TestPoolReplacesWhatIsNoLongerUsable(t *testing.T) {
+	var s shelf
+	a, giveA, _ := s.get(t.Context(), "x")
+	s.spoilt.Store(a)
+	b, giveB, _ := s.get(t.Context(), "x")
+	if b == a {
+		t.Errorf("value %d is handed out though it is not usable", a)
+	}
+	c, giveC, _ := s.get(t.Context(), "x")
+	if c != b {
+		t.Errorf("the new value is %d for one and %d for another", b, c)
+	}
+	giveB()
+	giveC()
+	s.want(t, 2, 1, 0)
+	giveA()
+	s.want(t, 2, 2, 0)
 }
 
 func TestPoolSharesByKeyAndFreesAfterTheLastUser(t *testing.T) {

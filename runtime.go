@@ -28,6 +28,12 @@ type Options struct {
 	KeepAlive, MinKeepAlive, MaxKeepAlive time.Duration
 	// LoadTimeout is how long a load of Acquire may make no progress. 0: DefaultLoadTimeout.
 	LoadTimeout time.Duration
+	// KeyDir is the folder of the key that registries know this user by, as id_ed25519; it is made
+	// when one asks for it. Empty: ~/.ollama.
+	KeyDir string
+	// HubURL is where names that begin with "hf:" are fetched from, and HubToken is shown there.
+	// Empty: Hugging Face, and nothing.
+	HubURL, HubToken string
 	// Logger receives warnings, and llama.cpp's own log at debug level. Nil: silence.
 	Logger *slog.Logger
 }
@@ -46,7 +52,9 @@ type Runtime struct {
 	problems []string // of the plug-ins; set by plugins
 
 	defaults LoadOptions // of Acquire
-	acquirer *acquirer
+
+	keyDir, hubURL, hubToken string // of Options
+	acquirer                 *acquirer
 
 	mu     sync.Mutex
 	closed bool
@@ -86,7 +94,8 @@ func Open(opts Options) (*Runtime, error) {
 		return nil, wrap("open the engine", err)
 	}
 	r := &Runtime{lib: lib, log: opts.Logger, catalog: catalog{dir: opts.ModelsDir},
-		defaults: opts.Defaults}
+		defaults: opts.Defaults, keyDir: opts.KeyDir, hubURL: opts.HubURL,
+		hubToken: opts.HubToken}
 	r.acquirer = newAcquirer(r, opts)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -117,10 +126,12 @@ func (r *Runtime) Engine() EngineInfo {
 }
 
 // Devices lists the devices of this machine, with their memory as it is now.
-func (r *Runtime) Devices() []Device {
+func (r *Runtime) Devices() []Device { return newDevices(r.lib.Devices()) }
+
+func newDevices(found []llama.Device) []Device {
 	kinds := []DeviceKind{DeviceCPU, DeviceGPU, DeviceIntegratedGPU, DeviceAccelerator}
 	var devices []Device
-	for _, d := range r.lib.Devices() {
+	for _, d := range found {
 		devices = append(devices, Device{
 			Name:        d.Name,
 			Description: d.Description,

@@ -48,6 +48,12 @@ var pointColumns = map[string][]column{
 		{"plan_weights_mb", "MB", "weights, MB"}, {"plan_cache_mb", "MB", "cache, MB"},
 		{"plan_compute_mb", "MB", "buffers, MB"},
 	},
+	"maxsim": {
+		{"search_ms", "ms", "search, ms"}, {"limit_ms", "ms", "limit of the machine, ms"},
+		{"of_limit_percent", "%", "of it reached, %"}, {"gmacs", "Gmac/s", "multiply-adds, 1e9/s"},
+		{"gbs", "GB/s", "read, GB/s"}, {"first_ms", "ms", "first search, ms"},
+		{"open_ms", "ms", "open, ms"},
+	},
 	"load-time": {
 		{"load_s", "s", "load, s"}, {"first_token_s", "s", "first token, s"},
 		{"disk_mb", "MB", "read from disk, MB"}, {"rss_mb", "MB", "RSS, MB"},

@@ -78,9 +78,13 @@ func section(b *strings.Builder, r *Result) {
 	for _, w := range r.Warnings {
 		fmt.Fprintf(b, "Warning: %s.\n\n", w)
 	}
-	fmt.Fprintf(b, "%s, %s, %d million parameters. %s. %s. ", r.Model.Architecture,
-		r.Model.Quantization, (r.Model.Parameters+500_000)/1_000_000, machineText(r.Machine),
-		versionsText(r))
+	if r.Group == "maxsim" {
+		fmt.Fprint(b, "32 query tokens, documents of 128 tokens, 128 numbers each. ")
+	} else {
+		fmt.Fprintf(b, "%s, %s, %d million parameters. ", r.Model.Architecture,
+			r.Model.Quantization, (r.Model.Parameters+500_000)/1_000_000)
+	}
+	fmt.Fprintf(b, "%s. %s. ", machineText(r.Machine), versionsText(r))
 	if len(r.Rounds) > 0 {
 		fmt.Fprintf(b, "Of %d rounds %d counted. ", len(r.Rounds), r.counted())
 	}

@@ -190,10 +190,13 @@ func oracleProgram(path, library string) (program, error) {
 
 // commandLine returns the call with the flags that were set, without this machine's folders.
 func commandLine(cmd *cobra.Command, model string) string {
-	line := cmd.CommandPath() + " --model " + model
+	line := cmd.CommandPath()
+	if model != "" {
+		line += " --model " + model
+	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch value := f.Value.String(); f.Name {
-		case "model", "json", "oracle", "library", "peer", "callers":
+		case "model", "json", "oracle", "library", "peer", "callers", "python":
 		case "text":
 			line += fmt.Sprintf(" --text %q", value)
 		default:

@@ -202,7 +202,9 @@ func TestKindsHaveTheNamesOfTheHeader(t *testing.T) {
 		mullama.ErrBusy: "busy", mullama.ErrStore: "store",
 		mullama.ErrLibraryMissing: "library_missing", mullama.ErrClosed: "closed",
 		mullama.ErrCancelled: "cancelled", mullama.ErrInternal: "internal",
-		errTooSmall: "too_small", context.Canceled: "cancelled", errors.New("other"): "internal",
+		mullama.ErrUnreachable: "unreachable",
+		errTooSmall:            "too_small", context.Canceled: "cancelled",
+		errors.New("other"): "internal",
 	} {
 		code, _ := explain(fmt.Errorf("in a test: %w", kind))
 		if statusName(code) != want {

@@ -117,10 +117,10 @@ const char *mullama_version(void) {
 
 const char *mullama_status_name(mullama_status status) {
     static const char *const names[] = {
-        "ok",          "end",          "invalid",         "not_found", "not_gguf",
-        "unsupported", "context_full", "template",        "grammar",   "out_of_memory",
-        "busy",        "store",        "library_missing", "closed",    "cancelled",
-        "internal",    "forked",       "too_small",
+        "ok",          "end",          "invalid",         "not_found",   "not_gguf",
+        "unsupported", "context_full", "template",        "grammar",     "out_of_memory",
+        "busy",        "store",        "library_missing", "closed",      "cancelled",
+        "internal",    "forked",       "too_small",       "unreachable",
     };
     if (status < 0 || (size_t)status >= sizeof(names) / sizeof(names[0])) {
         return "unknown";

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Creates the environments of the tests in the cache folder: one with Jinja2, the oracle of the
-# template tests, and those of the official clients that drive the daemon: the Python ones, LangChain
-# with its test suite, and Node.js with the JavaScript ones; and one for llama.cpp's tests of its
-# server. Does nothing for one that is there and has the pinned versions.
+# template tests, and NumPy with the weights of MiniLM, that of embeddings; those of the official
+# clients that drive the daemon: the Python ones, LangChain with its test suite, and Node.js with the
+# JavaScript ones; and one for llama.cpp's tests of its server. Does nothing for one that is there and
+# has the pinned versions.
 #
 # usage: conformance/setup.sh
 set -eu

@@ -70,6 +70,7 @@ enum {
     MULLAMA_ERR_INTERNAL = 15,        /* a fault that is not the caller's */
     MULLAMA_ERR_FORKED = 16,          /* the process was forked after the library was loaded */
     MULLAMA_ERR_TOO_SMALL = 17,       /* the buffer is too small; the size needed was set */
+    MULLAMA_ERR_UNREACHABLE = 18,     /* another machine that the model is on does not answer */
 };
 
 /* What was wrong. */

@@ -15,8 +15,7 @@
  * - A function that is not noexcept throws Error when the library reports one, and has no result.
  * - Const functions may be called from several threads at once. Requests that run at the same time
  *   are computed together.
- * - Using an object that is closed or was moved from is an Error of the status Closed. Closing it
- *   again does nothing.
+ * - Using what is closed or was moved from is an Error of the status Closed; not closing it again.
  * - Requests, options and infos are JSON, as docs/api.md and docs/abi.md describe it. A few
  *   functions write requests and read fields; any JSON library does both.
  */
@@ -68,6 +67,7 @@ enum class Status : mullama_status {
     Internal = MULLAMA_ERR_INTERNAL,
     Forked = MULLAMA_ERR_FORKED,
     TooSmall = MULLAMA_ERR_TOO_SMALL,
+    Unreachable = MULLAMA_ERR_UNREACHABLE,
 };
 
 /* The name of a status, such as "context_full". */

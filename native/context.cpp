@@ -1,39 +1,10 @@
 // Contexts, their sequences, and step(): one decode and one sampled token per row, in one call.
-#include "facade.h"
-#include "rows.h"
+#include "context.h"
 
 #include "llama-context.h"
 
 #include <thread>
 #include <unistd.h>
-
-using threadpool_ptr = std::unique_ptr<ggml_threadpool, void (*)(ggml_threadpool *)>;
-
-struct mn_context {
-    const mn_model *model = nullptr;
-    llama_context *ctx = nullptr;
-    std::atomic<bool> abort{false};
-    bool unified = false;                             // all sequences share the cells
-    std::unique_ptr<mn::device_logits> device_logits; // null: the host gets all logits
-
-    // Threads kept between steps, by their number: ggml would otherwise start new ones for every
-    // graph. A pool stays until the end, since ggml goes back to the one it used last to pause it.
-    std::unordered_map<int32_t, threadpool_ptr> pools;
-
-    // One step's arrays, kept to save the allocations.
-    std::vector<int32_t> n_seq_id;
-    std::vector<llama_seq_id *> seq_id;
-    std::vector<int8_t> output;
-    std::vector<int64_t> output_index;
-    std::unique_ptr<mn::row_sampler> sampling;
-
-    ~mn_context() {
-        if (ctx) {
-            llama_detach_threadpool(ctx);
-            llama_free(ctx);
-        }
-    }
-};
 
 namespace mn {
 
@@ -53,14 +24,6 @@ ggml_type parse_type(const char *name, const char *what) {
     throw failure(MN_ERR_INVALID, std::string(what) + " type \"" + name +
                                       "\" is unknown; use f16, bf16, f32, q8_0, q5_1, q5_0, q4_1, "
                                       "q4_0 or iq4_nl");
-}
-
-void check_range(const char *what, int64_t value, int64_t min, int64_t max) {
-    if (value < min || value > max) {
-        throw failure(MN_ERR_INVALID, std::string(what) + " is " + std::to_string(value) +
-                                          "; it must be from " + std::to_string(min) + " to " +
-                                          std::to_string(max));
-    }
 }
 
 // In a portable build the CPU backend is a plug-in, so its functions are asked for by name.
@@ -116,6 +79,14 @@ bool has_sequence(const mn_context *ctx, int32_t seq) {
 }
 
 } // namespace
+
+void check_range(const char *what, int64_t value, int64_t min, int64_t max) {
+    if (value < min || value > max) {
+        throw failure(MN_ERR_INVALID, std::string(what) + " is " + std::to_string(value) +
+                                          "; it must be from " + std::to_string(min) + " to " +
+                                          std::to_string(max));
+    }
+}
 
 mn_context_params context_default_params() {
     llama_context_params d = llama_context_default_params();
@@ -196,7 +167,7 @@ static void keep_logits(mn_context *c, const mn_context_params &p, llama_context
 
 mn_status context_new(mn_model *model, const mn_context_params *params, mn_context **out,
                       mn_error *err) {
-    return guard(err, [&] {
+    return guard(*model, err, [&] {
         if (model->vocab_only) {
             throw failure(MN_ERR_UNSUPPORTED, "only the vocabulary of this model is loaded");
         }
@@ -209,6 +180,9 @@ mn_status context_new(mn_model *model, const mn_context_params *params, mn_conte
         };
         cparams.abort_callback_data = &c->abort;
         log_capture log;
+        if (params->embeddings) {
+            check_embedding(model->model, *params);
+        }
         keep_logits(c.get(), *params, cparams);
         c->ctx = llama_init_from_model(model->model, cparams);
         if (!c->ctx) {
@@ -311,17 +285,18 @@ static llama_batch fill_batch(mn_context *c, const mn_step_plan &plan) {
     return batch;
 }
 
-static void decode(mn_context *c, const mn_step_plan &plan) {
+void compute(mn_context *c, const llama_batch &batch, bool encode) {
     log_capture log;
-    int32_t rc = llama_decode(c->ctx, fill_batch(c, plan));
+    int32_t rc = encode ? llama_encode(c->ctx, batch) : llama_decode(c->ctx, batch);
     if (rc == 0) {
         llama_synchronize(c->ctx);
+        check_peers(*c->model);
         return;
     }
     switch (rc) {
     case 1:
-        throw failure(MN_ERR_FULL, "the KV cache has no room for " + std::to_string(plan.n_tokens) +
-                                       " more tokens");
+        throw failure(MN_ERR_FULL, "the KV cache has no room for " +
+                                       std::to_string(batch.n_tokens) + " more tokens");
     case 2:
         throw failure(MN_ERR_CANCELLED, "the step was cancelled");
     case -1:
@@ -352,13 +327,14 @@ static void find_rows(mn_context *c, const mn_step_plan &plan) {
 }
 
 mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err) {
-    return guard(err, [&] {
+    return guard(*ctx->model, err, [&] {
+        check_peers(*ctx->model);
         check_plan(ctx, *plan);
         if (ctx->device_logits) {
             ctx->device_logits->expect(*plan);
         }
         int64_t start = ggml_time_us();
-        decode(ctx, *plan);
+        compute(ctx, fill_batch(ctx, *plan), false);
         int64_t decoded = ggml_time_us();
         find_rows(ctx, *plan);
         ctx->sampling->run(*plan, ctx->device_logits.get(), out);
@@ -427,14 +403,14 @@ static void check_sequence(const mn_context *ctx, int32_t seq) {
 }
 
 mn_status seq_save(mn_context *ctx, int32_t seq, mn_buf *out, mn_error *err) {
-    return guard(err, [&] {
+    return guard(*ctx->model, err, [&] {
         check_sequence(ctx, seq);
         *out = save_state(ctx->ctx, seq);
     });
 }
 
 mn_status seq_restore(mn_context *ctx, int32_t seq, const char *data, size_t len, mn_error *err) {
-    return guard(err, [&] {
+    return guard(*ctx->model, err, [&] {
         check_sequence(ctx, seq);
         restore_state(ctx->ctx, seq, {data, len});
     });

@@ -25,6 +25,17 @@
 
 namespace mn {
 
+// A connection to another machine that a model is on.
+struct rpc_peer {
+    std::string address;
+    uint64_t losses = 0; // of this address when the connection was made
+    std::vector<ggml_backend_dev_t> devices;
+    std::shared_ptr<ggml_backend> open; // keeps it for as long as the model
+
+    explicit rpc_peer(const std::string &address); // throws failure
+    bool lost() const;
+};
+
 // An error on its way to the border; everything else that is thrown becomes MN_ERR_INTERNAL.
 struct failure : std::runtime_error {
     mn_status status;
@@ -72,6 +83,22 @@ template <typename F> mn_status guard(mn_error *err, F &&f) {
     }
 }
 
+void check_peers(const mn_model &model); // throws a failure if one is lost
+
+// The same for what uses a model: what happens after the loss of a machine that it is on, and be it
+// that nothing is thrown, is that loss.
+template <typename F> mn_status guard(const mn_model &model, mn_error *err, F &&f) {
+    return guard(err, [&] {
+        try {
+            f();
+        } catch (...) {
+            check_peers(model);
+            throw;
+        }
+        check_peers(model);
+    });
+}
+
 // Runs work on what strangers wrote, and ends it with "<what> nests too deeply" and the like when
 // it goes beyond what is sensible.
 void run_limited(mn_status status, const char *what, const std::function<void()> &run);
@@ -113,11 +140,22 @@ void log_set(mn_log_fn fn, uintptr_t user, int32_t min_level);
 void load_plugins(); // from the library's folder; nothing where all is linked in
 mn_status plugins(mn_buf *out, mn_error *err);
 
+std::string device_name(ggml_backend_dev_t dev);
+ggml_backend_dev_t find_device(const std::string &name); // throws failure
+std::vector<ggml_backend_dev_t> local_gpus();
+mn_device describe(ggml_backend_dev_t dev);
+bool serving_rpc(); // on this thread, and not in the middle of a graph
+mn_status rpc_devices(const char *address, mn_device *out, int32_t cap, int32_t *n, mn_error *err);
+mn_status rpc_serve(const char *address, const char *cache_dir, int32_t n_threads,
+                    const char *const *devices, int32_t n_devices, mn_error *err);
+
 mn_model_params model_default_params();
 mn_status model_load(const char *path, const mn_model_params *params, mn_model **out,
                      mn_error *err);
 void model_free(mn_model *model);
+mn_status model_check(const mn_model *model, mn_error *err);
 void model_get_info(const mn_model *model, mn_model_info *out);
+void get_embedding_info(const llama_model *model, mn_model_info *out);
 int32_t model_meta_count(const mn_model *model);
 mn_status model_meta_get(const mn_model *model, int32_t index, mn_buf *key, mn_buf *value,
                          mn_error *err);
@@ -141,6 +179,8 @@ void context_get(const mn_context *ctx, uint32_t *n_ctx, uint32_t *n_ctx_seq, ui
 mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, mn_error *err);
 mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits,
                         mn_step_result *out, mn_error *err);
+mn_status embed(mn_context *ctx, const mn_embed_plan *plan, mn_embed_result *out, mn_error *err);
+void embed_get(const mn_context *ctx, int32_t *pooling_type, int32_t *width);
 void context_abort(mn_context *ctx, int32_t abort);
 void context_perf(mn_context *ctx, mn_perf *out);
 void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);
@@ -174,6 +214,21 @@ mn_status chat_apply(const mn_chat *chat, const char *request, size_t len, mn_bu
                      mn_buf *tokens, mn_error *err);
 mn_status schema_to_grammar(const char *schema, size_t len, mn_buf *out, mn_error *err);
 
+const char *maxsim_kernel_name(int32_t index);
+size_t maxsim_size(int32_t kind, int32_t dim, int32_t n_tokens);
+mn_status maxsim_encode(int32_t kind, int32_t dim, const float *in, int32_t n, void *out,
+                        mn_error *err);
+mn_status maxsim_decode(int32_t kind, int32_t dim, const void *in, int32_t n, float *out,
+                        mn_error *err);
+mn_status maxsim_new(const mn_queries_params *params, mn_queries **out, mn_error *err);
+void maxsim_free(mn_queries *q);
+mn_status maxsim_score(const mn_queries *q, const void *base, size_t size, const mn_document *docs,
+                       int32_t n_docs, float *scores, mn_error *err);
+int64_t maxsim_lanes(const mn_queries *q);
+mn_status maxsim_dots(const mn_queries *q, const float *rows, int32_t n, float *out, mn_error *err);
+mn_status maxsim_nearest(const mn_queries *q, const float *rows, int32_t n, int32_t *out,
+                         mn_error *err);
+
 // The text of control tokens found in a prompt. Prompt text is cut at those; what lies between is
 // tokenised as plain text, which is what llama.cpp does with its own special-token parsing.
 class control_tokens {
@@ -199,6 +254,7 @@ class token_groups; // grammar.h
 } // namespace mn
 
 struct mn_model {
+    std::vector<mn::rpc_peer> peers; // freed last
     llama_model *model = nullptr;
     const llama_vocab *vocab = nullptr;
     bool vocab_only = false;

@@ -69,12 +69,12 @@ std::string without_folders(const std::string &message) {
 
 // ggml calls this instead of aborting. An assertion of llama.cpp itself is thrown to the border.
 // One of ggml is not: it may come from the middle of a graph, whose other threads would wait for
-// this one for ever.
+// this one for ever. Where requests of another machine are read, it is.
 void on_abort(const char *message) {
     const char *end = strstr(message, ": ");
     bool ggml =
         end && std::string_view(message, end - message).find("/ggml/src/") != std::string::npos;
-    if (border::inside() && !ggml) {
+    if (border::inside() && (!ggml || serving_rpc())) {
         throw failure(MN_ERR_INTERNAL, "llama.cpp gave up at " + without_folders(message));
     }
     fprintf(stderr, "%s\n", message); // and the process ends
@@ -228,21 +228,24 @@ static int32_t to_kind(enum ggml_backend_dev_type type) {
     }
 }
 
+mn_device describe(ggml_backend_dev_t dev) {
+    mn_device d = {};
+    snprintf(d.name, sizeof(d.name), "%s", device_name(dev).c_str());
+    snprintf(d.description, sizeof(d.description), "%s", ggml_backend_dev_description(dev));
+    d.kind = to_kind(ggml_backend_dev_type(dev));
+    size_t free = 0, total = 0;
+    ggml_backend_dev_memory(dev, &free, &total);
+    d.memory_free = free;
+    d.memory_total = total;
+    return d;
+}
+
 mn_status device_get(int32_t index, mn_device *out, mn_error *err) {
     return guard(err, [&] {
         if (index < 0 || index >= device_count()) {
             throw failure(MN_ERR_INVALID, "no device " + std::to_string(index));
         }
-        ggml_backend_dev_t dev = ggml_backend_dev_get(index);
-        *out = {};
-        snprintf(out->name, sizeof(out->name), "%s", ggml_backend_dev_name(dev));
-        snprintf(out->description, sizeof(out->description), "%s",
-                 ggml_backend_dev_description(dev));
-        out->kind = to_kind(ggml_backend_dev_type(dev));
-        size_t free = 0, total = 0;
-        ggml_backend_dev_memory(dev, &free, &total);
-        out->memory_free = free;
-        out->memory_total = total;
+        *out = describe(ggml_backend_dev_get(index));
     });
 }
 
@@ -259,6 +262,7 @@ static const mn_table table = {
     model_default_params,
     model_load,
     model_free,
+    model_check,
     model_get_info,
     model_meta_count,
     model_meta_get,
@@ -273,6 +277,8 @@ static const mn_table table = {
     context_get,
     step,
     sample_logits,
+    embed,
+    embed_get,
     context_abort,
     context_perf,
     context_set_threads,
@@ -295,6 +301,18 @@ static const mn_table table = {
     chat_caps,
     chat_apply,
     schema_to_grammar,
+    rpc_devices,
+    rpc_serve,
+    maxsim_kernel_name,
+    maxsim_size,
+    maxsim_encode,
+    maxsim_decode,
+    maxsim_new,
+    maxsim_free,
+    maxsim_score,
+    maxsim_lanes,
+    maxsim_dots,
+    maxsim_nearest,
 };
 
 } // namespace mn

@@ -28,22 +28,14 @@ struct load_params {
     uintptr_t progress_user = 0;
     bool cancelled = false;
 
-    explicit load_params(const mn_model_params &p);
+    load_params(const mn_model_params &p, const std::vector<rpc_peer> &peers);
 
   private:
-    void set_devices(const mn_model_params &p);
+    void set_devices(const mn_model_params &p, const std::vector<rpc_peer> &peers);
     void set_tensor_split(const mn_model_params &p);
     void set_overrides(const mn_model_params &p);
     void set_tensor_bufts(const mn_model_params &p);
 };
-
-std::string known_devices() {
-    std::string names;
-    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
-        names += (i ? ", " : "") + std::string(ggml_backend_dev_name(ggml_backend_dev_get(i)));
-    }
-    return names;
-}
 
 ggml_backend_buffer_type_t find_buffer_type(const std::string &name) {
     for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
@@ -55,17 +47,20 @@ ggml_backend_buffer_type_t find_buffer_type(const std::string &name) {
     return nullptr;
 }
 
-void load_params::set_devices(const mn_model_params &p) {
-    if (!p.devices) {
+// Other machines come first, as in llama.cpp's own programs.
+void load_params::set_devices(const mn_model_params &p, const std::vector<rpc_peer> &peers) {
+    if (!p.devices && peers.empty()) {
         return;
     }
-    for (int32_t i = 0; i < p.n_devices; i++) {
-        ggml_backend_dev_t dev = ggml_backend_dev_by_name(p.devices[i]);
-        if (!dev) {
-            throw failure(MN_ERR_INVALID, "no device named " + std::string(p.devices[i]) +
-                                              "; this machine has " + known_devices());
-        }
-        devices.push_back(dev);
+    for (const rpc_peer &peer : peers) {
+        devices.insert(devices.end(), peer.devices.begin(), peer.devices.end());
+    }
+    for (int32_t i = 0; p.devices && i < p.n_devices; i++) {
+        devices.push_back(find_device(p.devices[i]));
+    }
+    if (!p.devices) {
+        std::vector<ggml_backend_dev_t> gpus = local_gpus();
+        devices.insert(devices.end(), gpus.begin(), gpus.end());
     }
     devices.push_back(nullptr);
     params.devices = devices.data();
@@ -127,7 +122,7 @@ void load_params::set_tensor_bufts(const mn_model_params &p) {
     }
 }
 
-load_params::load_params(const mn_model_params &p) {
+load_params::load_params(const mn_model_params &p, const std::vector<rpc_peer> &peers) {
     if (p.load_mode < LLAMA_LOAD_MODE_AUTO || p.load_mode > LLAMA_LOAD_MODE_DIRECT_IO) {
         throw failure(MN_ERR_INVALID, "load mode " + std::to_string(p.load_mode) + " is unknown");
     }
@@ -142,7 +137,7 @@ load_params::load_params(const mn_model_params &p) {
     params.check_tensors = p.check_tensors;
     params.use_extra_bufts = p.use_extra_bufts;
     params.no_host = p.no_host;
-    set_devices(p);
+    set_devices(p, peers);
     set_tensor_split(p);
     set_overrides(p);
     set_tensor_bufts(p);
@@ -191,29 +186,49 @@ mn_model_params model_default_params() {
     return p;
 }
 
+static std::vector<rpc_peer> connect_peers(const mn_model_params &p) {
+    std::vector<rpc_peer> peers;
+    for (int32_t i = 0; i < p.n_rpc; i++) {
+        peers.emplace_back(p.rpc[i]);
+    }
+    return peers;
+}
+
+static void load_into(mn_model *model, const char *path, const mn_model_params &params) {
+    load_params load(params, model->peers);
+    log_capture log;
+    model->vocab_only = params.vocab_only;
+    model->model = llama_model_load_from_file(path, load.params);
+    if (!model->model) {
+        if (load.cancelled) {
+            throw failure(MN_ERR_CANCELLED, "loading was cancelled");
+        }
+        std::string reason = log.reason("llama.cpp could not load it and gave no reason");
+        throw failure(load_status(reason), reason);
+    }
+    check_norms(model->model);
+    model->vocab = llama_model_get_vocab(model->model);
+    model->controls = std::make_unique<control_tokens>(model->vocab);
+}
+
 mn_status model_load(const char *path, const mn_model_params *params, mn_model **out,
                      mn_error *err) {
-    return guard(err, [&] {
-        load_params load(*params);
-        log_capture log;
-        auto model = std::make_unique<mn_model>();
-        model->vocab_only = params->vocab_only;
-        model->model = llama_model_load_from_file(path, load.params);
-        if (!model->model) {
-            if (load.cancelled) {
-                throw failure(MN_ERR_CANCELLED, "loading was cancelled");
-            }
-            std::string reason = log.reason("llama.cpp could not load it and gave no reason");
-            throw failure(load_status(reason), reason);
-        }
-        check_norms(model->model);
-        model->vocab = llama_model_get_vocab(model->model);
-        model->controls = std::make_unique<control_tokens>(model->vocab);
-        *out = model.release();
+    auto model = std::make_unique<mn_model>();
+    mn_status status = guard(*model, err, [&] {
+        model->peers = connect_peers(*params);
+        load_into(model.get(), path, *params);
     });
+    if (status == MN_OK) {
+        *out = model.release();
+    }
+    return status;
 }
 
 void model_free(mn_model *model) { delete model; }
+
+mn_status model_check(const mn_model *model, mn_error *err) {
+    return guard(err, [&] { check_peers(*model); });
+}
 
 static void set_vocab_info(const llama_vocab *v, mn_model_info *out) {
     out->n_vocab = llama_vocab_n_tokens(v);
@@ -226,8 +241,10 @@ static void set_vocab_info(const llama_vocab *v, mn_model_info *out) {
     out->token_fim_pre = llama_vocab_fim_pre(v);
     out->token_fim_suf = llama_vocab_fim_suf(v);
     out->token_fim_mid = llama_vocab_fim_mid(v);
+    out->token_sep = llama_vocab_sep(v);
     out->add_bos = llama_vocab_get_add_bos(v);
     out->add_eos = llama_vocab_get_add_eos(v);
+    out->add_sep = llama_vocab_get_add_sep(v);
 }
 
 void model_get_info(const mn_model *model, mn_model_info *out) {
@@ -252,6 +269,7 @@ void model_get_info(const mn_model *model, mn_model_info *out) {
     out->recurrent = llama_model_is_recurrent(m);
     out->hybrid = llama_model_is_hybrid(m);
     set_vocab_info(model->vocab, out);
+    get_embedding_info(m, out);
 }
 
 int32_t model_meta_count(const mn_model *model) { return llama_model_meta_count(model->model); }
@@ -288,7 +306,8 @@ mn_status memory_plan(const char *path, const mn_model_params *mp, const mn_cont
     static std::mutex one_at_a_time;
     std::lock_guard<std::mutex> lock(one_at_a_time);
     return guard(err, [&] {
-        load_params load(*mp);
+        std::vector<rpc_peer> peers = connect_peers(*mp);
+        load_params load(*mp, peers);
         load.params.progress_callback = nullptr;
         // Repacked weights lie in buffers that llama.cpp counts for no device. They are as large.
         load.params.use_extra_bufts = false;
@@ -306,8 +325,8 @@ mn_status memory_plan(const char *path, const mn_model_params *mp, const mn_cont
             m.model = plan[i].model;
             m.context = plan[i].context;
             m.compute = plan[i].compute;
-            const char *name = i < devices.size() ? ggml_backend_dev_name(devices[i]) : "host";
-            snprintf(m.device, sizeof(m.device), "%s", name);
+            std::string name = i < devices.size() ? device_name(devices[i]) : "host";
+            snprintf(m.device, sizeof(m.device), "%s", name.c_str());
         }
     });
 }

@@ -28,6 +28,7 @@ typedef struct mn_model mn_model;
 typedef struct mn_context mn_context;
 typedef struct mn_sampler mn_sampler;
 typedef struct mn_chat mn_chat;
+typedef struct mn_queries mn_queries;
 
 typedef enum {
     MN_OK = 0,
@@ -39,7 +40,8 @@ typedef enum {
     MN_ERR_UNSUPPORTED = 6, // this model or build cannot do it
     MN_ERR_TEMPLATE = 7,    // the chat template does not parse or does not render
     MN_ERR_GRAMMAR = 8,     // the grammar does not parse
-    MN_ERR_INTERNAL = 9     // llama.cpp failed in a way that is not the caller's doing
+    MN_ERR_INTERNAL = 9,    // llama.cpp failed in a way that is not the caller's doing
+    MN_ERR_LOST = 10        // a machine that the model is on cannot be reached, or went away
 } mn_status;
 
 typedef struct {
@@ -79,6 +81,8 @@ typedef struct {
     int32_t no_host;
     const char *const *devices; // names to offload to; NULL: all
     int32_t n_devices;
+    const char *const *rpc; // other machines to offload to first, as IPv4 address:port
+    int32_t n_rpc;
     const float *tensor_split; // a share per device; NULL: by free memory
     int32_t n_tensor_split;
     const char *const *overrides; // "key=type:value", type one of int, float, bool, str
@@ -105,9 +109,16 @@ typedef struct {
     int32_t vocab_type;                                           // 0 none, else llama.cpp's number
     int32_t token_bos, token_eos, token_eot, token_nl, token_pad; // -1 none
     int32_t token_fim_pre, token_fim_suf, token_fim_mid;          // -1 none
-    int32_t add_bos, add_eos;
+    int32_t token_sep;                                            // -1 none
+    int32_t add_bos, add_eos, add_sep;
     int32_t has_encoder, has_decoder;
     int32_t recurrent, hybrid;
+    int32_t generates;    // it has logits to sample from, one token after the other
+    int32_t causal;       // tokens look back only
+    int32_t pooling_type; // -1 the file does not say, else as in mn_context_params
+    int32_t n_embd_out;   // length of an embedding
+    int32_t n_cls_out;    // scores of its classification head; 0: it has none
+    int32_t n_pos;        // most tokens of a text for which it has positions; 0: no limit
 } mn_model_info;
 
 typedef struct {
@@ -205,10 +216,49 @@ typedef struct {
     int64_t sample_us;
 } mn_step_result; // valid until the next step of this context
 
+// One batch of embeddings. The sequences' tokens lie one after the other; sequence s has lengths[s]
+// of them.
+typedef struct {
+    int32_t n_tokens; // of all sequences
+    const int32_t *tokens;
+    int32_t n_seqs;
+    const int32_t *lengths;
+} mn_embed_plan;
+
+typedef struct {
+    const float *rows; // n_rows of width numbers, owned by the context
+    int32_t n_rows;    // one for each sequence; for pooling none, one for each token
+    int32_t width;
+    int64_t compute_us;
+} mn_embed_result; // valid until the next call of embed with this context
+
 typedef struct {
     int64_t prompt_us, eval_us, load_us; // llama.cpp's own counters
     int32_t n_prompt, n_eval, n_reused;
 } mn_perf;
+
+// How the vectors of documents are kept. Numbers are little-endian.
+typedef enum {
+    MN_VECTORS_F32 = 0,
+    MN_VECTORS_F16 = 1,
+    // A byte for each number, 128 more than what it is in steps of the vector's scale, and 128s up
+    // to a multiple of 4; after those of all tokens of a document a float for each: its scale.
+    MN_VECTORS_INT8 = 2
+} mn_vectors;
+
+typedef struct {
+    uint64_t offset; // of its vectors, in bytes
+    int32_t n_tokens;
+} mn_document;
+
+typedef struct {
+    int32_t kind; // one of mn_vectors: of the documents
+    int32_t dim;
+    const char *kernel;      // NULL: the best
+    const float *vectors;    // of all queries, one after the other
+    const int32_t *n_tokens; // of each query
+    int32_t n_queries;
+} mn_queries_params;
 
 typedef struct {
     uint32_t abi;
@@ -230,6 +280,8 @@ typedef struct {
     mn_status (*model_load)(const char *path, const mn_model_params *params, mn_model **out,
                             mn_error *err);
     void (*model_free)(mn_model *model);
+    // MN_ERR_LOST when a machine that the model is on went away: it can only be freed.
+    mn_status (*model_check)(const mn_model *model, mn_error *err);
     void (*model_get_info)(const mn_model *model, mn_model_info *out);
     int32_t (*model_meta_count)(const mn_model *model);
     mn_status (*model_meta_get)(const mn_model *model, int32_t index, mn_buf *key, mn_buf *value,
@@ -262,13 +314,21 @@ typedef struct {
                         uint32_t *n_batch, uint32_t *n_ubatch, uint32_t *n_seq_max,
                         int32_t *device_logits);
     // Decodes and samples one step. MN_ERR_FULL leaves the cache as it was. MN_ERR_CANCELLED and
-    // MN_ERR_INTERNAL may leave some of the step's tokens in the cache.
+    // MN_ERR_INTERNAL may leave some of the step's tokens in the cache. After MN_ERR_LOST model and
+    // context can only be freed.
     mn_status (*step)(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out,
                       mn_error *err);
     // Samples rows as step does, from logits at hand: rows[r] is a row of these. They are changed
     // meanwhile, and afterwards as they were. For tests and benchmarks.
     mn_status (*sample_logits)(mn_context *ctx, const mn_step_plan *plan, float *logits,
                                mn_step_result *out, mn_error *err);
+    // Embeds whole sequences, on a context made for embeddings. All tokens together are at most
+    // n_ubatch, and the sequences at most n_seq_max. For pooling rank the rows are scores. Numbers
+    // that are not finite are not an error here.
+    mn_status (*embed)(mn_context *ctx, const mn_embed_plan *plan, mn_embed_result *out,
+                       mn_error *err);
+    // How a context for embeddings pools, and how long its rows are.
+    void (*embed_get)(const mn_context *ctx, int32_t *pooling_type, int32_t *width);
     // Stops a running step after the current operation; stays set until called with 0.
     void (*context_abort)(mn_context *ctx, int32_t abort);
     void (*context_perf)(mn_context *ctx, mn_perf *out);
@@ -313,12 +373,47 @@ typedef struct {
                             mn_buf *tokens, mn_error *err);
     // GBNF for a JSON schema.
     mn_status (*schema_to_grammar)(const char *schema, size_t len, mn_buf *out, mn_error *err);
+
+    // other machines, by IPv4 address:port. rpc_devices asks one for its devices; at most cap are
+    // written, *n is their number. rpc_serve offers devices of this machine by name. It returns
+    // only when it cannot go on.
+    mn_status (*rpc_devices)(const char *address, mn_device *out, int32_t cap, int32_t *n,
+                             mn_error *err);
+    mn_status (*rpc_serve)(const char *address, const char *cache_dir, int32_t n_threads,
+                           const char *const *devices, int32_t n_devices, mn_error *err);
+
+    // late interaction. Needs no model. Vectors are dim numbers for each token, one after another;
+    // those of documents are of one of the kinds of mn_vectors, and maxsim_size says how many bytes
+    // the vectors of a document take. A kernel is the code for one kind of CPU; maxsim_kernel_name
+    // lists those that this CPU runs, best first, and is NULL after the last.
+    const char *(*maxsim_kernel_name)(int32_t index);
+    size_t (*maxsim_size)(int32_t kind, int32_t dim, int32_t n_tokens);
+    mn_status (*maxsim_encode)(int32_t kind, int32_t dim, const float *in, int32_t n, void *out,
+                               mn_error *err);
+    mn_status (*maxsim_decode)(int32_t kind, int32_t dim, const void *in, int32_t n, float *out,
+                               mn_error *err);
+    // Queries may be used from any threads at once.
+    mn_status (*maxsim_new)(const mn_queries_params *params, mn_queries **out, mn_error *err);
+    void (*maxsim_free)(mn_queries *q);
+    // scores is [queries][n_docs]: for each token of the query the largest product with a token of
+    // the document, added up. Documents lie within size bytes at base, their offsets are multiples
+    // of 4, and all have tokens.
+    mn_status (*maxsim_score)(const mn_queries *q, const void *base, size_t size,
+                              const mn_document *docs, int32_t n_docs, float *scores,
+                              mn_error *err);
+    // For queries of MN_VECTORS_F32: all products with n float vectors, as [n][lanes], and the
+    // vector with the largest, as [lanes]. Lanes are the tokens of a query in order, and some more.
+    int64_t (*maxsim_lanes)(const mn_queries *q);
+    mn_status (*maxsim_dots)(const mn_queries *q, const float *rows, int32_t n, float *out,
+                             mn_error *err);
+    mn_status (*maxsim_nearest)(const mn_queries *q, const float *rows, int32_t n, int32_t *out,
+                                mn_error *err);
 } mn_table;
 
 // What both sides must agree on. The revision is raised with every change of this header that
 // leaves all sizes as they are; any other change shows by itself, so a program that was built
 // before it says so instead of calling the wrong function.
-#define MN_ABI_REVISION 3
+#define MN_ABI_REVISION 4
 enum {
     MN_ABI = MN_ABI_REVISION * 1000000 +
              (int)(sizeof(mn_table) * 97 + sizeof(mn_model_params) * 53 +

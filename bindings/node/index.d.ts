@@ -18,6 +18,7 @@ export type Status =
   | "internal"
   | "forked"
   | "too_small"
+  | "unreachable"
   | "unknown";
 
 /** What the functions of this package throw; only an abort throws the signal's reason. */

@@ -13,9 +13,10 @@ import (
 // litellm.
 func TestPythonClients(t *testing.T) {
 	python := tool(t, "venv-clients", "bin", "python")
-	url := serving(t, model, keenerModel)
+	url := serving(t, model, keenerModel, embedModel)
 	run(t, pytest(python, "python"), "MULLAMA_URL="+url, "MULLAMA_MODEL="+model,
-		"MULLAMA_KEENER_MODEL="+keenerModel, "LITELLM_LOCAL_MODEL_COST_MAP=True")
+		"MULLAMA_KEENER_MODEL="+keenerModel, "MULLAMA_EMBED_MODEL="+embedModel,
+		"LITELLM_LOCAL_MODEL_COST_MAP=True")
 }
 
 // TestNodeClients runs the tests in the folder node, which use the packages ollama and openai of
@@ -42,9 +43,9 @@ func TestNodeClients(t *testing.T) {
 // TestLangChain runs LangChain's standard tests, in the folder langchain.
 func TestLangChain(t *testing.T) {
 	python := tool(t, "venv-langchain", "bin", "python")
-	url := serving(t, model, keenerModel)
+	url := serving(t, model, keenerModel, embedModel)
 	run(t, pytest(python, "langchain"), "MULLAMA_URL="+url, "MULLAMA_MODEL="+model,
-		"MULLAMA_KEENER_MODEL="+keenerModel)
+		"MULLAMA_KEENER_MODEL="+keenerModel, "MULLAMA_EMBED_MODEL="+embedModel)
 }
 
 // pytest runs the tests of a folder, and tells why those fail that are expected to.

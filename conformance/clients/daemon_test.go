@@ -14,6 +14,7 @@ const (
 	model = "smollm2"
 	// keenerModel is for the tests that need an answer to be of use.
 	keenerModel = "qwen05"
+	embedModel  = "minilm-q8"
 )
 
 // shared is the daemon that all tests use, so that the model is imported and loaded once. It is nil

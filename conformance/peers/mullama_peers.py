@@ -68,9 +68,20 @@ def match_regex(regex, text):
 utils.match_regex = match_regex
 
 
+# The models that answer, by the file of the tests; the wrapper takes the one of MULLAMA_PEERS_MODEL.
+MODEL = os.environ["MULLAMA_PEERS_MODEL"]
+MODELS = {
+    "test_embedding": os.environ["MULLAMA_PEERS_MODEL_EMBEDDING"],
+    "test_rerank": os.environ["MULLAMA_PEERS_MODEL_RERANK"],
+}
+
+
 @pytest.fixture(autouse=True)
 def open_words(request):
     global words_are_open
+    file = request.module.__name__.rpartition(".")[2]
     name = request.node.originalname
+    embeds = name == "test_metrics_embedding_prompt_is_counted"
+    os.environ["MULLAMA_PEERS_MODEL"] = MODELS.get("test_embedding" if embeds else file, MODEL)
     words_are_open = name in WORDS
     os.environ["MULLAMA_PEERS_OPTION"] = "ignore_eos=true" if name in LENGTHS else ""

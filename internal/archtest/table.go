@@ -9,9 +9,9 @@ const root = "mullama"
 // mayImport says which of our packages each of our packages may import, tests aside. A new package
 // needs a row here and one in ARCHITECTURE.md; a new entry in a row needs a reason in the commit.
 var mayImport = map[string][]string{
-	root: {"api", "internal/chat", "internal/engine", "internal/gguf", "internal/llama",
-		"internal/modelfile", "internal/registry", "internal/sched", "internal/store",
-		"internal/maxsim"},
+	root: {"api", "internal/chat", "internal/embedder", "internal/engine", "internal/gguf",
+		"internal/gotemplate", "internal/llama", "internal/maxsim", "internal/modelfile",
+		"internal/registry", "internal/sched", "internal/store"},
 	"api":               {},
 	"bench":             {root, "bench/load", "bench/soak", "internal/synth"},
 	"bench/load":        {},
@@ -24,23 +24,28 @@ var mayImport = map[string][]string{
 	"internal/benchcmd": {"internal/gguf", "internal/synth"},
 	"internal/chat":     {"internal/llama"},
 	"internal/cli":      {"api", root, "internal/modelfile", "internal/server", "bench"},
+	"internal/convert":  {"internal/gguf", "internal/safetensors"},
+	"internal/embedder": {"internal/llama"},
 	"internal/engine":   {"internal/llama"},
 	// The scripted model stands in for llama in tests of engine and of everything above it.
 	"internal/engine/scripted": {"internal/engine"},
 	"internal/gguf":            {},
+	"internal/gotemplate":      {},
 	"internal/llama":           {},
 	"internal/maxsim":          {"internal/llama"},
 	"internal/modelfile":       {},
 	"internal/registry":        {"internal/store"},
+	"internal/safetensors":     {},
 	"internal/sched":           {},
 	"internal/server":          {"api", root},
 	"internal/store":           {},
 	"internal/synth":           {"internal/gguf"},
 	"conformance/vectors":      {},
 	"internal/testmodels":      {},
+	"internal/testregistry":    {},
 	"internal/testdaemon":      {root, "internal/testmodels"},
 	"tools/bindgen":            {},
-	"tools/fetchmodels":        {"internal/testmodels"},
+	"tools/fetchmodels":        {"internal/convert", "internal/gguf", "internal/testmodels"},
 	"tools/nativebuild":        {},
 	"tools/parity":             {"conformance/vectors"},
 	"tools/peers":              {"internal/testmodels"},
@@ -57,7 +62,7 @@ var folderRules = map[string][]string{
 // testHelpers may be imported by the tests of every package.
 var testHelpers = []string{
 	"conformance/vectors", "internal/engine/scripted", "internal/gguf", "internal/synth",
-	"internal/testdaemon", "internal/testmodels",
+	"internal/testdaemon", "internal/testmodels", "internal/testregistry",
 }
 
 // oneFile names the imports that only one file of the package may have, so that the rest of the

@@ -41,6 +41,7 @@ func TestExitCodes(t *testing.T) {
 		{mullama.ErrNotFound, 3}, {fs.ErrNotExist, 3}, {fs.ErrPermission, 3},
 		{mullama.ErrNotGGUF, 4}, {mullama.ErrUnsupported, 4}, {mullama.ErrTemplate, 4},
 		{mullama.ErrContextFull, 5}, {mullama.ErrOutOfMemory, 5}, {mullama.ErrLibraryMissing, 6},
+		{mullama.ErrUnreachable, 7},
 		{mullama.ErrCancelled, 130}, {context.Canceled, 130},
 	} {
 		wrapped := tt.err

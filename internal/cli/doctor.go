@@ -116,6 +116,9 @@ func (a *app) examineEngine() (library, devices []finding) {
 	for _, p := range engine.Plugins() {
 		library = append(library, pluginFinding(p))
 	}
+	for _, server := range a.env.rpcServers() {
+		devices = append(devices, examineRPC(engine, server))
+	}
 	return library, devices
 }
 
@@ -134,6 +137,23 @@ func pluginFinding(p mullama.Plugin) finding {
 		f.Detail = "1 device"
 	}
 	return f
+}
+
+// examineRPC asks another machine that the daemon would use for its devices.
+func examineRPC(engine Engine, server string) finding {
+	found := finding{Name: "RPC[" + server + "]", State: stateOK}
+	remote, err := engine.RPCDevices(server)
+	if err != nil {
+		found.State, found.Detail = stateMissing, err.Error()
+		found.Fix = "start mullama rpc-server there, or correct MULLAMA_RPC"
+		return found
+	}
+	var texts []string
+	for _, device := range remote {
+		texts = append(texts, describe(device))
+	}
+	found.Detail = strings.Join(texts, "; ")
+	return found
 }
 
 // describe writes what is known about a device.

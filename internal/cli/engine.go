@@ -19,6 +19,11 @@ type Engine interface {
 	Plugins() []mullama.Plugin
 	// Plan says where the model in the file at path would be loaded.
 	Plan(path string, opts *mullama.LoadOptions) (*mullama.Plan, error)
+	// RPCDevices asks another machine, host:port, for its devices.
+	RPCDevices(server string) ([]mullama.Device, error)
+	// ServeRPC offers devices of this machine to others until ctx ends; ready is called when it
+	// listens.
+	ServeRPC(ctx context.Context, s *mullama.RPCServer, ready func()) error
 	// Engine says which engine this is and where it was found.
 	Engine() mullama.EngineInfo
 	// Close gives back everything the engine holds.
@@ -46,6 +51,14 @@ type Model interface {
 	Chat(
 		ctx context.Context, messages []mullama.Message, opts *mullama.ChatOptions,
 	) iter.Seq2[mullama.Chunk, error]
+	// EmbedStream embeds texts, and yields an embedding for each.
+	EmbedStream(
+		ctx context.Context, texts iter.Seq[string], opts *mullama.EmbedOptions,
+	) iter.Seq2[mullama.Embedding, error]
+	// Rerank scores how well documents answer a query.
+	Rerank(ctx context.Context, r *mullama.RerankRequest) (*mullama.RerankResult, error)
+	// Score scores documents by late interaction.
+	Score(ctx context.Context, r *mullama.ScoreRequest) (*mullama.RerankResult, error)
 	// Close releases the model.
 	io.Closer
 }

@@ -22,7 +22,10 @@ type environment struct {
 	host    string // MULLAMA_HOST: where the daemon listens, and clients look for it
 	apiKey  string // MULLAMA_API_KEY: the key that clients show
 	noStart bool   // MULLAMA_NOSTART: commands do not start a daemon
-	serve   map[string]serveVariable
+
+	hubURL   string // HF_ENDPOINT: the hub that hf: names are of
+	hubToken string // HF_TOKEN: what is shown there
+	serve    map[string]serveVariable
 }
 
 // serveVariable is a variable for the daemon that is set.
@@ -39,6 +42,8 @@ var variables = [][2]string{
 	{"MULLAMA_HOST", "where the daemon listens and clients find it (default: 127.0.0.1:11434)"},
 	{"MULLAMA_API_KEY", "the key that commands show to the daemon"},
 	{"MULLAMA_NOSTART", "1 keeps commands from starting a daemon"},
+	{"HF_TOKEN", "for 'mullama serve': the token shown to Hugging Face for names with hf:"},
+	{"HF_ENDPOINT", "for 'mullama serve': another hub for them"},
 }
 
 // readEnvironment reads the variables through get, which is [os.Getenv] but for tests.
@@ -53,6 +58,8 @@ func readEnvironment(get func(string) string) environment {
 		host:      either(get, "HOST").value,
 		apiKey:    get("MULLAMA_API_KEY"),
 		noStart:   isOn(get("MULLAMA_NOSTART")),
+		hubURL:    get("HF_ENDPOINT"),
+		hubToken:  get("HF_TOKEN"),
 		serve:     map[string]serveVariable{},
 	}
 	for _, v := range serveVariables {
@@ -66,6 +73,13 @@ func readEnvironment(get func(string) string) environment {
 		}
 	}
 	return env
+}
+
+// rpcServers are the other machines that a daemon uses.
+func (e environment) rpcServers() []string {
+	return strings.FieldsFunc(e.serve["RPC"].value, func(r rune) bool {
+		return r == ',' || r == ' '
+	})
 }
 
 // either reads a variable under our name, or else under the one that Ollama gave it.

@@ -19,6 +19,7 @@ const (
 	exitNotUsable   = 4
 	exitTooSmall    = 5
 	exitNoLibrary   = 6
+	exitUnreachable = 7
 	exitInterrupted = 130
 )
 
@@ -34,6 +35,7 @@ var exitMeanings = []struct {
 	{exitNotUsable, "the file is not a model this engine can use"},
 	{exitTooSmall, "memory or the context is too small"},
 	{exitNoLibrary, "the native library is missing or does not fit"},
+	{exitUnreachable, "another machine does not answer, or went away"},
 	{exitInterrupted, "interrupted"},
 }
 
@@ -45,6 +47,7 @@ var exitTable = []struct {
 	{context.Canceled, exitInterrupted},
 	{mullama.ErrCancelled, exitInterrupted},
 	{mullama.ErrLibraryMissing, exitNoLibrary},
+	{mullama.ErrUnreachable, exitUnreachable},
 	{mullama.ErrNotFound, exitNotFound},
 	{fs.ErrNotExist, exitNotFound},
 	{fs.ErrPermission, exitNotFound},

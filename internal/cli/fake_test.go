@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -53,6 +54,7 @@ type fakeModel struct {
 	prompts  []string
 	chats    [][]mullama.Message
 	requests []mullama.GenerateOptions
+	embeds   []mullama.EmbedOptions
 	started  chan struct{} // closed at the first wait
 	closed   bool
 }
@@ -103,6 +105,51 @@ func (m *fakeModel) Chat(
 	return m.play(ctx, fmt.Sprintf("%q after %d messages", last, len(messages)-1))
 }
 
+// EmbedStream embeds a text as its length and its number.
+func (m *fakeModel) EmbedStream(
+	_ context.Context, texts iter.Seq[string], o *mullama.EmbedOptions,
+) iter.Seq2[mullama.Embedding, error] {
+	m.embeds = append(m.embeds, *o)
+	return func(yield func(mullama.Embedding, error) bool) {
+		n := 0
+		for text := range texts {
+			e := mullama.Embedding{Vector: []float32{float32(len(text)), float32(n)}, Tokens: n + 1}
+			if text == "bad" {
+				e = mullama.Embedding{Err: errors.New("that text again")}
+			}
+			if n++; !yield(e, nil) {
+				return
+			}
+		}
+		if m.err != nil {
+			yield(mullama.Embedding{}, m.err)
+		}
+	}
+}
+
+// Rerank scores documents by their length.
+func (m *fakeModel) Rerank(
+	_ context.Context, r *mullama.RerankRequest,
+) (*mullama.RerankResult, error) {
+	result := &mullama.RerankResult{Method: mullama.RankedByHead}
+	for _, document := range r.Documents {
+		score := mullama.DocumentScore{Score: float64(len(document)) / 100}
+		result.Scores = append(result.Scores, score)
+	}
+	return result, m.err
+}
+
+// Score is ten times what Rerank says.
+func (m *fakeModel) Score(
+	ctx context.Context, r *mullama.ScoreRequest,
+) (*mullama.RerankResult, error) {
+	result, err := m.Rerank(ctx, &mullama.RerankRequest{Documents: r.Documents})
+	for i := range result.Scores {
+		result.Scores[i].Score *= 10
+	}
+	return result, err
+}
+
 // play yields the script.
 func (m *fakeModel) play(ctx context.Context, asked string) iter.Seq2[mullama.Chunk, error] {
 	return func(yield func(mullama.Chunk, error) bool) {
@@ -151,6 +198,9 @@ type fakeEngine struct {
 	slow    time.Duration // how long a load takes
 	plugins []mullama.Plugin
 	closed  bool
+	served  *mullama.RPCServer
+
+	onServed func() // called when the RPC server has said that it listens
 }
 
 func (e *fakeEngine) Load(ctx context.Context, path string, o *mullama.LoadOptions) (Model, error) {
@@ -176,8 +226,28 @@ func (e *fakeEngine) Plan(string, *mullama.LoadOptions) (*mullama.Plan, error) {
 
 func (e *fakeEngine) Devices() []mullama.Device {
 	return []mullama.Device{
-		{Name: "CPU", Description: "A Processor", MemoryTotal: 8e9, MemoryFree: 4e9},
+		{Name: "CPU", Description: "A Processor", Kind: mullama.DeviceCPU, MemoryTotal: 8e9,
+			MemoryFree: 4e9},
 	}
+}
+
+func (e *fakeEngine) RPCDevices(server string) ([]mullama.Device, error) {
+	if server != "10.0.0.2:50052" {
+		return nil, &mullama.Error{Kind: mullama.ErrUnreachable,
+			Err: errors.New("the RPC server " + server + " cannot be reached: no answer")}
+	}
+	return []mullama.Device{{Description: server, MemoryTotal: 8e9, MemoryFree: 4e9}}, nil
+}
+
+func (e *fakeEngine) ServeRPC(ctx context.Context, s *mullama.RPCServer, ready func()) error {
+	e.served = s
+	if e.loadErr != nil {
+		return e.loadErr
+	}
+	ready()
+	e.onServed()
+	<-ctx.Done()
+	return nil
 }
 
 func (e *fakeEngine) Engine() mullama.EngineInfo {

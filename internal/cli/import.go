@@ -7,16 +7,20 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mullama/mullama"
 )
 
-// modelStore is the model store as import needs it.
+// modelStore is the model store as the commands need it that ask no daemon.
 type modelStore interface {
 	// Import puts a GGUF file into the store under a name.
 	Import(ctx context.Context, name, path string) (*mullama.StoredModel, error)
+	// Verify looks for damaged files, Prune removes those that no model has.
+	Verify(ctx context.Context, o *mullama.VerifyOptions) ([]mullama.BadBlob, error)
+	Prune(age time.Duration) (int64, error)
 	io.Closer
 }
 
@@ -48,17 +52,12 @@ func (a *app) importCommand() *cobra.Command {
 			return a.importFile(cmd.Context(), models, args[0], name)
 		},
 	}
-	cmd.Flags().StringVar(&models, "models", a.env.serve["MODELS"].value,
-		"`FOLDER` of the model store (default: ~/.ollama/models)")
+	a.defineModels(cmd, &models)
 	return cmd
 }
 
 func (a *app) importFile(ctx context.Context, folder, path, name string) error {
-	models, err := storeFolder(folder)
-	if err != nil {
-		return err
-	}
-	store, err := a.openStore(mullama.Options{Logger: a.logger(), ModelsDir: models})
+	store, err := a.storeAt(folder)
 	if err != nil {
 		return err
 	}

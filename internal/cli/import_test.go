@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/mullama/mullama"
 )
@@ -21,13 +23,47 @@ func (s *fakeStore) Import(_ context.Context, name, path string) (*mullama.Store
 	return &mullama.StoredModel{Name: name + ":latest"}, s.err
 }
 
+func (s *fakeStore) Verify(
+	_ context.Context, o *mullama.VerifyOptions,
+) ([]mullama.BadBlob, error) {
+	bad := mullama.BadBlob{Digest: "sha256:ab", Models: []string{"a:1", "b:1"}, Mended: o.Repair,
+		Err: errors.New("blob sha256:ab is damaged")}
+	return []mullama.BadBlob{bad}, s.err
+}
+
+func (s *fakeStore) Prune(age time.Duration) (int64, error) {
+	return int64(age / time.Second), s.err
+}
+
 func (s *fakeStore) Close() error { return nil }
+
+func TestVerifyAndPruneSayWhatTheyFound(t *testing.T) {
+	lost := "sha256:ab of a:1, b:1: blob sha256:ab is damaged\n"
+	got := runStore(t, &fakeStore{}, "verify")
+	if got.code != exitFailed || got.out != lost ||
+		!strings.Contains(got.err, "1 files are damaged\nhint: 'mullama verify --repair'") {
+		t.Errorf("got %+v", got)
+	}
+	got = runStore(t, &fakeStore{}, "verify", "--repair")
+	if got != (outcome{0, "sha256:ab of a:1, b:1: mended\n", ""}) {
+		t.Errorf("got %+v", got)
+	}
+	got = runStore(t, &fakeStore{}, "prune", "--older-than", "2s")
+	if got != (outcome{0, "removed 2 B\n", ""}) {
+		t.Errorf("got %+v", got)
+	}
+}
 
 func runImport(t *testing.T, s *fakeStore, args ...string) outcome {
 	t.Helper()
+	return runStore(t, s, append([]string{"import"}, args...)...)
+}
+
+func runStore(t *testing.T, s *fakeStore, args ...string) outcome {
+	t.Helper()
 	a, out, errOut := testApp(newFake(), "")
 	a.openStore = func(o mullama.Options) (modelStore, error) { s.options = o; return s, nil }
-	code := a.execute(t.Context(), append([]string{"import"}, args...))
+	code := a.execute(t.Context(), args)
 	return outcome{code, out.String(), errOut.String()}
 }
 

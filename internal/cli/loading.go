@@ -51,6 +51,8 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 	set.Var(appendFlag(&o.TensorBuffers), "override-tensor",
 		"keep the tensors whose names match elsewhere, as REGEX=BUFFER (repeatable)")
 	set.Var(listFlag(&o.Devices), "device", "devices to use, by the names that doctor prints")
+	set.Var(listFlag(&o.RPC), "rpc",
+		"other machines to compute on, as HOST:PORT,…, where 'mullama rpc-server' runs")
 	set.Var(
 		oneOf(&f.loadMode, "auto", "mmap", "read", "mlock", "mmap+mlock", "direct"),
 		"load-mode",
@@ -58,6 +60,7 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 	)
 	set.BoolVar(&f.noMmap, "no-mmap", false, "read the file instead of mapping it (load mode read)")
 	set.BoolVar(&f.mlock, "mlock", false, "keep the model from being swapped out")
+	set.BoolVar(&o.NoRepack, "no-repack", false, "leave the weights as they are in the file")
 	set.BoolVar(&o.CheckTensors, "check-tensors", false, "look for invalid numbers in the weights")
 	set.Var(
 		oneOf(&o.KVTypeK, cacheTypes...),
@@ -95,6 +98,9 @@ var cacheTypes = []string{
 // resolve checks the flags against each other and completes the options.
 func (f *loadFlags) resolve() error {
 	f.options.Slots = 1 // one answer at a time
+	if err := mullama.CheckRPC(f.options.RPC); err != nil {
+		return usage("--rpc: %s", err)
+	}
 	if f.loadMode != "" && (f.noMmap || f.mlock) {
 		return usage(
 			"--load-mode already says what --no-mmap and --mlock say; give one or the other",

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"os"
 	"strings"
@@ -38,6 +39,15 @@ func (r remote) Plan(string, *mullama.LoadOptions) (*mullama.Plan, error) {
 	return nil, usage("the daemon is asked for plans by show alone")
 }
 
+func (r remote) RPCDevices(string) ([]mullama.Device, error) { return nil, errOfThisProcess }
+
+func (r remote) ServeRPC(context.Context, *mullama.RPCServer, func()) error {
+	return errOfThisProcess
+}
+
+// errOfThisProcess is for what no command asks a daemon for.
+var errOfThisProcess = errors.New("only an engine in this process does that")
+
 // Load has the daemon load a model. Only what a request may choose is passed on.
 func (r remote) Load(
 	ctx context.Context, name string, opts *mullama.LoadOptions,
@@ -58,8 +68,9 @@ func (r remote) Load(
 func canRequest(o mullama.LoadOptions) bool {
 	return o.UBatchSize == 0 && o.FitMargin == 0 && o.BatchThreads == 0 && o.CacheTokens == 0 &&
 		o.KVLayout == "" && o.SplitMode == "" &&
-		len(o.TensorSplit) == 0 && len(o.Devices) == 0 && len(o.TensorBuffers) == 0 &&
-		o.LoadMode == "" && !o.CheckTensors && !o.VocabOnly && o.KVTypeK == "" &&
+		len(o.TensorSplit) == 0 && len(o.Devices) == 0 && len(o.RPC) == 0 &&
+		len(o.TensorBuffers) == 0 &&
+		o.LoadMode == "" && !o.NoRepack && !o.CheckTensors && !o.VocabOnly && o.KVTypeK == "" &&
 		o.KVTypeV == "" && o.FlashAttention == "" && o.RoPEFreqBase == 0 &&
 		o.RoPEFreqScale == 0 && len(o.Overrides) == 0
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -22,12 +23,14 @@ type runOptions struct {
 	special  bool
 	json     bool
 	verbose  bool
+	insecure bool
 	logprobs int // -1: not asked for
 }
 
 const runLong = `Answer a prompt with a model: a GGUF file, or the name of one in the store.
 
 A file is run by this program, a model of the store by the daemon, which is started if none runs.
+A model that is not in the store is pulled.
 
 The prompt is the arguments after the model. When stdin is not a terminal it is read too and follows
 them after an empty line. Without a prompt, on a terminal, a chat starts; /? inside it lists its
@@ -78,6 +81,7 @@ func (a *app) runCommand() *cobra.Command {
 	})
 	addGroup(cmd, "Sampling", func(set *pflag.FlagSet) { defineParameters(set, o.settings) })
 	addGroup(cmd, "Loading", o.load.define)
+	defineInsecure(cmd, &o.insecure)
 	return cmd
 }
 
@@ -120,9 +124,14 @@ func (a *app) run(ctx context.Context, o *runOptions, path string, args []string
 	if chatting && o.json {
 		return usage("--json needs a prompt").withHint("give it after the model or through stdin")
 	}
-	return a.withModel(ctx, path, o.load.options, func(model Model, loading time.Duration) error {
+	found := false
+	answer := func(model Model, loading time.Duration) error {
+		found = true
 		if o.verbose {
 			a.notePlan(model)
+		}
+		if embedsOnly(model) && !chatting {
+			return a.printEmbedding(ctx, model, prompt)
 		}
 		talk, err := a.newTalk(model, o)
 		if err != nil {
@@ -132,7 +141,15 @@ func (a *app) run(ctx context.Context, o *runOptions, path string, args []string
 			return a.chat(ctx, talk)
 		}
 		return a.answerOnce(ctx, talk, prompt, loading)
-	})
+	}
+	err = a.withModel(ctx, path, o.load.options, answer)
+	if found || isFile(path) || !errors.Is(err, mullama.ErrNotFound) {
+		return err
+	}
+	if err := a.pull(ctx, path, o.insecure); err != nil {
+		return err
+	}
+	return a.withModel(ctx, path, o.load.options, answer)
 }
 
 // resolve checks the flags against each other and reads the files they name.

@@ -80,6 +80,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	defer func() { _ = listener.Close() }() // the server has closed it, unless there was none
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
 	options := f.runtimeOptions(models, log)
+	options.HubURL, options.HubToken = a.env.hubURL, a.env.hubToken
 	runtime, err := mullama.Open(options)
 	if err != nil {
 		return err

@@ -53,6 +53,7 @@ var serveVariables = []struct {
 	{"KEEP_ALIVE_MAX", []string{"keep-alive-max"}},
 	{"LOAD_TIMEOUT", []string{"load-timeout"}},
 	{"FLASH_ATTENTION", []string{"flash-attn"}},
+	{"RPC", []string{"rpc"}},
 	{"KV_CACHE_TYPE", []string{"cache-type-k", "cache-type-v"}},
 	{"GPU_OVERHEAD", []string{"fit-margin"}},
 	{"SCHED_SPREAD", []string{"split-mode"}},

@@ -56,19 +56,23 @@ type Engine struct {
 	active   []*slot    // in order of arrival
 	free     []*slot
 	planned  []*slot // with tokens in this step
-	prefill  []*slot // with a prompt to read in this step
+	rows     []*slot // that generate
+	prefill  []*slot // with a prompt to read
 	sampled  []*slot // with a sampled row in this step, in the rows' order
 	work     work    // of the planned step
 	turn     int     // counts the steps with prompts
+	stalled  float64 // milliseconds for which those who generate have waited for prompts
+	patience float64 // how long they may
 	cache    *cache
 	crowded  bool      // the cache was full; admit nobody until a slot finishes
 	returned time.Time // when the last step ended, or the engine stopped waiting for work
 	unasked  int       // steps that stopped without being asked to, since a token was sampled
 	counting Stats
 
-	reap atomic.Bool   // some request was cancelled since the last look
-	wake chan struct{} // holds one token when there may be news for an idle engine
-	done chan struct{} // closed when the engine goroutine has ended
+	coming atomic.Int32  // requests that [Engine.Expect] has told of
+	reap   atomic.Bool   // some request was cancelled since the last look
+	wake   chan struct{} // holds one token when there may be news for an idle engine
+	done   chan struct{} // closed when the engine goroutine has ended
 
 	mu         sync.Mutex
 	submitting sync.WaitGroup // Submits that may still use the model
@@ -161,6 +165,18 @@ func (e *Engine) Submit(ctx context.Context, req Request) (*Stream, error) {
 		return nil, ErrClosed
 	}
 	return r.stream, nil
+}
+
+// Expect tells that a request is on its way to Submit, while its prompt is made, say. The caller
+// calls arrived when it was submitted or will not be. A GPU that has nothing to do waits a moment
+// for requests that are expected, as one step reads many prompts in hardly more time than one.
+func (e *Engine) Expect() (arrived func()) {
+	e.coming.Add(1)
+	return func() {
+		if e.coming.Add(-1) == 0 {
+			e.notify()
+		}
+	}
 }
 
 // enter keeps Close from returning, and the model from going away, until submitting.Done.
@@ -256,7 +272,7 @@ func (e *Engine) Stats() Stats {
 func (e *Engine) run() {
 	defer close(e.done)
 	e.returned = time.Now()
-	for e.collect() {
+	for e.collect() && e.gather() {
 		e.admit()
 		e.step()
 	}

@@ -59,6 +59,8 @@ type Limits struct {
 	// Whole says that the model keeps a state and not tokens, so that a sequence can be continued
 	// at its end alone.
 	Whole bool
+	// Device says that steps are computed on a GPU, so that the CPU's cores are free meanwhile.
+	Device bool
 }
 
 // StepResult is the outcome of one step.

@@ -33,6 +33,7 @@ func (n *native) Limits() Limits {
 		Vocab:     info.Vocab,
 		Window:    info.SlidingWindow,
 		Whole:     info.Recurrent || info.Hybrid,
+		Device:    l.DeviceLogits,
 	}
 }
 

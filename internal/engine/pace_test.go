@@ -104,15 +104,29 @@ func TestPaceLearnsWhatStepsAreMadeOf(t *testing.T) {
 	}
 }
 
-// One request generates while four prompts of 110 tokens come, of which 90 fit in a step: each is
-// read in one step, and none is begun with what is left of another's time.
+// One request generates while four prompts of 110 tokens come, each of which takes 115 ms.
+// Sequences have cells of their own: each prompt is read in one step, in none of which anybody
+// generates, and the one that does waits for at most four times DefaultStepTime, and a quarter
+// more.
 func TestPromptsOfSequencesWithTheirOwnCellsAreReadWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := limits(6, 512, 4800)
 		l.CtxPerSeq = 800
-		var worst time.Duration
-		note := func(took time.Duration) { worst = max(worst, took) }
-		e, model := start(t, scripted.Config{Limits: l, Record: true, Fault: steady(note)})
+		var stalled, worst time.Duration
+		mixed := 0
+		fault := func(p *scripted.Plan) scripted.Fault {
+			fault := steady(func(time.Duration) { mixed++ })(p)
+			if len(p.Tokens) > 1 {
+				stalled += fault.Delay
+			} else {
+				stalled = 0
+			}
+			if p.Step > 30 {
+				worst = max(worst, stalled)
+			}
+			return fault
+		}
+		e, model := start(t, scripted.Config{Limits: l, Record: true, Fault: fault})
 		reader := submit(t, e, askFor(200, strings.Repeat("generate this ", 30)))
 		time.Sleep(time.Second)
 		var waiting []*engine.Stream
@@ -123,12 +137,11 @@ func TestPromptsOfSequencesWithTheirOwnCellsAreReadWhole(t *testing.T) {
 		for _, s := range append(waiting, reader) {
 			read(t, s)
 		}
-		whole := 0
-		for _, line := range strings.Split(shape(model.Plans()), "\n") {
-			whole += strings.Count(line, ":110*")
-		}
-		if whole < 3 || worst == 0 || worst > 5*engine.DefaultStepTime {
-			t.Errorf("%d of 4 prompts were read whole, and a step took %v", whole, worst)
+		whole := strings.Count(shape(model.Plans()), ":110*")
+		if whole != 4 || mixed > 0 || worst < 110*time.Millisecond ||
+			worst > 5*engine.DefaultStepTime {
+			t.Errorf("%d of 4 prompts were read whole, %d steps did both, and the reader waited %v",
+				whole, mixed, worst)
 		}
 	})
 }

@@ -90,6 +90,7 @@ type FileType uint32
 const (
 	FileF32  FileType = 0
 	FileF16  FileType = 1
+	FileQ80  FileType = 7
 	FileQ4KM FileType = 15
 )
 

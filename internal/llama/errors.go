@@ -16,6 +16,7 @@ var (
 	ErrTemplate    = errors.New("chat template error")
 	ErrGrammar     = errors.New("grammar error")
 	ErrInternal    = errors.New("internal error of llama.cpp")
+	ErrLost        = errors.New("other machine not reachable")
 
 	// ErrClosed means that a handle was used after Close.
 	ErrClosed = errors.New("already closed")
@@ -33,6 +34,7 @@ var kinds = map[C.mn_status]error{
 	C.MN_ERR_TEMPLATE:    ErrTemplate,
 	C.MN_ERR_GRAMMAR:     ErrGrammar,
 	C.MN_ERR_INTERNAL:    ErrInternal,
+	C.MN_ERR_LOST:        ErrLost,
 }
 
 // Error is a failure reported by the native library.

@@ -117,13 +117,7 @@ func (l *Library) Devices() []Device {
 		if C.shim_device_get(l.table, C.int32_t(i), &d, &e) != C.MN_OK {
 			continue
 		}
-		devices = append(devices, Device{
-			Name:        C.GoString(&d.name[0]),
-			Description: C.GoString(&d.description[0]),
-			Kind:        DeviceKind(d.kind),
-			MemoryTotal: uint64(d.memory_total),
-			MemoryFree:  uint64(d.memory_free),
-		})
+		devices = append(devices, newDevice(&d))
 	}
 	return devices
 }
@@ -154,6 +148,16 @@ func (l *Library) Plugins() ([]Plugin, error) {
 		all = append(all, Plugin{Name: fields[0], Devices: n, Reason: fields[2]})
 	}
 	return all, nil
+}
+
+func newDevice(d *C.mn_device) Device {
+	return Device{
+		Name:        C.GoString(&d.name[0]),
+		Description: C.GoString(&d.description[0]),
+		Kind:        DeviceKind(d.kind),
+		MemoryTotal: uint64(d.memory_total),
+		MemoryFree:  uint64(d.memory_free),
+	}
 }
 
 // SchemaToGrammar returns the GBNF grammar of a JSON schema.

@@ -23,7 +23,8 @@ func TestModelInfo(t *testing.T) {
 		ContextLength: 2048, EmbeddingLength: 64, Layers: 2, Heads: 2, KVHeads: 1,
 		Vocab: got.Vocab, BOS: synth.TokenStart, EOS: synth.TokenEnd, EOT: got.EOT, NL: got.NL,
 		Pad: got.Pad, FIMPrefix: -1, FIMSuffix: -1, FIMMiddle: -1,
-		AddBOS: got.AddBOS, HasDecoder: true,
+		SEP: -1, AddBOS: got.AddBOS, HasDecoder: true, Generates: true, Causal: true,
+		Pooling: llama.PoolingModel, EmbeddingWidth: 64,
 	}
 	if got != want {
 		t.Errorf("info is\n%+v, want\n%+v", got, want)

@@ -50,6 +50,7 @@ type ModelParams struct {
 	RepackWeights bool // lay weights out for this CPU where that is faster
 	NoHostBuffer  bool
 	Devices       []string  // names to offload to; empty: all
+	RPC           []string  // other machines to offload to first, as IPv4 address:port
 	TensorSplit   []float32 // a share per device; empty: by free memory
 	Overrides     []string  // "key=type:value" with type int, float, bool or str
 	TensorBuffers []string  // "regex=buffer type" for tensors to place elsewhere
@@ -66,9 +67,17 @@ type ModelInfo struct {
 	Vocab                               int
 	BOS, EOS, EOT, NL, Pad              Token
 	FIMPrefix, FIMSuffix, FIMMiddle     Token
-	AddBOS, AddEOS                      bool
+	SEP                                 Token
+	AddBOS, AddEOS, AddSEP              bool
 	HasEncoder, HasDecoder              bool
 	Recurrent, Hybrid                   bool
+
+	Generates       bool // it has logits to sample from, one token after the other
+	Causal          bool // tokens look back only
+	Pooling         int  // -1 the file does not say, else as in ContextParams
+	EmbeddingWidth  int  // length of an embedding
+	ClassifierWidth int  // scores of its classification head; 0: it has none
+	Positions       int  // most tokens of a text for which it has positions; 0: no limit
 }
 
 // Model is a loaded model: weights and vocabulary, shared by its contexts.
@@ -77,6 +86,9 @@ type Model struct {
 	lib  *Library
 	info ModelInfo
 }
+
+// Library returns the library that loaded the model.
+func (m *Model) Library() *Library { return m.lib }
 
 // modelHandle is apart from Model so that the garbage collector can find a forgotten Model while
 // the handle is still needed to free it.
@@ -113,6 +125,8 @@ func (p *ModelParams) toC(a *arena) C.mn_model_params {
 		no_host:         flag(p.NoHostBuffer),
 		devices:         a.strings(p.Devices),
 		n_devices:       C.int32_t(len(p.Devices)),
+		rpc:             a.strings(p.RPC),
+		n_rpc:           C.int32_t(len(p.RPC)),
 		n_tensor_split:  C.int32_t(len(p.TensorSplit)),
 		overrides:       a.strings(p.Overrides),
 		n_overrides:     C.int32_t(len(p.Overrides)),
@@ -193,12 +207,20 @@ func (m *Model) readInfo() ModelInfo {
 		FIMPrefix:       Token(i.token_fim_pre),
 		FIMSuffix:       Token(i.token_fim_suf),
 		FIMMiddle:       Token(i.token_fim_mid),
+		SEP:             Token(i.token_sep),
+		AddSEP:          i.add_sep != 0,
 		AddBOS:          i.add_bos != 0,
 		AddEOS:          i.add_eos != 0,
 		HasEncoder:      i.has_encoder != 0,
 		HasDecoder:      i.has_decoder != 0,
 		Recurrent:       i.recurrent != 0,
 		Hybrid:          i.hybrid != 0,
+		Generates:       i.generates != 0,
+		Causal:          i.causal != 0,
+		Pooling:         int(i.pooling_type),
+		EmbeddingWidth:  int(i.n_embd_out),
+		ClassifierWidth: int(i.n_cls_out),
+		Positions:       int(i.n_pos),
 	}
 }
 

@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: 065d62a41dffeb4f.
+// builds this again when the checksum of native/mullama_native.h changes: 497eaa19111bc039.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
@@ -36,6 +36,9 @@ static inline mn_status shim_model_load(const mn_table *t, const char *path,
     return t->model_load(path, p, out, err);
 }
 void shim_model_free(const mn_table *t, mn_model *m);
+static inline mn_status shim_model_check(const mn_table *t, const mn_model *m, mn_error *err) {
+    return t->model_check(m, err);
+}
 static inline void shim_model_info(const mn_table *t, const mn_model *m, mn_model_info *out) {
     t->model_get_info(m, out);
 }
@@ -70,9 +73,8 @@ static inline int32_t shim_token_is_end(const mn_table *t, const mn_model *m, in
 static inline mn_context_params shim_context_defaults(const mn_table *t) {
     return t->context_default_params();
 }
-static inline mn_status shim_context_new(const mn_table *t, mn_model *m,
-                                         const mn_context_params *p, mn_context **out,
-                                         mn_error *err) {
+static inline mn_status shim_context_new(const mn_table *t, mn_model *m, const mn_context_params *p,
+                                         mn_context **out, mn_error *err) {
     return t->context_new(m, p, out, err);
 }
 void shim_context_free(const mn_table *t, mn_context *c);
@@ -89,6 +91,16 @@ static inline mn_status shim_sample_logits(const mn_table *t, mn_context *c,
                                            const mn_step_plan *plan, float *logits,
                                            mn_step_result *out, mn_error *err) {
     return t->sample_logits(c, plan, logits, out, err);
+}
+static inline mn_status shim_embed(const mn_table *t, mn_context *c, const int32_t *tokens,
+                                   int32_t n_tokens, const int32_t *lengths, int32_t n_seqs,
+                                   mn_embed_result *out, mn_error *err) {
+    mn_embed_plan plan = {n_tokens, tokens, n_seqs, lengths};
+    return t->embed(c, &plan, out, err);
+}
+static inline void shim_embed_get(const mn_table *t, const mn_context *c, int32_t *pooling_type,
+                                  int32_t *width) {
+    t->embed_get(c, pooling_type, width);
 }
 static inline void shim_context_abort(const mn_table *t, mn_context *c, int32_t abort) {
     t->context_abort(c, abort);
@@ -172,6 +184,54 @@ static inline mn_status shim_chat_apply(const mn_table *t, const mn_chat *c, con
 static inline mn_status shim_schema_to_grammar(const mn_table *t, const char *schema, size_t len,
                                                mn_buf *out, mn_error *err) {
     return t->schema_to_grammar(schema, len, out, err);
+}
+
+static inline mn_status shim_rpc_devices(const mn_table *t, const char *address, mn_device *out,
+                                         int32_t cap, int32_t *n, mn_error *err) {
+    return t->rpc_devices(address, out, cap, n, err);
+}
+static inline mn_status shim_rpc_serve(const mn_table *t, const char *address,
+                                       const char *cache_dir, int32_t n_threads,
+                                       const char *const *devices, int32_t n_devices,
+                                       mn_error *err) {
+    return t->rpc_serve(address, cache_dir, n_threads, devices, n_devices, err);
+}
+
+static inline const char *shim_maxsim_kernel_name(const mn_table *t, int32_t i) {
+    return t->maxsim_kernel_name(i);
+}
+static inline size_t shim_maxsim_size(const mn_table *t, int32_t kind, int32_t dim, int32_t n) {
+    return t->maxsim_size(kind, dim, n);
+}
+static inline mn_status shim_maxsim_encode(const mn_table *t, int32_t kind, int32_t dim,
+                                           const float *in, int32_t n, void *out, mn_error *err) {
+    return t->maxsim_encode(kind, dim, in, n, out, err);
+}
+static inline mn_status shim_maxsim_decode(const mn_table *t, int32_t kind, int32_t dim,
+                                           const void *in, int32_t n, float *out, mn_error *err) {
+    return t->maxsim_decode(kind, dim, in, n, out, err);
+}
+static inline mn_status shim_maxsim_new(const mn_table *t, const mn_queries_params *p,
+                                        mn_queries **out, mn_error *err) {
+    return t->maxsim_new(p, out, err);
+}
+static inline void shim_maxsim_free(const mn_table *t, mn_queries *q) { t->maxsim_free(q); }
+static inline mn_status shim_maxsim_score(const mn_table *t, const mn_queries *q, const void *base,
+                                          size_t size, const mn_document *docs, int32_t n_docs,
+                                          float *scores, mn_error *err) {
+    return t->maxsim_score(q, base, size, docs, n_docs, scores, err);
+}
+static inline int64_t shim_maxsim_lanes(const mn_table *t, const mn_queries *q) {
+    return t->maxsim_lanes(q);
+}
+static inline mn_status shim_maxsim_dots(const mn_table *t, const mn_queries *q, const float *rows,
+                                         int32_t n, float *out, mn_error *err) {
+    return t->maxsim_dots(q, rows, n, out, err);
+}
+static inline mn_status shim_maxsim_nearest(const mn_table *t, const mn_queries *q,
+                                            const float *rows, int32_t n, int32_t *out,
+                                            mn_error *err) {
+    return t->maxsim_nearest(q, rows, n, out, err);
 }
 
 #endif

@@ -111,7 +111,7 @@ func TestASlowRequestIsRefusedOnEveryRoute(t *testing.T) {
 	}
 	check("/api/none", 404, "X-Api-Key: key")
 	check("/api/tags", 405, "X-Api-Key: key")
-	check("/api/pull", 501, "X-Api-Key: key")
+	check("/api/pull", http.StatusRequestTimeout, "X-Api-Key: key")
 	check("/api/chat", 403, "Origin: http://evil.example")
 }
 

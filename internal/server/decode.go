@@ -21,6 +21,9 @@ const bodyTimeout = 5 * time.Minute
 
 // limitBody keeps a client from sending too much, or for too long.
 func (s *Server) limitBody(w http.ResponseWriter, r *http.Request) io.ReadCloser {
+	if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, blobPath) {
+		return r.Body // addBlob bounds the time for each part
+	}
 	body := http.MaxBytesReader(w, r.Body, maxBody)
 	if r.ContentLength == 0 {
 		return body

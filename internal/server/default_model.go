@@ -61,16 +61,15 @@ func (s *Server) Preload(ctx context.Context) error {
 	return err
 }
 
-// templateOf is the chat template that the server has for a model in place of its own, or "".
+// templateOf is the chat template for a model in place of the one in its file, or "".
 func (s *Server) templateOf(stored *mullama.StoredModel) string {
-	if s.config.Template == "" {
-		return ""
+	if s.config.Template != "" {
+		own, err := s.runtime.Find(s.config.Model)
+		if err == nil && own.Name == stored.Name {
+			return s.config.Template
+		}
 	}
-	own, err := s.runtime.Find(s.config.Model)
-	if err != nil || own.Name != stored.Name {
-		return ""
-	}
-	return s.config.Template
+	return stored.ChatTemplate()
 }
 
 // CheckOptions reports the first of a server's default options that is unknown or wrong.

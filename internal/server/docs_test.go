@@ -1,8 +1,6 @@
 package server
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -48,13 +46,7 @@ func TestTheDescriptionHasEveryRoute(t *testing.T) {
 		}
 	}
 	for _, r := range s.s.routes() {
-		w := httptest.NewRecorder()
-		_, described := operations[r.pattern]
-		if described || strings.HasSuffix(r.pattern, "embeddings") {
-			continue
-		}
-		err := r.handle(w, httptest.NewRequest(http.MethodGet, "/", nil))
-		if err == nil || toFailure(err).status != http.StatusNotImplemented {
+		if _, described := operations[r.pattern]; !described {
 			t.Errorf("%s is not described", r.pattern)
 		}
 	}

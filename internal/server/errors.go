@@ -92,6 +92,7 @@ var statuses = []struct {
 	{mullama.ErrCancelled, statusCancelled, ""},
 	{context.Canceled, statusCancelled, ""},
 	{context.DeadlineExceeded, statusCancelled, ""},
+	{mullama.ErrUnreachable, http.StatusBadGateway, "unreachable"},
 	{mullama.ErrOutOfMemory, http.StatusInternalServerError, "out_of_memory"},
 }
 

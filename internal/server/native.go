@@ -27,6 +27,8 @@ func (s *Server) nativeRoutes() []route {
 		{"POST /chat/completions", native, s.chatCompletions},
 		{"POST /chat/completions/input_tokens", native, s.inputTokens},
 		{"POST /v1/chat/completions/input_tokens", openAI, s.inputTokens},
+		{"POST /embedding", native, s.nativeEmbedding},
+		{"POST /embeddings", native, s.nativeEmbedding},
 		{"POST /completion", native, s.nativeCompletion},
 		{"POST /completions", native, s.nativeCompletion},
 	}

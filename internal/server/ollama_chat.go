@@ -56,9 +56,7 @@ func (u *ollamaRun) configureChat(req *api.ChatRequest) ([]mullama.Message, erro
 	}); err != nil {
 		return nil, err
 	}
-	if err := u.setTemplate(req.Template); err != nil {
-		return nil, err
-	}
+	u.setTemplate(req.Template)
 	if len(req.Tools) > 0 && !can(u.job.stored, "tools") {
 		return nil, badField("tools", "%q does not support tools", u.job.stored.Name)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
@@ -84,9 +83,7 @@ func (u *ollamaRun) startPrompt(
 	case req.Raw && (req.Template != "" || req.System != "" || len(req.Context) > 0):
 		return nil, badRequest("raw mode does not support template, system, or context")
 	}
-	if err := u.setTemplate(req.Template); err != nil {
-		return nil, err
-	}
+	u.setTemplate(req.Template)
 	options := u.chat.GenerateOptions
 	if len(req.Tokens) > 0 {
 		if err := checkTokens(j.Model, "tokens", req.Tokens); err != nil {
@@ -105,7 +102,7 @@ func (u *ollamaRun) startPrompt(
 		options.ParseSpecial = req.ParseSpecial == nil || *req.ParseSpecial
 		return j.Generate(ctx, req.Prompt, &options)
 	}
-	if j.Info().Template == "" && req.Template == "" {
+	if j.Info().Template == "" && u.chat.Template == "" {
 		prompt := req.Prompt
 		if system := firstOf(req.System, j.stored.System); system != "" {
 			prompt = system + "\n\n" + prompt
@@ -151,17 +148,10 @@ func (j *job) infill(prompt, suffix string) ([]mullama.Token, error) {
 }
 
 // setTemplate takes the template of a request.
-func (u *ollamaRun) setTemplate(template string) error {
-	if template == "" {
-		return nil
+func (u *ollamaRun) setTemplate(template string) {
+	if template != "" {
+		u.chat.Template = template
 	}
-	if strings.Contains(template, "{{ .") || strings.Contains(template, "{{.") ||
-		strings.Contains(template, "{{- .") {
-		return badField("template", "the template is one of Go, which requests cannot use here; "+
-			"leave it out, or write it in Jinja")
-	}
-	u.chat.Template = template
-	return nil
 }
 
 // preload answers a request without a prompt: the model is loaded, or unloaded when it is to stay

@@ -11,8 +11,11 @@ import (
 	"github.com/mullama/mullama/api"
 )
 
+// blobPath begins the route that takes bodies of any size.
+const blobPath = "/api/blobs/"
+
 func (s *Server) ollamaRoutes() []route {
-	all := []route{
+	return []route{
 		{"GET /{$}", ollama, s.greet},
 		{"GET /api/version", ollama, s.version},
 		{"GET /api/status", ollama, s.cloudStatus},
@@ -23,23 +26,14 @@ func (s *Server) ollamaRoutes() []route {
 		{"DELETE /api/delete", ollama, s.deleteModel},
 		{"POST /api/generate", ollama, s.generateText},
 		{"POST /api/chat", ollama, s.chatMessages},
+		{"POST /api/embed", ollama, s.ollamaEmbed},
+		{"POST /api/embeddings", ollama, s.ollamaEmbeddings},
+		{"POST /api/pull", ollama, s.pullModel},
+		{"POST /api/push", ollama, s.pushModel},
+		{"POST /api/create", ollama, s.createModel},
+		{"HEAD /api/blobs/{digest}", ollama, s.hasBlob},
+		{"POST " + blobPath + "{digest}", ollama, s.addBlob},
 	}
-	for _, later := range []struct{ pattern, what string }{
-		{"POST /api/pull", "pulling models"},
-		{"POST /api/push", "pushing models"},
-		{"POST /api/create", "creating models"},
-		{"POST /api/blobs/{digest}", "uploading blobs"},
-		{"HEAD /api/blobs/{digest}", "uploading blobs"},
-		{"POST /api/embed", "embedding"},
-		{"POST /api/embeddings", "embedding"},
-	} {
-		all = append(all, route{later.pattern, ollama,
-			func(http.ResponseWriter, *http.Request) error {
-				return refuse(http.StatusNotImplemented, "%s is not supported by this version",
-					later.what)
-			}})
-	}
-	return all
 }
 
 // greet is what clients look at to see whether Ollama is there.

@@ -124,10 +124,10 @@ func (u *ollamaRun) configureThinking(think *api.Think, constrained bool) error 
 
 // newSplitter looks whether the template of a model begins the thought itself.
 func (j *job) newSplitter(options *mullama.ChatOptions) *splitter {
-	p := &splitter{}
+	p := newSplitter(j.stored.ThinkStart, j.stored.ThinkEnd)
 	probe := []mullama.Message{{Role: "user", Content: "x"}}
 	prompt, err := j.FormatChat(probe, options)
-	if err == nil && strings.HasSuffix(strings.TrimSpace(prompt.Text), thinkOpen) {
+	if err == nil && strings.HasSuffix(strings.TrimSpace(prompt.Text), p.begin) {
 		p.state = splitThought
 	}
 	return p

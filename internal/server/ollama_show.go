@@ -44,7 +44,9 @@ func (s *Server) showModel(w http.ResponseWriter, r *http.Request) error {
 	for _, m := range stored.Messages {
 		resp.Messages = append(resp.Messages, api.Message{Role: m.Role, Content: m.Content})
 	}
-	resp.Modelfile = modelfile(stored, &resp, parameters)
+	shown := *stored
+	shown.System, shown.Parameters = resp.System, parameters
+	resp.Modelfile = shown.Modelfile()
 	if req.Plan {
 		if resp.Plan, err = s.planFor(stored, req.Options); err != nil {
 			return err
@@ -78,32 +80,6 @@ func parameterLines(parameters map[string]any, format string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// modelfile writes what would create the model again. It names the model and not the file: where
-// files are is not for every client to know.
-func modelfile(
-	stored *mullama.StoredModel, shown *api.ShowResponse, parameters map[string]any,
-) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "FROM %s\n", stored.Name)
-	quoted := func(command, text string) {
-		if text != "" {
-			fmt.Fprintf(&b, "%s \"\"\"%s\"\"\"\n", command, text)
-		}
-	}
-	quoted("TEMPLATE", stored.Template)
-	quoted("SYSTEM", shown.System)
-	if len(parameters) > 0 {
-		b.WriteString(parameterLines(parameters, "PARAMETER %s %s") + "\n")
-	}
-	for _, m := range stored.Messages {
-		fmt.Fprintf(&b, "MESSAGE %s \"\"\"%s\"\"\"\n", m.Role, m.Content)
-	}
-	for _, license := range stored.Licenses {
-		quoted("LICENSE", license)
-	}
-	return b.String()
 }
 
 // modelInfo is the metadata of the file without what clients never want: the template, which is

@@ -13,9 +13,7 @@ func (s *Server) openAIRoutes() []route {
 		{"POST /v1/completions", openAI, s.completions},
 		{"GET /v1/models", openAI, s.openAIModels},
 		{"GET /v1/models/{model...}", openAI, s.openAIModel},
-		{"POST /v1/embeddings", openAI, func(http.ResponseWriter, *http.Request) error {
-			return refuse(http.StatusNotImplemented, "embedding is not supported by this version")
-		}},
+		{"POST /v1/embeddings", openAI, s.openAIEmbeddings},
 	}
 }
 

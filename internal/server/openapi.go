@@ -43,6 +43,33 @@ var operations = map[string]operation{
 	"POST /api/chat": {summary: "Answers a conversation.", request: api.ChatRequest{},
 		answer: api.ChatResponse{}, stream: lines},
 
+	"POST /api/embed": {summary: "Embeds texts.", request: api.EmbedRequest{},
+		answer: api.EmbedResponse{}},
+	"POST /api/embeddings": {summary: "Embeds a text.", request: api.OldEmbeddingRequest{}},
+	"POST /v1/embeddings":  {summary: "Embeds texts.", request: embeddingsRequest{}},
+	"POST /embedding": {summary: "Embeds texts, also token by token.",
+		request: embeddingsRequest{}},
+	"POST /embeddings": {summary: "Embeds texts, also token by token.",
+		request: embeddingsRequest{}},
+	"POST /v1/rerank": {summary: "Ranks documents.", request: api.RerankRequest{},
+		answer: api.RerankResponse{}},
+	"POST /v1/reranking": {summary: "Ranks documents.", request: api.RerankRequest{},
+		answer: api.RerankResponse{}},
+	"POST /rerank": {summary: "Ranks documents.", request: api.RerankRequest{},
+		answer: api.RerankResponse{}},
+	"POST /reranking": {summary: "Ranks documents.", request: api.RerankRequest{},
+		answer: api.RerankResponse{}},
+	"POST /api/pull": {summary: "Fetches a model from a registry.", request: api.PullRequest{},
+		answer: api.ProgressResponse{}, stream: lines},
+	"POST /api/push": {summary: "Sends a model to its registry.", request: api.PushRequest{},
+		answer: api.ProgressResponse{}, stream: lines},
+	"POST /api/create": {summary: "Makes a model.", request: api.CreateRequest{},
+		answer: api.ProgressResponse{}, stream: lines},
+	"HEAD /api/blobs/{digest}": {summary: "Whether there is a blob."},
+	"POST /api/blobs/{digest}": {summary: "Takes a blob for a model that is made later."},
+	"POST /v1/score": {summary: "Scores documents by late interaction.",
+		request: api.RerankRequest{}, answer: api.RerankResponse{}},
+
 	"POST /v1/chat/completions": {summary: "Answers a conversation.",
 		request: chatCompletionRequest{}, stream: events},
 	"POST /v1/completions": {summary: "Continues a prompt.", request: completionRequest{},
@@ -152,9 +179,11 @@ func (o *operation) describe(path string) map[string]any {
 			"application/json": map[string]any{"schema": schemaOf(o.request, true)},
 		}}
 	}
-	if strings.Contains(path, "{model}") {
-		described["parameters"] = []any{map[string]any{"name": "model", "in": "path",
-			"required": true, "schema": map[string]any{"type": "string"}}}
+	for _, name := range []string{"model", "digest"} {
+		if strings.Contains(path, "{"+name+"}") {
+			described["parameters"] = []any{map[string]any{"name": name, "in": "path",
+				"required": true, "schema": map[string]any{"type": "string"}}}
+		}
 	}
 	return described
 }

@@ -69,6 +69,8 @@ var optionSetters = map[string]setter{
 	"main_gpu":   loading(func(l *mullama.LoadOptions, n int) { l.MainGPU = n }),
 	"num_thread": loading(func(l *mullama.LoadOptions, n int) { l.Threads, l.BatchThreads = n, n }),
 	"use_mmap":   flag(setMmap),
+
+	"flash_attention": setFlashAttention,
 }
 
 func setGPULayers(l *mullama.LoadOptions, n int) {
@@ -83,6 +85,16 @@ func setMmap(s *settings, use bool) {
 	if use {
 		s.load.LoadMode = "mmap"
 	}
+}
+
+// setFlashAttention takes on, off and auto. What else there is, the load refuses.
+func setFlashAttention(s *settings, name string, value any) error {
+	text, ok := value.(string)
+	if !ok {
+		return wrongType(name, value, "on, off or auto")
+	}
+	s.load.FlashAttention, s.reload = text, true
+	return nil
 }
 
 // setShift says whether a full context ends an answer or forgets what is oldest.

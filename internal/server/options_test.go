@@ -105,7 +105,8 @@ func TestSplitterPartsThoughtsFromAnswers(t *testing.T) {
 		{splitStart, "", "", ""},
 	} {
 		for size := 1; size <= len(tt.text)+1; size++ {
-			p := splitter{state: tt.state}
+			p := newSplitter("", "")
+			p.state = tt.state
 			var thought, answer string
 			for rest := tt.text; ; {
 				n := min(size, len(rest))

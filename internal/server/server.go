@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -23,6 +24,16 @@ type Runtime interface {
 	Running() []mullama.RunningModel
 	Unload(name string) error
 	Plan(path string, o *mullama.LoadOptions) (*mullama.Plan, error)
+
+	Pull(
+		ctx context.Context, name string, o *mullama.TransferOptions,
+	) (*mullama.StoredModel, error)
+	Push(ctx context.Context, name string, o *mullama.TransferOptions) error
+	Create(
+		ctx context.Context, name string, o *mullama.CreateOptions,
+	) (*mullama.StoredModel, error)
+	HasBlob(digest string) (bool, error)
+	AddBlob(ctx context.Context, digest string, from io.Reader) error
 }
 
 // Config says how a Server behaves. The zero value is ready to use behind a loopback listener.
@@ -145,7 +156,7 @@ type route struct {
 }
 
 func (s *Server) routes() []route {
-	return slices.Concat(s.ollamaRoutes(), s.openAIRoutes(), s.nativeRoutes())
+	return slices.Concat(s.ollamaRoutes(), s.openAIRoutes(), s.nativeRoutes(), s.rerankRoutes())
 }
 
 // serve turns a handler into one of net/http that sends errors in the form of its face.

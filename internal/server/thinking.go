@@ -8,12 +8,19 @@ const (
 	thinkClose = "</think>"
 )
 
-// splitter parts the text of a thinking model into thoughts and answer, as it comes. The zero value
+// splitter parts the text of a thinking model into thoughts and answer, as it comes. A new one
 // expects an answer that may begin with a thought.
 type splitter struct {
+	begin string // what begins a thought
+	end   string // and ends it
 	state splitState
 	held  string // may be the beginning of a tag
 	began bool   // the thought has more than line ends
+}
+
+// newSplitter takes the tags of a model, which may have none of its own.
+func newSplitter(begin, end string) *splitter {
+	return &splitter{begin: firstOf(begin, thinkOpen), end: firstOf(end, thinkClose)}
 }
 
 type splitState int
@@ -33,11 +40,11 @@ func (p *splitter) split(text string, last bool) (thought, answer string) {
 		switch p.state {
 		case splitStart:
 			rest := strings.TrimLeft(text, " \n\r\t")
-			if after, ok := strings.CutPrefix(rest, thinkOpen); ok {
+			if after, ok := strings.CutPrefix(rest, p.begin); ok {
 				text, p.state = after, splitThought
 				continue
 			}
-			if !last && strings.HasPrefix(thinkOpen, rest) {
+			if !last && strings.HasPrefix(p.begin, rest) {
 				p.held = text
 				return thought, answer
 			}
@@ -47,7 +54,7 @@ func (p *splitter) split(text string, last bool) (thought, answer string) {
 				text = strings.TrimLeft(text, "\n")
 				p.began = text != ""
 			}
-			before, after, found := strings.Cut(text, thinkClose)
+			before, after, found := strings.Cut(text, p.end)
 			if found {
 				thought += strings.TrimRight(before, "\n")
 				text, p.state = after, splitGap
@@ -55,7 +62,7 @@ func (p *splitter) split(text string, last bool) (thought, answer string) {
 			}
 			keep := 0
 			if !last {
-				keep = tailOf(text, thinkClose)
+				keep = tailOf(text, p.end)
 			}
 			p.held = text[len(text)-keep:]
 			return thought + text[:len(text)-keep], answer

@@ -251,3 +251,13 @@ func (c *contextReader) Read(p []byte) (int, error) {
 	}
 	return c.r.Read(p)
 }
+
+// Place gives the staged blobs their names without a model, for one that is made later.
+func (d *Draft) Place() error {
+	unlock, err := d.s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return d.s.writeError(d.placeBlobs())
+}

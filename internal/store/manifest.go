@@ -24,6 +24,7 @@ const (
 	TypeParams    = "application/vnd.ollama.image.params"
 	TypeMessages  = "application/vnd.ollama.image.messages"
 	TypeLicense   = "application/vnd.ollama.image.license"
+	TypeExtras    = "application/vnd.mullama.image.extras" // JSON that Ollama ignores
 )
 
 // maxManifest bounds what is read of a manifest; one of hundreds of layers has some 100 kB.

@@ -134,7 +134,7 @@ func blockPool(t gguf.TensorType, sigma float64) []byte {
 	pool := make([]byte, poolBytes/size*size)
 	_, _ = rand.NewChaCha8([32]byte{seed, byte(t)}).Read(pool) // never fails
 	put := func(block []byte, x float64) {
-		binary.LittleEndian.PutUint16(block, half(float32(x)))
+		binary.LittleEndian.PutUint16(block, gguf.Half(float32(x)))
 	}
 	for at := 0; at < len(pool); at += size {
 		block := pool[at : at+size]

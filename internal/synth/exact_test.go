@@ -172,7 +172,7 @@ func TestHalfRoundsToNearest(t *testing.T) {
 		{1 + 1.0/2048, 0x3c00}, {1 + 3.0/2048, 0x3c02}, {0.1, 0x2e66},
 		{1.0/(1<<14) - 1.0/(1<<26), 0x0400},
 	} {
-		if got := half(float32(tt.in)); got != tt.want {
+		if got := gguf.Half(float32(tt.in)); got != tt.want {
 			t.Errorf("half(%g) = %#04x, want %#04x", tt.in, got, tt.want)
 		}
 	}

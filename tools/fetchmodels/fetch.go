@@ -31,7 +31,7 @@ type fetcher struct {
 	dir     string // the models folder
 	work    string // a folder in dir for what is incomplete
 	index   index
-	sources map[string]string // source archives fetched so far, by package
+	sources map[string]string // archives that several sets share, fetched so far, by package
 }
 
 // fetch makes the set present, or reports that it is gone.
@@ -40,9 +40,12 @@ func (f *fetcher) fetch(ctx context.Context, set testmodels.Set) error {
 	if present || err != nil {
 		return err
 	}
-	if set.Folder == "" {
+	switch {
+	case set.Convert != "":
+		err = f.fetchConverted(ctx, set)
+	case set.Folder == "":
 		err = f.fetchFile(ctx, set)
-	} else {
+	default:
 		err = f.fetchFolder(ctx, set)
 	}
 	var gone *goneError

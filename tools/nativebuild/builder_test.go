@@ -26,13 +26,15 @@ mkdir -p "$2/lib" && echo "$2" > "$2/lib/libmullama-native.so"`
 // fakeRepo makes a repository and a PATH of stand-ins, and returns the repository's folder.
 func fakeRepo(t *testing.T) string {
 	t.Helper()
-	repo := writeTree(t, map[string]string{
+	files := map[string]string{
 		"native/Cargo.lock": testLock, "native/Cargo.toml": "", "native/CMakeLists.txt": "",
-		"native/engine/CMakeLists.txt": "", "native/engine/engine_fixes.h": "",
-		"native/engine/cuda_fixes.h":      "",
 		"native/x.cpp":                    "int x;",
 		"crate/llama.cpp/include/llama.h": "",
-	})
+	}
+	for _, name := range recipeFiles {
+		files["native/engine/"+name] = ""
+	}
+	repo := writeTree(t, files)
 	dir := onlyTools(t, "cc", "c++", "ninja")
 	fakeTool(t, dir, "cmake", fmt.Sprintf(fakeCMake, repo))
 	fakeTool(t, dir, "cargo", fmt.Sprintf(
@@ -140,7 +142,7 @@ func TestSourceSavedWhileBuildingIsBuiltAgain(t *testing.T) {
 func TestOptionsReachCMakeAndChangeTheBuild(t *testing.T) {
 	repo := fakeRepo(t)
 	for _, flags := range [][]string{
-		{}, {"--backends", "cuda, rpc", "--cuda-archs", "80,90a", "--jobs", "3"},
+		{}, {"--backends", "cuda, vulkan", "--cuda-archs", "80,90a", "--jobs", "3"},
 	} {
 		if _, err := build(t, repo, flags...); err != nil {
 			t.Fatal(err)
@@ -155,7 +157,7 @@ func TestOptionsReachCMakeAndChangeTheBuild(t *testing.T) {
 		t.Fatalf("%d configurations, want engine and facade twice", len(lines))
 	}
 	for _, want := range []string{
-		"-DMULLAMA_PORTABLE=ON", "-DGGML_CUDA=ON", "-DGGML_RPC=ON", "-G Ninja",
+		"-DMULLAMA_PORTABLE=ON", "-DGGML_CUDA=ON", "-DGGML_VULKAN=ON", "-G Ninja",
 		"-DCMAKE_CUDA_ARCHITECTURES=80;90a",
 	} {
 		if !strings.Contains(lines[2], want) {

@@ -15,7 +15,10 @@ import (
 )
 
 // recipeFiles are the files of native/engine that say how llama.cpp is built.
-var recipeFiles = []string{"CMakeLists.txt", "engine_fixes.h", "cuda_fixes.h"}
+var recipeFiles = []string{
+	"CMakeLists.txt", "engine_fixes.h", "cuda_fixes.h", "embedding_fixes.h", "rpc_fixes.h",
+	"rpc_losses.h", "rpc_losses.cpp",
+}
 
 // readRecipe returns the content of all recipeFiles.
 func readRecipe(native string) ([]byte, error) {

@@ -78,7 +78,7 @@ func readOptions(args []string) (options, error) {
 	flags.BoolVar(&opts.portable, "portable", false,
 		"build every CPU variant as a plug-in, for machines other than this one")
 	flags.StringVar(&backends, "backends", "",
-		"further backends, by comma: cuda, vulkan, rpc, hip; they are plug-ins, so with --portable")
+		"further backends, by comma: cuda, vulkan, hip; they are plug-ins, so with --portable")
 	flags.StringVar(&opts.cuda, "cuda-archs", "",
 		"CUDA architectures to build for, by comma, such as 90a (default: those of ggml)")
 	flags.IntVar(&opts.jobs, "jobs", runtime.NumCPU(), "compilers to run at once")
@@ -140,7 +140,7 @@ var cudaArchs = regexp.MustCompile(`^([0-9]+[af]?(-real|-virtual)?(,|$))*$`)
 
 // knownBackends are the ggml backends that can be asked for, with their CMake option.
 var knownBackends = map[string]string{
-	"cuda": "GGML_CUDA", "vulkan": "GGML_VULKAN", "rpc": "GGML_RPC", "hip": "GGML_HIP",
+	"cuda": "GGML_CUDA", "vulkan": "GGML_VULKAN", "hip": "GGML_HIP",
 }
 
 func parseBackends(list string) ([]string, error) {
@@ -151,7 +151,7 @@ func parseBackends(list string) ([]string, error) {
 			continue
 		}
 		if knownBackends[name] == "" {
-			return nil, fmt.Errorf("backend %q is unknown; known are cuda, vulkan, rpc, hip", name)
+			return nil, fmt.Errorf("backend %q is unknown; known are cuda, vulkan, hip", name)
 		}
 		names = append(names, name)
 	}

@@ -15,12 +15,12 @@ import (
 )
 
 // llamaTests are the files of llama.cpp's server tests that are about what the daemon does. The
-// others need models for embedding, reranking, images or drafts, or are about llama-server's own
+// others need models for images or drafts, or are about llama-server's own
 // tools and its process per model.
 var llamaTests = []string{
-	"test_basic", "test_chat_completion", "test_completion", "test_ctx_shift", "test_ignore_eos",
-	"test_metrics", "test_security", "test_slot_save", "test_stream", "test_template",
-	"test_tokenize",
+	"test_basic", "test_chat_completion", "test_completion", "test_ctx_shift", "test_embedding",
+	"test_ignore_eos", "test_metrics", "test_rerank", "test_security", "test_slot_save",
+	"test_stream", "test_template", "test_tokenize",
 }
 
 // runLlama runs llama.cpp's tests of its server. They start a server for each test, with flags that
@@ -77,6 +77,8 @@ func llamaCommand(ctx context.Context, source, work string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	model, _ := testmodels.Find("smollm2")
+	embedding, _ := testmodels.Find("minilm")
+	ranker, _ := testmodels.Find("minilm-rank")
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -93,7 +95,9 @@ func llamaCommand(ctx context.Context, source, work string) (*exec.Cmd, error) {
 	cmd.Dir = tests
 	cmd.Env = append(os.Environ(), "PYTHONPATH="+plugin+string(os.PathListSeparator)+tests,
 		"PYTHONDONTWRITEBYTECODE=1", "PORT="+port, "LLAMA_SERVER_BIN_PATH="+wrapper,
-		daemonEnv+"="+daemon, modelEnv+"="+model.Path(models), storesEnv+"="+work)
+		daemonEnv+"="+daemon, modelEnv+"="+model.Path(models),
+		modelEnv+"_EMBEDDING="+embedding.Path(models), modelEnv+"_RERANK="+ranker.Path(models),
+		storesEnv+"="+work)
 	return cmd, nil
 }
 

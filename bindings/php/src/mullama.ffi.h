@@ -20,7 +20,8 @@ enum {
     MULLAMA_ERR_CANCELLED = 14,
     MULLAMA_ERR_INTERNAL = 15,
     MULLAMA_ERR_FORKED = 16,
-    MULLAMA_ERR_TOO_SMALL = 17
+    MULLAMA_ERR_TOO_SMALL = 17,
+    MULLAMA_ERR_UNREACHABLE = 18
 };
 typedef struct mullama_error mullama_error;
 typedef struct mullama_runtime mullama_runtime;

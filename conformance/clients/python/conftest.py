@@ -10,6 +10,7 @@ import pytest
 URL = os.environ["MULLAMA_URL"]
 MODEL = os.environ["MULLAMA_MODEL"]
 KEENER_MODEL = os.environ["MULLAMA_KEENER_MODEL"]
+EMBED_MODEL = os.environ["MULLAMA_EMBED_MODEL"]
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +27,11 @@ def model():
 def keener_model():
     """A model that can fill in the middle of a text."""
     return KEENER_MODEL
+
+
+@pytest.fixture(scope="session")
+def embed_model():
+    return EMBED_MODEL
 
 
 # What a model that nothing stops writes for minutes: no test waits for its end.

@@ -29,6 +29,7 @@ from ._errors import (
     StoreError,
     TemplateError,
     TooSmallError,
+    UnreachableError,
     UnsupportedError,
 )
 from ._library import load_library
@@ -59,6 +60,7 @@ __all__ = [
     "Stream",
     "TemplateError",
     "TooSmallError",
+    "UnreachableError",
     "UnsupportedError",
     "load_library",
 ]

@@ -78,6 +78,12 @@ class StoreError(MullamaError):
     status = "store"
 
 
+class UnreachableError(MullamaError):
+    """Another machine that the model is on does not answer, or went away."""
+
+    status = "unreachable"
+
+
 class LibraryMissingError(MullamaError):
     """A native library is missing or of another version."""
 

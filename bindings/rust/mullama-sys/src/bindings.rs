@@ -82,6 +82,8 @@ pub const MULLAMA_ERR_INTERNAL: i32 = 15;
 pub const MULLAMA_ERR_FORKED: i32 = 16;
 /// The buffer is too small; the size needed was set.
 pub const MULLAMA_ERR_TOO_SMALL: i32 = 17;
+/// Another machine that the model is on does not answer.
+pub const MULLAMA_ERR_UNREACHABLE: i32 = 18;
 
 /// What was wrong.
 #[repr(C)]

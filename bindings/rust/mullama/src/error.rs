@@ -75,6 +75,8 @@ kinds! {
     Forked = MULLAMA_ERR_FORKED, "forked";
     /// A buffer is too small.
     TooSmall = MULLAMA_ERR_TOO_SMALL, "too_small";
+    /// Another machine that the model is on does not answer, or went away.
+    Unreachable = MULLAMA_ERR_UNREACHABLE, "unreachable";
 }
 
 impl Error {
@@ -194,7 +196,7 @@ mod tests {
     #[test]
     fn kinds_have_the_names_of_the_library() {
         let library = sys::Library::find(None).unwrap();
-        for status in sys::MULLAMA_ERR_INVALID..=sys::MULLAMA_ERR_TOO_SMALL {
+        for status in sys::MULLAMA_ERR_INVALID..=sys::MULLAMA_ERR_UNREACHABLE {
             // SAFETY: the name is a text that is never freed.
             let name = unsafe { text((library.mullama_status_name)(status)) };
             assert_eq!(ErrorKind::of(status).name(), name);

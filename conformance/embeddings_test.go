@@ -1,0 +1,196 @@
+package conformance
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/testmodels"
+)
+
+// frames are sentences of twelve languages with a gap for each of the words.
+var frames = []struct {
+	language string
+	texts    []string
+	words    []string
+}{
+	{"English", []string{"The %s is on the table.", "Where can I buy a %s?",
+		"Nobody has seen the %s since yesterday."}, []string{"book", "lamp", "violin", "map"}},
+	{"German", []string{"Der %s steht auf dem Tisch.", "Wo kann ich einen %s kaufen?",
+		"Über den %s weiß man wenig."}, []string{"Stuhl", "Schlüssel", "Käfer", "Brief"}},
+	{"French", []string{"Le %s est près de la fenêtre.", "Où puis-je trouver un %s ?",
+		"Ça, c’est mon %s préféré !"}, []string{"vélo", "livre", "château", "garçon"}},
+	{"Spanish", []string{"El %s está en la mesa.", "¿Dónde puedo comprar un %s?",
+		"Mañana veré el %s."}, []string{"libro", "árbol", "niño", "reloj"}},
+	{"Italian", []string{"Il %s è sul tavolo.", "Dove posso comprare un %s?",
+		"Perché il %s è così caro?"}, []string{"libro", "caffè", "gatto", "treno"}},
+	{"Polish", []string{"Na stole leży %s.", "Gdzie mogę kupić %s?",
+		"Wczoraj zgubiłem mój %s."}, []string{"zegarek", "klucz", "żółty kapelusz", "list"}},
+	{"Turkish", []string{"%s masanın üstünde.", "Nerede bir %s alabilirim?",
+		"Dünkü %s çok güzeldi."}, []string{"kitap", "çiçek", "ığdır", "şarkı"}},
+	{"Russian", []string{"На столе лежит %s.", "Где можно купить %s?",
+		"Вчера я видел %s."}, []string{"книга", "ключ", "ёлка", "поезд"}},
+	{"Greek", []string{"Το %s είναι στο τραπέζι.", "Πού μπορώ να βρω ένα %s;",
+		"Χθες είδα το %s."}, []string{"βιβλίο", "κλειδί", "δέντρο", "πλοίο"}},
+	{"Arabic", []string{"%s على الطاولة.", "أين يمكنني شراء %s؟", "رأيت %s أمس."},
+		[]string{"الكتاب", "المفتاح", "القطار", "الزهرة"}},
+	{"Chinese", []string{"%s在桌子上。", "我在哪里可以买到%s？", "昨天我看见了%s。"},
+		[]string{"书", "钥匙", "火车", "花"}},
+	{"Japanese", []string{"%sはテーブルの上にあります。", "どこで%sを買えますか？",
+		"昨日%sを見ました。"}, []string{"本", "かぎ", "電車", "花"}},
+}
+
+// tails make each sentence seven, of several lengths.
+var tails = []string{
+	"", " 1", " — 25 %", " (see page 12, line 7)", " Really?! YES… e-mail: a.b@example.org",
+	" She said that it would rain in the evening, and that we should stay at home until it stops.",
+	" 🙂 naïve café №5 ½ 100€",
+}
+
+func sentences() []string {
+	var all []string
+	for _, f := range frames {
+		for _, text := range f.texts {
+			for _, word := range f.words {
+				for _, tail := range tails {
+					all = append(all, fmt.Sprintf(text, word)+tail)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// reference has the published model embed texts, in NumPy.
+func reference(t *testing.T, texts []string) (ids [][]int32, rows [][]float32) {
+	t.Helper()
+	models, err := testmodels.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := filepath.Join(filepath.Dir(models), "venv-conformance", "bin", "python")
+	if _, err := os.Stat(python); err != nil {
+		if os.Getenv(testmodels.RequireEnv) == "1" {
+			t.Fatal(err)
+		}
+		t.Skipf("NumPy is not set up (%v); run conformance/setup.sh", err)
+	}
+	input, err := json.Marshal(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs bytes.Buffer
+	cmd := exec.Command(python, "minilm.py")
+	cmd.Env = append(os.Environ(), "OPENBLAS_NUM_THREADS=1")
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("minilm.py: %v\n%s", err, errs.String())
+	}
+	line, data, _ := bytes.Cut(out, []byte("\n"))
+	if err := json.Unmarshal(line, &ids); err != nil {
+		t.Fatal(err)
+	}
+	numbers := make([]float32, len(data)/4)
+	if err := binary.Read(bytes.NewReader(data), binary.LittleEndian, numbers); err != nil {
+		t.Fatal(err)
+	}
+	const width = 384
+	if len(numbers) != width*len(texts) {
+		t.Fatalf("minilm.py wrote %d numbers for %d texts", len(numbers), len(texts))
+	}
+	return ids, slices.Collect(slices.Chunk(numbers, width))
+}
+
+func cosine(a, b []float32) float64 {
+	var ab, aa, bb float64
+	for i := range a {
+		ab += float64(a[i]) * float64(b[i])
+		aa += float64(a[i]) * float64(a[i])
+		bb += float64(b[i]) * float64(b[i])
+	}
+	return ab / math.Sqrt(aa*bb)
+}
+
+// TestEmbeddingsAreThoseOfThePublishedModel compares a thousand sentences of twelve languages, of
+// which most are not the model's own, with NumPy on the published weights.
+func TestEmbeddingsAreThoseOfThePublishedModel(t *testing.T) {
+	texts := sentences()
+	ids, want := reference(t, texts)
+	for name, least := range map[string]float64{"minilm": 0.9999, "minilm-q8": 0.999} {
+		rt, err := mullama.Open(mullama.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rt.Close()
+		m, err := rt.Load(t.Context(), testmodels.Path(t, name), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		got, err := m.Embed(t.Context(), &mullama.EmbedRequest{Tokens: ids})
+		if err != nil || got.Err() != nil {
+			t.Fatal(err, got.Err())
+		}
+		lowest := 1.0
+		for i := range texts {
+			tokens, err := m.Tokenize(texts[i], mullama.TokenizeOptions{AddSpecial: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := slices.Equal(tokens, ids[i])
+			scores.add("tokens of MiniLM", same)
+			if !same {
+				t.Errorf("%q has the tokens %v, want %v", texts[i], tokens, ids[i])
+			}
+			near := cosine(got.Embeddings[i].Vector, want[i])
+			scores.add("embeddings of "+name, near >= least)
+			if lowest = min(lowest, near); near < least {
+				t.Errorf("%s, %q: cosine %.6f", name, texts[i], near)
+			}
+		}
+		t.Logf("%s: the lowest cosine of %d is %.6f", name, len(texts), lowest)
+	}
+}
+
+// TestABatchOfTextsEmbedsAsEachAlone compares the texts of a large call with calls of their own.
+func TestABatchOfTextsEmbedsAsEachAlone(t *testing.T) {
+	texts := sentences()[:200]
+	texts = append(texts, strings.Repeat("a long one ", 100))
+	for name, least := range map[string]float64{"minilm": 0.9999, "e5": 0.999} {
+		rt, err := mullama.Open(mullama.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rt.Close()
+		m, err := rt.Load(t.Context(), testmodels.Path(t, name), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		all, err := m.Embed(t.Context(), &mullama.EmbedRequest{Texts: texts})
+		if err != nil || all.Err() != nil {
+			t.Fatal(err, all.Err())
+		}
+		for i := 0; i < len(texts); i += 8 {
+			alone, err := m.Embed(t.Context(), &mullama.EmbedRequest{Texts: texts[i : i+1]})
+			if err != nil || alone.Err() != nil {
+				t.Fatal(err, alone.Err())
+			}
+			near := cosine(all.Embeddings[i].Vector, alone.Embeddings[0].Vector)
+			scores.add("batches of "+name+" beside single texts", near >= least)
+			if near < least {
+				t.Errorf("%s, %q: cosine %.6f", name, texts[i], near)
+			}
+		}
+	}
+}

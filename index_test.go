@@ -1,0 +1,104 @@
+package mullama_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mullama/mullama"
+)
+
+// Documents are rows of numbers here; those of texts come from a model.
+func ExampleOpenIndex() {
+	dir, err := os.MkdirTemp("", "index")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	index, err := mullama.OpenIndex(filepath.Join(dir, "docs.index"), mullama.IndexOptions{Dim: 3})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer index.Close()
+
+	ctx := context.Background()
+	err = index.Add(ctx, []mullama.IndexDocument{
+		{ID: "red", Vectors: [][]float32{{1, 0, 0}}},
+		{ID: "red and blue", Vectors: [][]float32{{1, 0, 0}, {0, 0, 1}}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	query := [][]float32{{0.8, 0.6, 0}, {0, 0, 1}}
+	found, err := index.Search(ctx, [][][]float32{query}, 10, mullama.SearchOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, r := range found[0] {
+		fmt.Printf("%.1f %s\n", r.Score, r.ID)
+	}
+	// Output:
+	// 1.8 red and blue
+	// 0.8 red
+}
+
+func TestErrorsOfAnIndexHaveTheirKinds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "docs.index")
+	_, err := mullama.OpenIndex(path, mullama.IndexOptions{})
+	if !errors.Is(err, mullama.ErrNotFound) {
+		t.Errorf("no file: %v", err)
+	}
+	x, err := mullama.OpenIndex(path, mullama.IndexOptions{Dim: 2, Vectors: mullama.VectorsInt8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	row := [][]float32{{1, 2}}
+	err = x.Add(ctx, []mullama.IndexDocument{{ID: "a", Vectors: [][]float32{{1, 2}, {3}}}})
+	if !errors.Is(err, mullama.ErrInvalidOption) || !strings.Contains(err.Error(), "1 numbers") {
+		t.Errorf("a short row: %v", err)
+	}
+	if err := x.Add(ctx, []mullama.IndexDocument{{ID: "a", Vectors: row}}); err != nil {
+		t.Fatal(err)
+	}
+	err = x.Add(ctx, []mullama.IndexDocument{{ID: "a", Vectors: row}})
+	if !errors.Is(err, mullama.ErrInvalidOption) {
+		t.Errorf("the same id: %v", err)
+	}
+	_, err = x.Search(ctx, [][][]float32{{{1}}}, 1, mullama.SearchOptions{})
+	if !errors.Is(err, mullama.ErrInvalidOption) {
+		t.Errorf("a query of another dimension: %v", err)
+	}
+	info, err := x.Info()
+	if err != nil || info.Documents != 1 || info.Tokens != 1 || info.Vectors.String() != "int8" {
+		t.Errorf("%+v, %v", info, err)
+	}
+	x.Close()
+	if _, err := x.Contains("a"); !errors.Is(err, mullama.ErrClosed) {
+		t.Errorf("closed: %v", err)
+	}
+	os.WriteFile(path, make([]byte, 5000), 0o644)
+	_, err = mullama.OpenIndex(path, mullama.IndexOptions{})
+	if !errors.Is(err, mullama.ErrStore) {
+		t.Errorf("another file: %v", err)
+	}
+}
+
+func TestMaxSimAddsTheLargestProducts(t *testing.T) {
+	query := [][]float32{{1, 0}, {0, 1}, {-1, 0}}
+	doc := [][]float32{{3, 1}, {2, 5}}
+	got, err := mullama.MaxSim(query, doc)
+	if err != nil || got != 3+5-2 {
+		t.Errorf("%v, %v, want 6", got, err)
+	}
+	for _, wrong := range [][][]float32{nil, {{1}}, {{}}, {{1, 2}, {3}}} {
+		if _, err := mullama.MaxSim(query, wrong); !errors.Is(err, mullama.ErrInvalidOption) {
+			t.Errorf("%v: %v, want it refused", wrong, err)
+		}
+	}
+}

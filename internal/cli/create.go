@@ -1,0 +1,283 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mullama/mullama/api"
+	"github.com/mullama/mullama/internal/modelfile"
+)
+
+const createLong = `Make a model as a Modelfile says, in the daemon's store.
+
+FROM names a model, which is pulled if it is not there, or GGUF files. Without -f the file is
+Mullamafile or Modelfile in this folder; - is stdin. Paths in it are relative to its folder.`
+
+const createExample = `  mullama create brief -f Modelfile
+  printf 'FROM smollm2\nSYSTEM Be brief.' | mullama create brief -f -`
+
+// createCommand builds `mullama create`.
+func (a *app) createCommand() *cobra.Command {
+	c := &creation{app: a}
+	cmd := &cobra.Command{
+		Use:     "create MODEL",
+		Short:   "Make a model from a Modelfile",
+		Long:    createLong,
+		Example: createExample,
+		Args:    exactly(1, "a name for the model"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.run(cmd.Context(), args[0])
+		},
+	}
+	cmd.Flags().StringVarP(&c.file, "file", "f", "", "`FILE` with the Modelfile; - is stdin")
+	cmd.Flags().StringVarP(&c.quantize, "quantize", "q", "",
+		"`TYPE` to quantise to; this version refuses it")
+	defineInsecure(cmd, &c.insecure)
+	return cmd
+}
+
+// creation is one run of create.
+type creation struct {
+	app            *app
+	file, quantize string
+	insecure       bool
+
+	dir    string // of the Modelfile
+	client *api.Client
+	view   *transferView
+}
+
+func (c *creation) run(ctx context.Context, name string) error {
+	recipe, err := c.read()
+	if err != nil {
+		return err
+	}
+	request := &api.CreateRequest{
+		Model: name, Template: recipe.Template, System: recipe.System, License: recipe.Licenses,
+		Parameters: recipe.Parameters, Renderer: recipe.Renderer, Parser: recipe.Parser,
+		Requires: recipe.Requires, Quantize: c.quantize, Insecure: c.insecure,
+		ThinkStart: recipe.Extras.ThinkStart, ThinkEnd: recipe.Extras.ThinkEnd,
+		ToolFormat: recipe.Extras.ToolFormat, Capabilities: recipe.Extras.Capabilities,
+		Author: recipe.Extras.Author,
+	}
+	for _, m := range recipe.Messages {
+		request.Messages = append(request.Messages, api.Message{Role: m.Role, Content: m.Content})
+	}
+	if c.client, err = c.app.daemon(ctx); err != nil {
+		return err
+	}
+	ctx, stop := c.app.interruptible(ctx)
+	defer stop()
+	c.view = c.app.newTransferView()
+	defer c.view.end()
+	if err := c.parts(ctx, recipe, request); err != nil {
+		return err
+	}
+	c.view.end()
+	return c.app.follow(ctx, c.client.Create(ctx, request))
+}
+
+// read reads the Modelfile.
+func (c *creation) read() (*modelfile.Recipe, error) {
+	from := c.app.stdin
+	if c.file != "-" {
+		f, err := c.open()
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		from, c.dir = f, filepath.Dir(f.Name())
+	}
+	parsed, err := modelfile.Parse(from)
+	if err == nil {
+		var recipe *modelfile.Recipe
+		if recipe, err = parsed.Recipe(); err == nil {
+			return recipe, nil
+		}
+	}
+	return nil, usage("%s", err)
+}
+
+// open opens the Modelfile that was named, or the one in this folder.
+func (c *creation) open() (*os.File, error) {
+	if c.file != "" {
+		f, err := os.Open(c.file)
+		if err != nil {
+			return nil, fmt.Errorf("read the Modelfile: %w", err)
+		}
+		return f, nil
+	}
+	for _, name := range []string{"Mullamafile", "Modelfile", "mullamafile", "modelfile"} {
+		if f, err := os.Open(name); err == nil {
+			return f, nil
+		}
+	}
+	return nil, (&failure{code: exitNotFound, message: "there is no Modelfile in this folder"}).
+		withHint("name it with -f")
+}
+
+// parts sorts what the Modelfile names into models and files, and sends the files to the daemon.
+func (c *creation) parts(
+	ctx context.Context, recipe *modelfile.Recipe, request *api.CreateRequest,
+) error {
+	if len(recipe.Drafts) > 0 {
+		return wrongPart(&recipe.Drafts[0], "draft models are not supported by this version")
+	}
+	for i, part := range append(recipe.From, recipe.Projectors...) {
+		path, err := c.path(&part)
+		if err != nil {
+			return err
+		}
+		if path == "" {
+			if i > 0 {
+				return wrongPart(&part, "%s is no file here; only the first FROM may name a model",
+					part.Name)
+			}
+			request.From = part.Name
+			continue
+		}
+		if err := c.send(ctx, &part, path, recipe.Digest, &request.Files); err != nil {
+			return err
+		}
+		recipe.Digest = "" // is that of the first one
+	}
+	for _, part := range recipe.Adapters {
+		path, err := c.path(&part)
+		if err != nil {
+			return err
+		}
+		if path == "" {
+			return wrongPart(&part, "there is no file %s", part.Name)
+		}
+		if err := c.send(ctx, &part, path, "", &request.Adapters); err != nil {
+			return err
+		}
+	}
+	if recipe.Digest != "" {
+		return usage("DIGEST needs a file in FROM; that of a model is in its manifest")
+	}
+	return nil
+}
+
+// wrongPart is an error about a line of the Modelfile.
+func wrongPart(p *modelfile.Part, format string, args ...any) error {
+	return usage("%s", (&modelfile.Error{Line: p.Line, Column: p.Column,
+		Message: fmt.Sprintf(format, args...)}).Error())
+}
+
+// path finds the file that a part names. It is "" for the name of a model.
+func (c *creation) path(p *modelfile.Part) (string, error) {
+	name := strings.TrimPrefix(p.Name, "file:")
+	if rest, ok := strings.CutPrefix(name, "~/"); ok {
+		if home, err := os.UserHomeDir(); err == nil {
+			name = filepath.Join(home, rest)
+		}
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(c.dir, name)
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && info.IsDir():
+		if files, _ := filepath.Glob(filepath.Join(name, "*.safetensors")); len(files) == 0 &&
+			!isFilePath(p.Name) {
+			return "", nil // a folder that has the name of a model
+		}
+		return "", wrongPart(p, "%s is a folder; models in safetensors have to be converted to "+
+			"GGUF first", p.Name)
+	case err == nil:
+		return name, nil
+	case isFilePath(p.Name):
+		return "", &failure{code: exitNotFound, message: wrongPart(p, "there is no file %s",
+			p.Name).Error()}
+	}
+	return "", nil
+}
+
+// isFilePath reports whether a name can only be that of a file.
+func isFilePath(name string) bool {
+	for _, prefix := range []string{"/", "./", "../", "~/", "file:", `.\`, `..\`} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	lower := strings.ToLower(name)
+	return name == "." || name == ".." || !strings.HasPrefix(name, "hf:") &&
+		(strings.HasSuffix(lower, ".gguf") || strings.HasSuffix(lower, ".safetensors"))
+}
+
+// send makes a file a blob of the daemon, and puts its digest into a map.
+func (c *creation) send(
+	ctx context.Context, p *modelfile.Part, path, want string, into *map[string]string,
+) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	base := filepath.Base(path)
+	sum := sha256.New()
+	reading := &countedReader{ctx: ctx, r: file, view: c.view,
+		part: api.ProgressResponse{Status: "reading " + base, Total: info.Size()}}
+	if _, err := io.Copy(sum, reading); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	digest := "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	if want != "" && want != digest {
+		return wrongPart(p, "%s has the digest %s, and DIGEST says %s", p.Name, digest, want)
+	}
+	if *into == nil {
+		*into = map[string]string{}
+	}
+	if _, taken := (*into)[base]; taken {
+		return wrongPart(p, "two files are named %s", base)
+	}
+	(*into)[base] = digest
+	has, err := c.client.HasBlob(ctx, digest)
+	if err != nil || has {
+		return daemonError(err)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	sending := &countedReader{ctx: ctx, r: file, view: c.view,
+		part: api.ProgressResponse{Status: "sending " + base, Total: info.Size()}}
+	err = c.client.AddBlob(ctx, digest, sending)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return daemonError(err)
+}
+
+// countedReader shows how far it was read.
+type countedReader struct {
+	ctx  context.Context
+	r    io.Reader
+	view *transferView
+	part api.ProgressResponse
+}
+
+func (c *countedReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := c.r.Read(p)
+	c.part.Completed += int64(n)
+	if n > 0 || !errors.Is(err, io.EOF) {
+		c.view.show(&c.part)
+	}
+	return n, err
+}

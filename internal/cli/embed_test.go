@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/testmodels"
+)
+
+func TestEmbed(t *testing.T) {
+	for _, tt := range []struct {
+		name, stdin string
+		args        []string
+		want        outcome
+	}{
+		{"arguments", "", []string{"a", "bcd"}, outcome{0,
+			`{"index":0,"embedding":[1,0],"tokens":1}` + "\n" +
+				`{"index":1,"embedding":[3,1],"tokens":2}` + "\n", ""}},
+		{"lines", "ab\r\n\nc", nil, outcome{0,
+			`{"index":0,"embedding":[2,0],"tokens":1}` + "\n" +
+				`{"index":1,"embedding":[0,1],"tokens":2}` + "\n" +
+				`{"index":2,"embedding":[1,2],"tokens":3}` + "\n", ""}},
+		{"JSON lines", `{"text": "abc", "id": 1}`, []string{"--field", "text"},
+			outcome{0, `{"index":0,"embedding":[3,0],"tokens":1}` + "\n", ""}},
+		{"a list", "", []string{"--format", "json", "a", "b"}, outcome{0, "[[1,0],\n[1,1]]\n", ""}},
+		{"no lines", "", []string{"--format", "json"}, outcome{0, "[]\n", ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := run(newFake(), tt.stdin, append([]string{"embed", "m.gguf"}, tt.args...)...)
+			if got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestATextWithoutAnEmbeddingIsNamed(t *testing.T) {
+	got := run(newFake(), "", "embed", "m.gguf", "a", "bad", "c")
+	if got.code != exitFailed || !strings.Contains(got.err, "1 of 3 texts") ||
+		!strings.Contains(got.out, `{"index":1,"error":"that text again"}`) ||
+		!strings.Contains(got.out, `"index":2`) {
+		t.Errorf("got %+v", got)
+	}
+	got = run(newFake(), "", "embed", "m.gguf", "--format", "json", "a", "bad")
+	if got.code == 0 || !strings.Contains(got.err, "text 2: that text again") {
+		t.Errorf("as a list: %+v", got)
+	}
+}
+
+func TestEmbedWritesArraysOfNumPy(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rows.npy")
+	got := run(newFake(), "a\nbc\n", "embed", "m.gguf", "--format", "npy", "-o", path)
+	if got != (outcome{}) {
+		t.Fatalf("got %+v", got)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || len(data) != npyHeader+2*2*4 || string(data[:8]) != "\x93NUMPY\x01\x00" ||
+		!strings.Contains(string(data[:npyHeader]), "'shape': (2, 2)") ||
+		data[npyHeader-1] != '\n' || data[8] != npyHeader-10 {
+		t.Errorf("%v; %q", err, data)
+	}
+	got = run(newFake(), "", "embed", "m.gguf", "--format", "npy", "-o", path, "a", "bad")
+	if _, err := os.Stat(path); got.code == 0 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not whole stays: %+v, %v", got, err)
+	}
+}
+
+func TestEmbedPassesItsOptions(t *testing.T) {
+	fake := newFake()
+	run(fake, "", "embed", "m.gguf", "--pooling", "cls", "--dimensions", "8", "--raw", "--truncate",
+		"--task", "query", "--prefix", "p: ", "a")
+	want := mullama.EmbedOptions{Pooling: "cls", Dimensions: 8, Raw: true, Truncate: true,
+		Task: "query", Prefix: "p: "}
+	if len(fake.model.embeds) != 1 || fake.model.embeds[0] != want {
+		t.Errorf("got %+v, want %+v", fake.model.embeds, want)
+	}
+}
+
+func TestEmbedRefusesWhatContradictsItself(t *testing.T) {
+	for words, args := range map[string][]string{
+		"name it with --output": {"--format", "npy", "a"},
+		"--pooling none":        {"--format", "npy", "-o", "x", "--pooling", "none", "a"},
+		"JSON lines of stdin":   {"--field", "text", "a"},
+		"not one of":            {"--pooling", "max", "a"},
+	} {
+		got := run(newFake(), "", append([]string{"embed", "m.gguf"}, args...)...)
+		if got.code != exitUsage || !strings.Contains(got.err, words) {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	for words, stdin := range map[string]string{
+		"line 2 of stdin is not a JSON": "{\"text\": \"a\"}\nhello", "no text": `{"text": 1}`,
+	} {
+		got := run(newFake(), stdin, "embed", "m.gguf", "--field", "text")
+		if got.code != exitUsage || !strings.Contains(got.err, words) {
+			t.Errorf("%q: %+v", stdin, got)
+		}
+	}
+}
+
+func TestRerank(t *testing.T) {
+	got := run(newFake(), "", "rerank", "m.gguf", "--query", "q", "a", "long", "mid")
+	if got != (outcome{0, "0.0400  long\n0.0300  mid\n0.0100  a\n", ""}) {
+		t.Errorf("got %+v", got)
+	}
+	got = run(newFake(), "a\nlong\n", "rerank", "m.gguf", "--query", "q", "--top", "1", "--json")
+	if got != (outcome{0, `{"index":1,"score":0.04,"document":"long"}` + "\n", ""}) {
+		t.Errorf("got %+v", got)
+	}
+	for _, args := range [][]string{{"a"}, {"--query", "q"}} {
+		got := run(newFake(), "", append([]string{"rerank", "m.gguf"}, args...)...)
+		if got.code != exitUsage {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
+func TestScore(t *testing.T) {
+	got := run(newFake(), "", "score", "m.gguf", "--query", "q", "--top", "2", "a", "long", "mid")
+	if got != (outcome{0, "0.4000  long\n0.3000  mid\n", ""}) {
+		t.Errorf("got %+v", got)
+	}
+	for _, args := range [][]string{{"a"}, {"--query", "q"}} {
+		got := run(newFake(), "", append([]string{"score", "m.gguf"}, args...)...)
+		if got.code != exitUsage {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
+
+func TestRunPrintsAnEmbeddingOfAModelThatMakesThem(t *testing.T) {
+	fake := newFake()
+	fake.model.info.Capabilities = []string{"embedding"}
+	if got := run(fake, "", "run", "m.gguf", "abc"); got != (outcome{0, "[3,0]\n", ""}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestRealEmbedding(t *testing.T) {
+	needEngine(t)
+	model := testmodels.Path(t, "minilm-q8")
+	got := realRun(t, "", "embed", model, "--threads", "1", "--dimensions", "2", "Hello")
+	if got.code != 0 || strings.Count(got.out, ",") != 3 ||
+		!strings.Contains(got.out, `"tokens":3`) {
+		t.Errorf("got %+v", got)
+	}
+	got = realRun(t, "", "rerank", testmodels.Path(t, "minilm-rank"), "--query", "q", "a", "b c")
+	if got.code != 0 || strings.Count(got.out, "\n") != 2 {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -1,0 +1,152 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
+)
+
+// rerankRoutes are the paths under which clients of Cohere, Jina and llama-server look for it.
+func (s *Server) rerankRoutes() []route {
+	return []route{
+		{"POST /v1/rerank", openAI, s.rerank},
+		{"POST /v1/reranking", openAI, s.rerank},
+		{"POST /rerank", native, s.rerank},
+		{"POST /reranking", native, s.rerank},
+		{"POST /v1/score", openAI, s.score},
+	}
+}
+
+// rerank answers POST /v1/rerank, in the form of Cohere and Jina; or, where the documents are
+// called texts, in that of Text Embeddings Inference, which is a list alone.
+func (s *Server) rerank(w http.ResponseWriter, r *http.Request) error {
+	return s.ranking(w, r, func(ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
+	) (*mullama.RerankResult, error) {
+		return m.Rerank(ctx, q)
+	})
+}
+
+// score answers POST /v1/score, in the same form: documents by late interaction.
+func (s *Server) score(w http.ResponseWriter, r *http.Request) error {
+	return s.ranking(w, r, func(ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
+	) (*mullama.RerankResult, error) {
+		return m.Score(ctx, &mullama.ScoreRequest{Query: q.Query, Documents: q.Documents})
+	})
+}
+
+// scorer is a way to rank.
+type scorer func(context.Context, *mullama.Model, *mullama.RerankRequest) (*mullama.RerankResult,
+	error)
+
+func (s *Server) ranking(w http.ResponseWriter, r *http.Request, by scorer) error {
+	var req api.RerankRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	documents, err := readDocuments(&req)
+	if err != nil {
+		return err
+	}
+	result, name, err := s.rank(r.Context(), &req, documents, by)
+	if err != nil {
+		return err
+	}
+	best := result.Best()
+	if req.TopN != nil {
+		best = best[:min(len(best), *req.TopN)]
+	}
+	if len(req.Documents) == 0 {
+		return encode(w, teiResults(&req, result, best))
+	}
+	answer := &api.RerankResponse{
+		Object: "list", Model: name, Method: result.Method, Results: []api.RerankResult{},
+	}
+	answer.Usage.PromptTokens, answer.Usage.TotalTokens = result.Tokens, result.Tokens
+	for _, i := range best {
+		scored := api.RerankResult{Index: i, Score: result.Scores[i].Score}
+		if req.ReturnDocuments {
+			scored.Document = &api.RerankDocument{Text: documents[i]}
+		}
+		answer.Results = append(answer.Results, scored)
+	}
+	return encode(w, answer)
+}
+
+// rank has the model of a request rank documents.
+func (s *Server) rank(
+	ctx context.Context, req *api.RerankRequest, documents []string, by scorer,
+) (*mullama.RerankResult, string, error) {
+	lease, name, err := s.openEmbedding(ctx, order{
+		model: req.Model, keepAlive: req.KeepAlive, base: mullama.DefaultSampling(), any: true,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	defer lease.Release()
+	result, err := by(ctx, lease.Model, &mullama.RerankRequest{
+		Query: req.Query, Documents: documents, Raw: req.RawScores, Instruction: req.Instruction,
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	note(ctx, func(n *notes) { n.stats.PromptTokens += result.Tokens })
+	return result, name, result.Err()
+}
+
+// readDocuments checks a request and reads its documents, which are texts or objects with one.
+func readDocuments(req *api.RerankRequest) ([]string, error) {
+	if req.Query == "" {
+		return nil, badField("query", "query is required")
+	}
+	if req.TopN != nil && *req.TopN < 1 {
+		return nil, badField("top_n", "top_n is %d; it must be at least 1", *req.TopN)
+	}
+	if len(req.Documents)+len(req.Texts) == 0 {
+		return nil, badField("documents", "documents must be a list of at least one text")
+	}
+	if err := checkCount("documents", len(req.Documents)+len(req.Texts)); err != nil {
+		return nil, err
+	}
+	if len(req.Documents) == 0 {
+		return req.Texts, nil
+	}
+	documents := make([]string, len(req.Documents))
+	for i, raw := range req.Documents {
+		if json.Unmarshal(raw, &documents[i]) == nil && string(raw) != "null" {
+			continue
+		}
+		var object struct {
+			Text *string `json:"text"`
+		}
+		if json.Unmarshal(raw, &object) != nil || object.Text == nil {
+			return nil, badField("documents", "document %d is neither a text nor an object with a "+
+				"text", i+1)
+		}
+		documents[i] = *object.Text
+	}
+	return documents, nil
+}
+
+// teiResult is a document in the form of Text Embeddings Inference.
+type teiResult struct {
+	Index int     `json:"index"`
+	Score float64 `json:"score"`
+	Text  *string `json:"text,omitempty"`
+}
+
+func teiResults(
+	req *api.RerankRequest, result *mullama.RerankResult, best []int,
+) []teiResult {
+	all := []teiResult{}
+	for _, i := range best {
+		scored := teiResult{Index: i, Score: result.Scores[i].Score}
+		if req.ReturnDocuments {
+			scored.Text = &req.Texts[i]
+		}
+		all = append(all, scored)
+	}
+	return all
+}
