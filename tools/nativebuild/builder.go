@@ -142,7 +142,7 @@ func (b *builder) buildEngine(ctx context.Context, llama string) error {
 		return nil
 	}
 	fmt.Fprintf(b.out, "native: building llama.cpp from %s, once per machine; "+
-		"this takes about 6 CPU minutes\n", b.source.label)
+		"this takes about 9 CPU minutes\n", b.source.label)
 	source := filepath.Join(b.engine, "src")
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		return err
