@@ -127,16 +127,7 @@ func TestEmbeddingsAreThoseOfThePublishedModel(t *testing.T) {
 	texts := sentences()
 	ids, want := reference(t, texts)
 	for name, least := range map[string]float64{"minilm": 0.9999, "minilm-q8": 0.999} {
-		rt, err := mullama.Open(mullama.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rt.Close()
-		m, err := rt.Load(t.Context(), testmodels.Path(t, name), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer m.Close()
+		m := load(t, testmodels.Path(t, name), nil)
 		got, err := m.Embed(t.Context(), &mullama.EmbedRequest{Tokens: ids})
 		if err != nil || got.Err() != nil {
 			t.Fatal(err, got.Err())
@@ -167,16 +158,7 @@ func TestABatchOfTextsEmbedsAsEachAlone(t *testing.T) {
 	texts := sentences()[:200]
 	texts = append(texts, strings.Repeat("a long one ", 100))
 	for name, least := range map[string]float64{"minilm": 0.9999, "e5": 0.999} {
-		rt, err := mullama.Open(mullama.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rt.Close()
-		m, err := rt.Load(t.Context(), testmodels.Path(t, name), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer m.Close()
+		m := load(t, testmodels.Path(t, name), nil)
 		all, err := m.Embed(t.Context(), &mullama.EmbedRequest{Texts: texts})
 		if err != nil || all.Err() != nil {
 			t.Fatal(err, all.Err())

@@ -112,18 +112,24 @@ func readPrompts(t *testing.T) []string {
 	return prompts
 }
 
-// loadModel loads a real model through the public package for the length of the test.
+// loadModel loads a real model for so many prompts of the tests here.
 func loadModel(t *testing.T, path string, slots int) *mullama.Model {
+	t.Helper()
+	return load(t, path, &mullama.LoadOptions{
+		ContextSize: greedyContext, CacheTokens: slots * greedyContext, Slots: slots,
+		Threads: greedyThreads,
+	})
+}
+
+// load loads a real model through the public package for the length of the test.
+func load(t *testing.T, path string, options *mullama.LoadOptions) *mullama.Model {
 	t.Helper()
 	runtime, err := mullama.Open(mullama.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = runtime.Close() }) // returns nil
-	model, err := runtime.Load(t.Context(), path, &mullama.LoadOptions{
-		ContextSize: greedyContext, CacheTokens: slots * greedyContext, Slots: slots,
-		Threads: greedyThreads,
-	})
+	model, err := runtime.Load(t.Context(), path, options)
 	if err != nil {
 		t.Fatal(err)
 	}
