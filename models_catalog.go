@@ -14,6 +14,7 @@ import (
 	"text/template/parse"
 	"time"
 
+	"github.com/mullama/mullama/internal/gotemplate"
 	"github.com/mullama/mullama/internal/modelfile"
 	"github.com/mullama/mullama/internal/store"
 )
@@ -364,42 +365,14 @@ func collectFields(node parse.Node, fields *[]string) {
 			*fields = append(*fields, strings.ToLower(n))
 		}
 	}
-	branch := func(b *parse.BranchNode) {
-		collectFields(b.Pipe, fields)
-		collectFields(b.List, fields)
-		if b.ElseList != nil {
-			collectFields(b.ElseList, fields)
+	gotemplate.Walk(node, func(node parse.Node) {
+		switch n := node.(type) {
+		case *parse.FieldNode:
+			add(n.Ident)
+		case *parse.VariableNode:
+			add(n.Ident[1:])
+		case *parse.ChainNode:
+			add(n.Field)
 		}
-	}
-	switch n := node.(type) {
-	case *parse.ListNode:
-		for _, child := range n.Nodes {
-			collectFields(child, fields)
-		}
-	case *parse.ActionNode:
-		collectFields(n.Pipe, fields)
-	case *parse.TemplateNode:
-		if n.Pipe != nil {
-			collectFields(n.Pipe, fields)
-		}
-	case *parse.IfNode:
-		branch(&n.BranchNode)
-	case *parse.RangeNode:
-		branch(&n.BranchNode)
-	case *parse.WithNode:
-		branch(&n.BranchNode)
-	case *parse.PipeNode:
-		for _, c := range n.Cmds {
-			for _, arg := range c.Args {
-				collectFields(arg, fields)
-			}
-		}
-	case *parse.FieldNode:
-		add(n.Ident)
-	case *parse.VariableNode:
-		add(n.Ident[1:])
-	case *parse.ChainNode:
-		add(n.Field)
-		collectFields(n.Node, fields)
-	}
+	})
 }

@@ -212,7 +212,7 @@ func count(t *template.Template) error {
 		}
 	}
 	for _, one := range t.Templates() {
-		walk(one.Tree.Root, func(n parse.Node) {
+		Walk(one.Tree.Root, func(n parse.Node) {
 			if loop, ok := n.(*parse.RangeNode); ok {
 				insert(loop.List)
 			}
@@ -266,7 +266,7 @@ func Parse(source string) (*Template, error) {
 // Fields are the names of the fields that a node and those in it look at.
 func Fields(node parse.Node) map[string]bool {
 	fields := map[string]bool{}
-	walk(node, func(n parse.Node) {
+	Walk(node, func(n parse.Node) {
 		switch n := n.(type) {
 		case *parse.FieldNode:
 			fields[n.Ident[0]] = true
@@ -279,23 +279,23 @@ func Fields(node parse.Node) map[string]bool {
 	return fields
 }
 
-// walk visits a node and those in it.
-func walk(node parse.Node, visit func(parse.Node)) {
+// Walk visits a node and those in it.
+func Walk(node parse.Node, visit func(parse.Node)) {
 	visit(node)
 	branch := func(b *parse.BranchNode) {
-		walk(b.Pipe, visit)
-		walk(b.List, visit)
+		Walk(b.Pipe, visit)
+		Walk(b.List, visit)
 		if b.ElseList != nil {
-			walk(b.ElseList, visit)
+			Walk(b.ElseList, visit)
 		}
 	}
 	switch n := node.(type) {
 	case *parse.ListNode:
 		for _, child := range n.Nodes {
-			walk(child, visit)
+			Walk(child, visit)
 		}
 	case *parse.ActionNode:
-		walk(n.Pipe, visit)
+		Walk(n.Pipe, visit)
 	case *parse.IfNode:
 		branch(&n.BranchNode)
 	case *parse.RangeNode:
@@ -304,16 +304,16 @@ func walk(node parse.Node, visit func(parse.Node)) {
 		branch(&n.BranchNode)
 	case *parse.TemplateNode:
 		if n.Pipe != nil {
-			walk(n.Pipe, visit)
+			Walk(n.Pipe, visit)
 		}
 	case *parse.PipeNode:
 		for _, c := range n.Cmds {
 			for _, arg := range c.Args {
-				walk(arg, visit)
+				Walk(arg, visit)
 			}
 		}
 	case *parse.ChainNode:
-		walk(n.Node, visit)
+		Walk(n.Node, visit)
 	}
 }
 
