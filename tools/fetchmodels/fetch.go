@@ -85,9 +85,23 @@ func (f *fetcher) present(set testmodels.Set) (bool, error) {
 	return true, set.MarkVerified(f.dir)
 }
 
-// fetchFile puts the parts of a file together. The file appears under its name only when it is
-// complete and verified.
+// fetchFile puts the parts of a file together.
 func (f *fetcher) fetchFile(ctx context.Context, set testmodels.Set) error {
+	return f.makeFile(set, func(w io.Writer) error {
+		for i, pkg := range set.Packages {
+			fmt.Fprintf(f.out, "%s: part %d of %d: %s (%s in all)\n", set.Name, i+1,
+				len(set.Packages), pkg, megabytes(set.Size))
+			if err := f.appendPart(ctx, w, set, pkg); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// makeFile has write make the file of a set. It appears under its name only when it is complete and
+// verified.
+func (f *fetcher) makeFile(set testmodels.Set, write func(io.Writer) error) error {
 	temp := filepath.Join(f.work, set.File)
 	file, err := os.Create(temp)
 	if err != nil {
@@ -95,12 +109,8 @@ func (f *fetcher) fetchFile(ctx context.Context, set testmodels.Set) error {
 	}
 	defer file.Close()
 	sum := sha256.New()
-	for i, pkg := range set.Packages {
-		fmt.Fprintf(f.out, "%s: part %d of %d: %s (%s in all)\n", set.Name, i+1,
-			len(set.Packages), pkg, megabytes(set.Size))
-		if err := f.appendPart(ctx, io.MultiWriter(file, sum), set, pkg); err != nil {
-			return err
-		}
+	if err := write(io.MultiWriter(file, sum)); err != nil {
+		return err
 	}
 	size, err := file.Seek(0, io.SeekCurrent)
 	if err != nil {
