@@ -38,17 +38,25 @@ func (a *app) rerankCommand() *cobra.Command {
 		Long:  rerankLong,
 		Example: `  mullama rerank model.gguf --query "What is a llama?" "A camelid." "A car."
   mullama rerank model.gguf --query "What is a llama?" --top 3 < passages.txt`,
-		Args: fileAnd("a model"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.rerank(cmd.Context(), o, args[0], args[1:])
-		},
+	}
+	return a.ranking(cmd, o, func(set *pflag.FlagSet) {
+		set.BoolVar(&o.raw, "raw", false, "leave scores as the head computes them")
+		set.StringVar(&o.instruction, "instruction", "",
+			"what a model that is asked is told, a `TEXT`")
+	})
+}
+
+// ranking gives cmd what rerank and score have in common, and the flags that are its own.
+func (a *app) ranking(cmd *cobra.Command, o *rerankOptions, own func(*pflag.FlagSet),
+) *cobra.Command {
+	cmd.Args = fileAnd("a model")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.rerank(cmd.Context(), o, args[0], args[1:])
 	}
 	addGroup(cmd, "Ranking", func(set *pflag.FlagSet) {
 		set.StringVar(&o.query, "query", "", "the query, a `TEXT`")
 		set.Var(countFlag(&o.top), "top", "print only so many (default: all)")
-		set.BoolVar(&o.raw, "raw", false, "leave scores as the head computes them")
-		set.StringVar(&o.instruction, "instruction", "",
-			"what a model that is asked is told, a `TEXT`")
+		own(set)
 		set.StringVar(&o.field, "field", "", "read JSON lines and take the text from this `NAME`")
 		set.BoolVar(&o.json, "json", false, "print one JSON object per document")
 	})
@@ -71,19 +79,8 @@ func (a *app) scoreCommand() *cobra.Command {
 		Long:  scoreLong,
 		Example: `  mullama score colbert.gguf --query "What is a llama?" "A camelid." "A car."
   mullama score colbert.gguf --query "What is a llama?" --top 3 < passages.txt`,
-		Args: fileAnd("a model"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.rerank(cmd.Context(), o, args[0], args[1:])
-		},
 	}
-	addGroup(cmd, "Ranking", func(set *pflag.FlagSet) {
-		set.StringVar(&o.query, "query", "", "the query, a `TEXT`")
-		set.Var(countFlag(&o.top), "top", "print only so many (default: all)")
-		set.StringVar(&o.field, "field", "", "read JSON lines and take the text from this `NAME`")
-		set.BoolVar(&o.json, "json", false, "print one JSON object per document")
-	})
-	addGroup(cmd, "Loading", o.load.define)
-	return cmd
+	return a.ranking(cmd, o, func(*pflag.FlagSet) {})
 }
 
 // rank asks the model in the way of the command.
