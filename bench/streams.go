@@ -160,6 +160,7 @@ type waves struct {
 	servers []server
 	library *inProcess
 	alone   *alone
+	special int // tokens of a prompt that are not of its text, such as one for its beginning
 	random  *rand.Rand
 	say     func(format string, args ...any)
 }
@@ -188,10 +189,8 @@ func (m *waves) start(ctx context.Context) error {
 	if err := m.startPeers(ctx, work); err != nil {
 		return err
 	}
-	for _, s := range m.servers {
-		if _, err := m.ours(ctx, s, 0, 1); err != nil {
-			return err
-		}
+	if err := m.warmUp(ctx); err != nil {
+		return err
 	}
 	if m.o.inProcess {
 		if m.library, err = openInProcess(ctx, work); err != nil {
@@ -200,6 +199,23 @@ func (m *waves) start(ctx context.Context) error {
 	}
 	m.alone, err = startAlone(ctx, baseline, m.o.model, m.o.alone()...)
 	return err
+}
+
+// warmUp has every server load the model, and learns how many tokens the model adds to a text.
+// llama.cpp alone gets prompts without any, so the others' texts are to be shorter by so much.
+func (m *waves) warmUp(ctx context.Context) error {
+	for i, s := range m.servers {
+		work := m.work(0, 1)
+		work.URL = s.url
+		run, err := load.Send(ctx, work)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			m.special = max(0, run.Answers[0].PromptTokens-work.PromptTokens)
+		}
+	}
+	return nil
 }
 
 func (m *waves) startPeers(ctx context.Context, work serving) error {
@@ -287,7 +303,7 @@ func (m *waves) run(ctx context.Context) ([]Wave, error) {
 func (m *waves) work(round, width int) load.Work {
 	return load.Work{
 		Model: servedName, Requests: width, Streams: width,
-		PromptTokens: m.o.PromptTokens, Tokens: m.o.GenerateTokens,
+		PromptTokens: max(1, m.o.PromptTokens-m.special), Tokens: m.o.GenerateTokens,
 		Seed: m.o.Seed + uint64(round*1000+width), Sampling: m.o.sampling,
 	}
 }

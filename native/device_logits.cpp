@@ -2,8 +2,6 @@
 // runs on the device for each sequence. The first one to be asked adds the work for all.
 #include "device_logits.h"
 
-#include "logits.h"
-
 #include "llama-model.h"
 
 #include <cmath>
@@ -21,6 +19,9 @@ constexpr int32_t blocks_kept = 64;
 constexpr int32_t most_blocks = 1024;
 
 constexpr int32_t smallest_block = 32;
+
+// GPUs pool with a thread for each result, so first few values each, and then their maxima.
+constexpr int32_t pooled_first = 16;
 
 constexpr size_t max_nodes = 32; // of the graph's part that is ours
 
@@ -186,6 +187,11 @@ void device_logits::expect(const mn_step_plan &plan) {
     }
 }
 
+// The largest of every n values.
+static ggml_tensor *pool(ggml_context *ctx, ggml_tensor *values, int32_t n) {
+    return ggml_pool_2d(ctx, values, GGML_OP_POOL_MAX, n, 1, n, 1, 0, 0);
+}
+
 // Adds to a graph what puts its rows of logits into the tables.
 void device_logits::build(ggml_context *ctx, ggml_cgraph *gf, ggml_tensor *logits) {
     int64_t n_rows = logits->ne[1];
@@ -199,9 +205,8 @@ void device_logits::build(ggml_context *ctx, ggml_cgraph *gf, ggml_tensor *logit
 
     int32_t missing = n_blocks_ * block_size_ - n_vocab_;
     ggml_tensor *all = missing > 0 ? ggml_pad(ctx, logits, missing, 0, 0, 0) : logits;
-    ggml_tensor *maxima =
-        ggml_pool_2d(ctx, all, GGML_OP_POOL_MAX, block_size_, 1, block_size_, 1, 0, 0);
-    ggml_tensor *kept = ggml_top_k(ctx, maxima, kept_);
+    ggml_tensor *maxima = pool(ctx, pool(ctx, all, pooled_first), block_size_ / pooled_first);
+    ggml_tensor *kept = ggml_cont(ctx, ggml_argsort_top_k(ctx, maxima, kept_));
     ggml_tensor *blocks = ggml_reshape_3d(ctx, all, block_size_, n_blocks_, n_rows);
     ggml_tensor *values = ggml_get_rows(ctx, blocks, kept);
     ggml_tensor *list =
@@ -224,23 +229,10 @@ float *device_logits::fetch_row(int32_t row) {
     return out;
 }
 
-void device_logits::list(int32_t row, std::vector<block> &out, float *rest) const {
-    auto *lists = (const float *)ggml_backend_buffer_get_base(host_lists_.get());
-    const float *data = lists + (size_t)row * list_length();
-    const float *numbers = data + (size_t)kept_ * block_size_;
-    out.clear();
-    *rest = INFINITY;
-    for (int32_t i = 0; i < kept_; i++) {
-        int32_t first = (int32_t)numbers[i] * block_size_;
-        block b = {first, std::min(block_size_, n_vocab_ - first), data + (size_t)i * block_size_};
-        if (b.n ==
-            block_size_) { // of a block that was filled up, the device's maximum is not known
-            *rest = std::min(*rest, maximum(b.data, b.n));
-        }
-        out.push_back(b);
-    }
-    std::sort(out.begin(), out.end(),
-              [](const block &a, const block &b) { return a.first < b.first; });
+device_logits::list device_logits::list_of(int32_t row) const {
+    auto *lists = (float *)ggml_backend_buffer_get_base(host_lists_.get());
+    float *logits = lists + (size_t)row * list_length();
+    return {logits, logits + (size_t)kept_ * block_size_, kept_, block_size_};
 }
 
 } // namespace mn

@@ -33,16 +33,14 @@ class device_logits {
     void fetch_lists(int32_t n);
     float *fetch_row(int32_t row);
 
-    struct block {
-        int32_t first;     // token of the first logit
-        int32_t n;         // of those that are tokens' logits; at most block_size()
-        const float *data; // block_size() of them
+    // The list of a row: the blocks with the largest logits, that with the largest one first. The
+    // logits may be changed until the next fetch.
+    struct list {
+        float *logits;       // n_blocks * block_size
+        const float *blocks; // their numbers: block b begins with token b * block_size
+        int32_t n_blocks, block_size;
     };
-    // The blocks of a row in the order of their tokens. Every logit that is in none of them is at
-    // most *rest.
-    void list(int32_t row, std::vector<block> &out, float *rest) const;
-
-    int32_t block_size() const { return block_size_; }
+    list list_of(int32_t row) const;
 
   private:
     struct sequence; // the part of a context's sampling that llama.cpp has for each sequence

@@ -130,6 +130,38 @@ double sum_exp(const float *x, int32_t n, float max) {
     return sum_exp_by<16>(x, n, max);
 }
 
+template <int bytes>
+__attribute__((always_inline)) inline bool part_maxima_by(const float *x, float *maxima,
+                                                          int32_t n) {
+    using v = vectors<bytes>;
+    using floats = typename v::floats;
+    typename v::mask nans = {};
+    for (int32_t part = 0; part < n; part++, x += list_part) {
+        floats best = floats{} - INFINITY;
+        for (int32_t k = 0; k < list_part; k += v::lanes) {
+            floats values = *(const typename v::loaded *)(x + k);
+            best = values > best ? values : best;
+            nans |= values != values;
+        }
+        float max = best[0];
+        for (int32_t k = 1; k < v::lanes; k++) {
+            max = larger(best[k], max);
+        }
+        maxima[part] = max;
+    }
+    int32_t nan = 0;
+    for (int32_t k = 0; k < v::lanes; k++) {
+        nan |= nans[k];
+    }
+    return nan != 0;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) bool part_maxima_avx2(const float *x, float *maxima, int32_t n) {
+    return part_maxima_by<32>(x, maxima, n);
+}
+#endif
+
 // The comparison by which llama.cpp sorts candidates.
 bool likelier(const llama_token_data &a, const llama_token_data &b) { return a.logit > b.logit; }
 
@@ -325,21 +357,6 @@ bool top_selector::top_k(const float *logits, int32_t n, int32_t k,
     return true;
 }
 
-bool top_selector::top_k_distinct(const float *logits, int32_t n, int32_t k,
-                                  std::vector<llama_token_data> &out) {
-    if (k >= n) {
-        return false;
-    }
-    survey(logits, n, k);
-    if (nan_) {
-        return false;
-    }
-    collect(logits, n, lower_bound(k), out);
-    bool distinct = sort_distinct(out, k);
-    out.resize(k);
-    return distinct;
-}
-
 // llama.cpp looks for the end of the nucleus among the 256 likeliest, and when it is not there,
 // sorts all. Sorting one bucket after the other finds the same.
 bool top_selector::top_p(const float *logits, int32_t n, float p, size_t min_keep,
@@ -406,9 +423,20 @@ void top_selector::top_ids(const float *logits, int32_t n, int32_t k,
     out.resize(k);
 }
 
-float maximum(const float *x, int32_t n) {
-    bool nan = false;
-    return maximum(x, n, &nan);
+bool part_maxima(const float *x, float *maxima, int32_t n) {
+#if defined(__x86_64__)
+    static const bool avx2 = __builtin_cpu_supports("avx2");
+    if (avx2) {
+        return part_maxima_avx2(x, maxima, n);
+    }
+#endif
+    return part_maxima_by<16>(x, maxima, n);
+}
+
+bool keep_largest(std::vector<llama_token_data> &list, int32_t k) {
+    bool distinct = sort_distinct(list, k);
+    list.resize(k);
+    return distinct;
 }
 
 bool has_nan(const float *logits, int32_t n) {

@@ -25,10 +25,6 @@ class top_selector {
     bool min_p(const float *logits, int32_t n, float p, size_t min_keep,
                std::vector<llama_token_data> &out);
 
-    // As top_k, but false also when equal logits leave more than one order.
-    bool top_k_distinct(const float *logits, int32_t n, int32_t k,
-                        std::vector<llama_token_data> &out);
-
     // Leaves the k largest logits in `out`, of equal ones those with the lower ids. NaNs are left
     // out, so there may be fewer.
     void top_ids(const float *logits, int32_t n, int32_t k, std::vector<llama_token_data> &out);
@@ -55,10 +51,16 @@ class top_selector {
     std::vector<int32_t> bucket_start_;       // in by_bucket_, and the end of the last
 };
 
-bool has_nan(const float *logits, int32_t n);
+// Sorts the k largest of a list to its front and drops the others. False if equal logits leave more
+// than one way to do it.
+bool keep_largest(std::vector<llama_token_data> &list, int32_t k);
 
-// The largest of the values that are numbers; -infinity if none is.
-float maximum(const float *x, int32_t n);
+// Lists are looked at in parts of so many logits. Finds the largest of each of n parts, and whether
+// one of all logits is NaN.
+constexpr int32_t list_part = 32;
+bool part_maxima(const float *x, float *maxima, int32_t n);
+
+bool has_nan(const float *logits, int32_t n);
 
 // The index of the first largest value, as llama.cpp's greedy sampler picks; -1 if one is NaN.
 int32_t argmax(const float *logits, int32_t n);

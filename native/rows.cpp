@@ -74,11 +74,11 @@ void row_sampler::sample_unclear(const mn_step_plan &plan) {
 
 // How long a row takes, in logits looked at: some 15 microseconds for 128 thousand of them.
 int64_t row_sampler::effort(const mn_step_plan &plan, int32_t r) const {
-    constexpr int64_t list = 150000;
-    if (listed_[r]) {
-        return list;
-    }
+    constexpr int64_t list = 50000, short_list = 5000;
     const mn_sampler &s = *plan.samplers[r];
+    if (listed_[r]) {
+        return !s.chain || s.greedy ? short_list : list;
+    }
     int64_t looks = 1;
     if (s.chain && (s.filter == filter::none || s.filter == filter::top_p)) {
         looks = 20;
@@ -144,7 +144,7 @@ void row_sampler::sample_row(const mn_step_plan &plan, int32_t r, sampling_buffe
         }
         if (!listed_[r]) {
             row.token = sample(sampler, logits_[r], buffers);
-        } else if (!sample_listed(sampler, *device_, r, buffers, &row.token)) {
+        } else if (!sample_listed(sampler, device_->list_of(r), buffers, &row.token)) {
             unclear_[r] = true;
             return;
         }

@@ -1,5 +1,5 @@
 // Picking a token from a row of logits: the same one as llama.cpp's common sampler, in less time.
-#include "sampler.h"
+#include "listed_row.h"
 
 #include <cmath>
 
@@ -32,11 +32,6 @@ void recent_tokens::change(llama_token token, int32_t by) {
     }
 }
 
-namespace {
-
-constexpr char not_numbers[] = "the model produced logits that are not numbers";
-
-// In llama.cpp's arithmetic, to the last bit.
 void add_bias(const llama_logit_bias &bias, float &logit) {
     bool banned = bias.bias == -INFINITY && logit > 0; // +inf, too
     logit = banned ? -INFINITY : logit + bias.bias;
@@ -50,6 +45,10 @@ void penalise(const mn_sampler &s, float &logit, int32_t count) {
     }
     logit -= (float)count * s.penalty_frequency + (float)(count > 0) * s.penalty_presence;
 }
+
+namespace {
+
+constexpr char not_numbers[] = "the model produced logits that are not numbers";
 
 // A row of logits as the biases and penalties of a sampler leave it. The row is changed in place,
 // which costs as much as they touch, and is itself again when this ends.
@@ -174,84 +173,23 @@ bool only_lowers(const mn_sampler &s) {
                        [](const llama_logit_bias &b) { return b.bias <= 0; });
 }
 
-// The logits of a row's list, one block after the other. Where a block has fewer tokens, -infinity.
-class listed_row {
-  public:
-    listed_row(const device_logits &logits, int32_t row, sampling_buffers &b)
-        : size_(logits.block_size()), blocks_(b.blocks), values_(b.listed) {
-        logits.list(row, blocks_, &rest_);
-        values_.assign(blocks_.size() * size_, -INFINITY);
-        for (size_t i = 0; i < blocks_.size(); i++) {
-            std::copy_n(blocks_[i].data, blocks_[i].n, values_.begin() + i * size_);
-        }
-    }
-
-    void adjust(const mn_sampler &s) {
-        for (const llama_logit_bias &bias : s.biases) {
-            if (float *logit = find(bias.token)) {
-                add_bias(bias, *logit);
-            }
-        }
-        for (const recent_tokens::entry &e : s.recent.counts()) {
-            if (float *logit = find(e.token)) {
-                penalise(s, *logit, e.count);
-            }
-        }
-    }
-
-    const float *data() const { return values_.data(); }
-    int32_t n() const { return (int32_t)values_.size(); }
-    float rest() const { return rest_; } // no logit that is not listed is larger
-    int32_t token(int32_t index) const { return blocks_[index / size_].first + index % size_; }
-
-  private:
-    float *find(int32_t token) {
-        auto after = std::upper_bound(
-            blocks_.begin(), blocks_.end(), token,
-            [](int32_t token, const device_logits::block &b) { return token < b.first; });
-        if (after == blocks_.begin() || token >= after[-1].first + size_) {
-            return nullptr;
-        }
-        size_t block = after - 1 - blocks_.begin();
-        return &values_[block * size_ + token - blocks_[block].first];
-    }
-
-    int32_t size_;
-    std::vector<device_logits::block> &blocks_;
-    std::vector<float> &values_;
-    float rest_ = INFINITY;
-};
-
-// Picks a token by a list; -1 if it may be another one than by the whole row.
-int32_t pick_listed(const mn_sampler &s, const listed_row &row, sampling_buffers &b) {
-    if (!s.chain) {
-        int32_t best = argmax(row.data(), row.n());
-        return best >= 0 && row.data()[best] > row.rest() ? row.token(best) : -1;
-    }
-    if (!b.selector.top_k_distinct(row.data(), row.n(), s.top_k, b.candidates) ||
-        !(b.candidates.back().logit > row.rest())) {
-        return -1;
-    }
-    for (llama_token_data &t : b.candidates) {
-        t.id = row.token(t.id);
-    }
-    return apply_chain(s, s.first + 1, {b.candidates.data(), b.candidates.size(), -1, true});
-}
-
 } // namespace
 
 bool needs_whole_row(const mn_sampler &s) {
-    bool few = !s.chain || (s.filter == filter::top_k && s.top_k <= heap_limit);
+    bool few = !s.chain || s.greedy || (s.filter == filter::top_k && s.top_k <= heap_limit);
     return !few || s.grammar || !only_lowers(s);
 }
 
-bool sample_listed(mn_sampler &s, const device_logits &logits, int32_t row, sampling_buffers &b,
+bool sample_listed(mn_sampler &s, const device_logits::list &list, sampling_buffers &b,
                    int32_t *token) {
-    listed_row list(logits, row, b);
-    if (s.chain) {
-        list.adjust(s);
+    listed_row row(s, list, b.list);
+    if (!s.chain || s.greedy) {
+        *token = row.likeliest();
+    } else if (row.top_k(s.top_k, b.candidates)) {
+        *token = apply_chain(s, s.first + 1, {b.candidates.data(), b.candidates.size(), -1, true});
+    } else {
+        *token = -1;
     }
-    *token = pick_listed(s, list, b);
     if (*token < 0) {
         return false;
     }

@@ -318,6 +318,18 @@ static void set_filter(mn_sampler &sampler, common_sampler_type first,
     }
 }
 
+// Whether the samplers from `place` on leave none but the likeliest token.
+static bool leave_likeliest(const common_params_sampling &s, size_t place) {
+    auto begin = s.samplers.begin() + place, end = s.samplers.end();
+    return s.temp <= 0 && s.dynatemp_range <= 0 &&
+           std::find(begin, end, COMMON_SAMPLER_TYPE_TEMPERATURE) != end &&
+           std::all_of(begin, end, [&](common_sampler_type type) {
+               return is_off(type, s) || type == COMMON_SAMPLER_TYPE_TEMPERATURE ||
+                      type == COMMON_SAMPLER_TYPE_TOP_K || type == COMMON_SAMPLER_TYPE_TOP_P ||
+                      type == COMMON_SAMPLER_TYPE_MIN_P;
+           });
+}
+
 static void take_biases(mn_sampler &sampler, const common_params_sampling &s) {
     sampler.biases = s.logit_bias;
     int32_t n_suppressed = 0;
@@ -353,6 +365,7 @@ static void shorten(mn_sampler &sampler, common_params_sampling &s) {
     sampler.remembers = false;
     sampler.first = (int32_t)place;
     take_biases(sampler, s);
+    sampler.greedy = leave_likeliest(s, place);
     if (place < s.samplers.size()) {
         set_filter(sampler, s.samplers[place], s);
     }

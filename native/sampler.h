@@ -31,14 +31,19 @@ class recent_tokens {
     std::vector<entry> counts_;
 };
 
+// What is known about a list that is being looked at.
+struct list_buffers {
+    std::vector<float> maxima; // of its parts
+    std::vector<llama_token_data> found; // what is large enough, and room
+};
+
 // What sampling a row needs beside the row; one for each thread that samples.
 struct sampling_buffers {
     top_selector selector;
     std::vector<llama_token_data> candidates;
     std::vector<float> masked;                    // the logits of what a grammar allows
     std::vector<std::pair<int32_t, float>> saved; // tokens and what their logits were
-    std::vector<device_logits::block> blocks;
-    std::vector<float> listed; // the logits of these
+    list_buffers list;
 };
 
 // Picks the next token by a row of logits, and remembers it. The row is changed meanwhile, and
@@ -50,11 +55,16 @@ bool needs_whole_row(const mn_sampler &sampler);
 
 // Picks as sample does by a row's list. False, and nothing is remembered, if the token may be
 // another one than by the whole row.
-bool sample_listed(mn_sampler &sampler, const device_logits &logits, int32_t row,
-                   sampling_buffers &buffers, int32_t *token);
+bool sample_listed(mn_sampler &sampler, const device_logits::list &list, sampling_buffers &buffers,
+                   int32_t *token);
 
 // Shows a token to the penalties.
 void remember(mn_sampler &sampler, int32_t token);
+
+// What a bias and the penalties of a sampler make of a logit, in llama.cpp's arithmetic, to the
+// last bit.
+void add_bias(const llama_logit_bias &bias, float &logit);
+void penalise(const mn_sampler &s, float &logit, int32_t count);
 
 } // namespace mn
 
@@ -70,6 +80,7 @@ struct mn_sampler {
     // leaves a few tokens, it is not used either.
     int32_t first = 0;
     mn::filter filter = mn::filter::none;
+    bool greedy = false; // what the chain picks is the likeliest token, whatever it does to others
     int32_t top_k = 0;
     float p = 0; // of top_p or min_p
     size_t min_keep = 0;
