@@ -36,7 +36,8 @@ type EmbedResponse struct {
 
 	// TokenEmbeddings has an embedding for each token of each text, without pooling.
 	TokenEmbeddings [][][]float32 `json:"token_embeddings,omitempty"`
-	Tokens          []int         `json:"tokens,omitempty"` // of each text
+	Tokens          []int         `json:"tokens,omitempty"`    // of each text
+	Truncated       []bool        `json:"truncated,omitempty"` // if one was, whether each text was
 }
 
 // Embed returns the embeddings of texts.
