@@ -144,6 +144,7 @@ func (r *remote) rank(ctx context.Context, m *Model, op string, q *RerankRequest
 	defer m.calls.Done()
 	request := &api.RerankRequest{
 		Model: r.name, Query: q.Query, RawScores: q.Raw, Instruction: q.Instruction,
+		Options: r.options,
 	}
 	for _, document := range q.Documents {
 		text, err := json.Marshal(document)

@@ -67,6 +67,7 @@ type RerankRequest struct {
 	ReturnDocuments bool              `json:"return_documents,omitempty"`
 	RawScores       bool              `json:"raw_scores,omitempty"` // as the head computes them
 	Instruction     string            `json:"instruction,omitempty"`
+	Options         map[string]any    `json:"options,omitempty"` // of loading, as Ollama's routes
 	KeepAlive       *Duration         `json:"keep_alive,omitempty"`
 }
 

@@ -181,8 +181,8 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	if n := lease.Model.Info().EmbeddingLength; req.Dimensions > 0 && req.Dimensions < n {
 		embed.Dimensions = req.Dimensions
 	}
-	if len(embed.Texts) == 1 && embed.Texts[0] == "" {
-		embed.Texts = nil // which for Ollama is no text
+	if string(bytes.TrimSpace(req.Input)) == `""` {
+		embed.Texts = nil // which for Ollama is no text, but in a list it is one
 	}
 	result, err := embedTexts(r.Context(), lease.Model, embed)
 	if errors.Is(err, mullama.ErrContextFull) {

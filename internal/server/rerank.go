@@ -98,6 +98,7 @@ func (s *Server) rank(
 ) (*mullama.RerankResult, string, error) {
 	lease, name, err := s.openEmbedding(ctx, order{
 		model: req.Model, keepAlive: req.KeepAlive, base: mullama.DefaultSampling(), any: true,
+		options: []map[string]any{req.Options},
 	})
 	if err != nil {
 		return nil, "", err
