@@ -84,6 +84,10 @@ func TestEveryFunctionUnderTheAddressSanitizer(t *testing.T) {
 	expectOK(t, compile(t, "echo", "-fsanitize=address,undefined"))
 }
 
+func TestEmbeddingsUnderTheAddressSanitizer(t *testing.T) {
+	expectOK(t, compile(t, "embed", "-fsanitize=address,undefined"))
+}
+
 func TestSignalsArriveWhenTheProgramTookItsSignalStackAway(t *testing.T) {
 	expectOK(t, compile(t, "signals"))
 }
