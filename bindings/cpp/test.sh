@@ -101,7 +101,7 @@ check_install() {
 	refuses 'not known' sh "$here/install.sh" --library "$library"
 	refuses 'begin with /' sh "$here/install.sh" --lib "$library" --native "$native" --prefix x
 	for file in lib/libmullama.so lib/libmullama.so.0 lib/mullama/libmullama-native.so \
-		include/mullama.h include/mullama.hpp lib/pkgconfig/mullama.pc \
+		include/mullama.h include/mullama.hpp include/mullama_json.hpp lib/pkgconfig/mullama.pc \
 		lib/cmake/mullama/mullamaConfig.cmake \
 		lib/cmake/mullama/mullamaConfigVersion.cmake; do
 		[ -f "$prefix/$file" ] || fail "$file was not installed"
