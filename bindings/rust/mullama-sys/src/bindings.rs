@@ -341,9 +341,8 @@ pub struct Functions {
         error: *mut *mut mullama_error,
     ) -> mullama_status,
     /// How many embeddings there are: one for each text, in the order of the texts. 0 for NULL.
-    pub mullama_embeddings_count: unsafe extern "C" fn(
-        embeddings: *const mullama_embeddings,
-    ) -> usize,
+    pub mullama_embeddings_count:
+        unsafe extern "C" fn(embeddings: *const mullama_embeddings) -> usize,
     /// Gives the embedding of the text with this number, counted from 0, or the error of that text.
     pub mullama_embeddings_get: unsafe extern "C" fn(
         embeddings: *const mullama_embeddings,
