@@ -188,11 +188,15 @@ func echoRow(x float32, req *mullama.EmbedRequest) []float32 {
 	return row
 }
 
-func (m echoModel) rerank([]byte) ([]byte, error) { return nil, m.cannot("rank") }
+func (m echoModel) rerank(request []byte) ([]byte, error) { return nil, m.rank("rank", request) }
 
-func (m echoModel) score([]byte) ([]byte, error) { return nil, m.cannot("score") }
+func (m echoModel) score(request []byte) ([]byte, error) { return nil, m.rank("score", request) }
 
-func (m echoModel) cannot(op string) error {
+// rank checks a request, and says that there are no scores.
+func (m echoModel) rank(op string, request []byte) error {
+	if _, _, err := server.ReadRerank(request); err != nil {
+		return err
+	}
 	return &mullama.Error{Kind: mullama.ErrUnsupported, Op: op,
 		Err: fmt.Errorf("the model %s cannot %s documents", m.name, op)}
 }

@@ -58,20 +58,29 @@ func Score(ctx context.Context, m *mullama.Model, body []byte) ([]byte, error) {
 }
 
 func rankWith(ctx context.Context, m *mullama.Model, body []byte, by scorer) ([]byte, error) {
-	var req api.RerankRequest
-	if err := unmarshal(orEmpty(body), &req); err != nil {
-		return nil, err
-	}
-	documents, err := readDocuments(&req)
+	req, documents, err := ReadRerank(body)
 	if err != nil {
 		return nil, err
 	}
-	result, err := by(ctx, m, toRerank(&req, documents))
+	result, err := by(ctx, m, toRerank(req, documents))
 	if err == nil {
 		err = result.Err()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(rerankAnswer(&req, m.Info().Name, documents, result))
+	return json.Marshal(rerankAnswer(req, m.Info().Name, documents, result))
+}
+
+// ReadRerank reads a request for Rerank or Score, and the texts of its documents.
+func ReadRerank(body []byte) (*api.RerankRequest, []string, error) {
+	req := new(api.RerankRequest)
+	if err := unmarshal(orEmpty(body), req); err != nil {
+		return nil, nil, err
+	}
+	if err := CheckRequestOptions(req.Options); err != nil {
+		return nil, nil, err
+	}
+	documents, err := readDocuments(req)
+	return req, documents, err
 }
