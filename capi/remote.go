@@ -47,7 +47,8 @@ func (r remote) load(ctx context.Context, name string, o *mullama.LoadOptions) (
 	if err != nil {
 		return nil, err
 	}
-	out := remoteModel{embedding: embedding{m}, api: r.client.API(), name: name, size: o.ContextSize}
+	out := remoteModel{embedding: embedding{m}, api: r.client.API(), name: name,
+		size: o.ContextSize}
 	out.ctx, out.stop = context.WithCancel(context.Background())
 	return out, nil
 }
