@@ -116,6 +116,13 @@ func TestTheProcessEndsWhileAModelAnswers(t *testing.T) {
 	}
 }
 
+func TestTheProcessEndsWhileAModelEmbeds(t *testing.T) {
+	program := compile(t, "exit_embed")
+	for range 5 {
+		expectOK(t, program, testmodels.Path(t, "minilm-q8"))
+	}
+}
+
 // The header is C++, too.
 func TestTheHeaderIsCAndCPlusPlus(t *testing.T) {
 	for _, compiler := range [][]string{
