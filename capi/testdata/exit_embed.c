@@ -3,8 +3,9 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
-enum { TEXTS = 400 };
+enum { TEXTS = 60 };
 
 static mullama_model *model;
 static char request[TEXTS * 64] = "{\"input\":[\"a\"";
@@ -34,7 +35,7 @@ int main(int argc, char **argv) {
     SUCCEEDS(mullama_model_load(runtime, argv[1], NULL, NULL, NULL, &model, &error));
     CHECK(pthread_create(&thread, NULL, embed, NULL) == 0);
     while (!began) {
-        mullama_noop(NULL);
+        usleep(100);
     }
     printf("ok, %d checks\n", checks);
     return 0; // with all of it open
