@@ -176,7 +176,10 @@ memcheck() {
 # Valgrind does not know all instructions that the engine uses, so it sees the echo only.
 run_valgrind() {
 	memcheck "$build/$cxx-c++17/objects"
-	memcheck "$build/$cxx-c++17/vectors" "$vectors" "$build/valgrind.json"
+	(
+		unset MULLAMA_TEST_EMBED_MODEL MULLAMA_TEST_RANK_MODEL
+		memcheck "$build/$cxx-c++17/vectors" "$vectors" "$build/valgrind.json"
+	)
 }
 
 run_memory() {
