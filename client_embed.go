@@ -36,6 +36,9 @@ func (r *remote) embedAlike(ctx context.Context, m *Model, e *EmbedRequest) (*Em
 		return nil, err
 	}
 	defer m.calls.Done()
+	if n := m.Info().EmbeddingLength; e.Dimensions < 0 || n > 0 && e.Dimensions > n {
+		return nil, tooManyDimensions(op, e.Dimensions, n) // of which a daemon gives all
+	}
 	inputs := make([]any, 0, len(e.Texts)+len(e.Tokens))
 	for _, text := range e.Texts {
 		inputs = append(inputs, text)
@@ -69,6 +72,10 @@ func (r *remote) embedAlike(ctx context.Context, m *Model, e *EmbedRequest) (*Em
 		}
 		if i < len(resp.Tokens) {
 			made.Tokens = resp.Tokens[i]
+		}
+		made.Cut = i < len(resp.Truncated) && resp.Truncated[i]
+		if made.Vector == nil && made.Rows == nil { // as for an empty text that is alone
+			made.Err = invalid(op, "the daemon has no embedding of the text; is it empty?")
 		}
 	}
 	return result, nil
@@ -137,6 +144,7 @@ func (r *remote) rank(ctx context.Context, m *Model, op string, q *RerankRequest
 	defer m.calls.Done()
 	request := &api.RerankRequest{
 		Model: r.name, Query: q.Query, RawScores: q.Raw, Instruction: q.Instruction,
+		Options: r.options,
 	}
 	for _, document := range q.Documents {
 		text, err := json.Marshal(document)

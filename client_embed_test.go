@@ -90,3 +90,65 @@ func TestADaemonRanksAsThisProcessDoes(t *testing.T) {
 		t.Errorf("got %+v, want %+v", far, near)
 	}
 }
+
+func TestADaemonTellsKindsOfErrorsOfRanking(t *testing.T) {
+	m := daemonNamed(t, "minilm-q8")
+	_, err := m.Rerank(t.Context(), &mullama.RerankRequest{Query: "a", Documents: []string{"b"}})
+	if !errors.Is(err, mullama.ErrUnsupported) {
+		t.Errorf("a model that does not rank: %v", err)
+	}
+	for _, n := range []int{-1, 385} {
+		_, err := m.Embed(t.Context(), &mullama.EmbedRequest{Texts: []string{"a"},
+			EmbedOptions: mullama.EmbedOptions{Dimensions: n}})
+		if !errors.Is(err, mullama.ErrInvalidOption) || !strings.Contains(err.Error(), "384") {
+			t.Errorf("%d dimensions: %v", n, err)
+		}
+	}
+}
+
+// The options of a load go with every kind of request, so that the daemon does not load again.
+func TestADaemonRanksInTheContextThatWasAskedFor(t *testing.T) {
+	daemonNamed(t, "minilm-rank")
+	const size = 48
+	m, err := daemonClient(t).Load(t.Context(), "minilm-rank",
+		&mullama.LoadOptions{ContextSize: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	long := []string{strings.Repeat("a long text ", 100)}
+	ranked, err := m.Rerank(t.Context(), &mullama.RerankRequest{Query: "q", Documents: long})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scored, err := m.Score(t.Context(), &mullama.ScoreRequest{Query: "q", Documents: long})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const query = 3 // with the tokens around it
+	if ranked.Tokens > size || ranked.Tokens < size/2 || scored.Tokens != size+query {
+		t.Errorf("%d tokens were ranked, and %d scored", ranked.Tokens, scored.Tokens)
+	}
+}
+
+func TestADaemonTellsWhichTextsItCut(t *testing.T) {
+	m := daemonNamed(t, "minilm-q8")
+	result, err := m.Embed(t.Context(), &mullama.EmbedRequest{
+		Texts:        []string{"a", strings.Repeat("a long text ", 1000), ""},
+		EmbedOptions: mullama.EmbedOptions{Truncate: true}})
+	if err != nil || result.Err() != nil {
+		t.Fatal(err, result.Err())
+	}
+	var cut []bool
+	var tokens []int
+	for _, e := range result.Embeddings {
+		cut, tokens = append(cut, e.Cut), append(tokens, e.Tokens)
+	}
+	if !slices.Equal(cut, []bool{false, true, false}) || !slices.Equal(tokens, []int{3, 512, 2}) {
+		t.Errorf("cut %v, tokens %v", cut, tokens)
+	}
+	alone, err := m.Embed(t.Context(), &mullama.EmbedRequest{Texts: []string{""}})
+	if err != nil || alone.Err() != nil || len(alone.Embeddings[0].Vector) != 384 {
+		t.Errorf("an empty text alone: %+v, %v", alone, err)
+	}
+}

@@ -373,8 +373,7 @@ func (m *Model) planEmbedding(op string, o *EmbedOptions) (*embedPlan, error) {
 			Hint: "rank with it, or name a pooling"}
 	}
 	if o.Dimensions < 0 || o.Dimensions > info.EmbeddingWidth {
-		return nil, invalid(op, fmt.Sprintf("dimensions are %d; this model has %d",
-			o.Dimensions, info.EmbeddingWidth))
+		return nil, tooManyDimensions(op, o.Dimensions, info.EmbeddingWidth)
 	}
 	task, err := m.taskPrefix(op, o.Task)
 	if err != nil {
@@ -388,6 +387,10 @@ func (m *Model) planEmbedding(op string, o *EmbedOptions) (*embedPlan, error) {
 		EmbedOptions: o, op: op, model: m, engine: engine, prefix: task + o.Prefix,
 		perToken: pooling == llama.PoolingNone, longest: m.shared.embedders.longest,
 	}, nil
+}
+
+func tooManyDimensions(op string, asked, has int) error {
+	return invalid(op, fmt.Sprintf("dimensions are %d; this model has %d", asked, has))
 }
 
 // poolings are the names of the ways to pool.

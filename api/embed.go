@@ -36,7 +36,8 @@ type EmbedResponse struct {
 
 	// TokenEmbeddings has an embedding for each token of each text, without pooling.
 	TokenEmbeddings [][][]float32 `json:"token_embeddings,omitempty"`
-	Tokens          []int         `json:"tokens,omitempty"` // of each text
+	Tokens          []int         `json:"tokens,omitempty"`    // of each text
+	Truncated       []bool        `json:"truncated,omitempty"` // if one was, whether each text was
 }
 
 // Embed returns the embeddings of texts.
@@ -66,6 +67,7 @@ type RerankRequest struct {
 	ReturnDocuments bool              `json:"return_documents,omitempty"`
 	RawScores       bool              `json:"raw_scores,omitempty"` // as the head computes them
 	Instruction     string            `json:"instruction,omitempty"`
+	Options         map[string]any    `json:"options,omitempty"` // of loading, as Ollama's routes
 	KeepAlive       *Duration         `json:"keep_alive,omitempty"`
 }
 

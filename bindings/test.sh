@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the tests of every binding against one libmullama, and writes the table of README.md from what
-# they found, or with -check says whether it is fresh. With bin/mullama and the model, the vectors
+# they found, or with -check says whether it is fresh. With bin/mullama and the models, the vectors
 # are run over a daemon as well: MULLAMA_TEST_URL tells the tests where it is.
 #
 # usage: bindings/test.sh [-check] LIBRARY_FOLDER [LANGUAGE...]
@@ -19,11 +19,13 @@ fi
 MULLAMA_LIBRARY=$(CDPATH='' cd -- "$1" && pwd)
 shift
 MULLAMA_CACHE=${MULLAMA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mullama}
-model=$MULLAMA_CACHE/models/SmolLM2-135M-Instruct.Q4_1.gguf
-if [ -f "$model" ]; then
-    MULLAMA_TEST_MODEL=$model
-    export MULLAMA_TEST_MODEL
-fi
+models=$MULLAMA_CACHE/models
+MULLAMA_TEST_MODEL=$models/SmolLM2-135M-Instruct.Q4_1.gguf
+MULLAMA_TEST_EMBED_MODEL=$models/all-MiniLM-L6-v2.q8_0.gguf
+MULLAMA_TEST_RANK_MODEL=$models/all-MiniLM-L6-v2-random-rank.q8_0.gguf
+[ ! -f "$MULLAMA_TEST_MODEL" ] || export MULLAMA_TEST_MODEL
+[ ! -f "$MULLAMA_TEST_EMBED_MODEL" ] || export MULLAMA_TEST_EMBED_MODEL
+[ ! -f "$MULLAMA_TEST_RANK_MODEL" ] || export MULLAMA_TEST_RANK_MODEL
 export MULLAMA_LIBRARY MULLAMA_CACHE
 
 whole=
@@ -43,11 +45,18 @@ ended() {
 trap ended EXIT
 trap 'exit 1' HUP INT TERM
 
-# A daemon that has the model as smollm2, on a socket of its own.
-serve() {
+# add FILE NAME: puts a model into the daemon's store, if it is there.
+add() {
     # For the program, MULLAMA_LIBRARY is the folder of the native engine.
-    env -u MULLAMA_LIBRARY "$here/../bin/mullama" import "$MULLAMA_TEST_MODEL" smollm2 \
+    [ ! -f "$1" ] || env -u MULLAMA_LIBRARY "$here/../bin/mullama" import "$1" "$2" \
         --models "$work/models" >/dev/null
+}
+
+# A daemon that has the models by the names of their vectors, on a socket of its own.
+serve() {
+    add "$MULLAMA_TEST_MODEL" smollm2
+    add "$MULLAMA_TEST_EMBED_MODEL" minilm
+    add "$MULLAMA_TEST_RANK_MODEL" ranker
     env -u MULLAMA_LIBRARY "$here/../bin/mullama" serve --host "unix:$work/socket" \
         --models "$work/models" --ctx-size 512 >"$work/log" 2>&1 &
     daemon=$!
@@ -63,7 +72,7 @@ serve() {
     MULLAMA_TEST_URL=unix://$work/socket
     export MULLAMA_TEST_URL
 }
-if [ -n "${MULLAMA_TEST_MODEL:-}" ] && [ -x "$here/../bin/mullama" ]; then
+if [ -f "$MULLAMA_TEST_MODEL" ] && [ -x "$here/../bin/mullama" ]; then
     serve
 fi
 failed=

@@ -84,6 +84,10 @@ func TestEveryFunctionUnderTheAddressSanitizer(t *testing.T) {
 	expectOK(t, compile(t, "echo", "-fsanitize=address,undefined"))
 }
 
+func TestEmbeddingsUnderTheAddressSanitizer(t *testing.T) {
+	expectOK(t, compile(t, "embed", "-fsanitize=address,undefined"))
+}
+
 func TestSignalsArriveWhenTheProgramTookItsSignalStackAway(t *testing.T) {
 	expectOK(t, compile(t, "signals"))
 }
@@ -109,6 +113,13 @@ func TestTheProcessEndsWhileAModelAnswers(t *testing.T) {
 	program := compile(t, "exit")
 	for range 20 {
 		expectOK(t, program, testmodels.Path(t, "smollm2"))
+	}
+}
+
+func TestTheProcessEndsWhileAModelEmbeds(t *testing.T) {
+	program := compile(t, "exit_embed")
+	for range 5 {
+		expectOK(t, program, testmodels.Path(t, "minilm-q8"))
 	}
 }
 

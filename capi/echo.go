@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -125,6 +126,79 @@ func (m echoModel) answer(text string, options map[string]any) (answer, error) {
 		limit = min(limit, int(n))
 	}
 	return &echoAnswer{model: m, prompt: len(text), text: text, limit: limit}, nil
+}
+
+// embed gives a byte the row [byte, 1], and a text the mean of its rows.
+func (m echoModel) embed(request []byte) (*mullama.EmbedResult, error) {
+	req, inputs, err := server.ReadEmbed(request)
+	if err != nil {
+		return nil, err
+	}
+	if req.Pooling != "" && req.Pooling != "mean" && req.Pooling != "none" || req.Dimensions > 2 {
+		return nil, invalid("the model %s pools by mean or none, and has 2 dimensions", m.name)
+	}
+	result := new(mullama.EmbedResult)
+	for _, input := range inputs {
+		var text string
+		if err := json.Unmarshal(input, &text); err != nil {
+			return nil, invalid("the model %s embeds texts only: %v", m.name, err)
+		}
+		e := m.embedText(req.Prefix+text, req)
+		result.Embeddings = append(result.Embeddings, e)
+		result.Tokens += e.Tokens
+	}
+	return result, nil
+}
+
+func (m echoModel) embedText(text string, req *mullama.EmbedRequest) mullama.Embedding {
+	cut := req.Truncate && len(text) > m.context
+	if cut {
+		text = text[:m.context]
+	}
+	switch {
+	case text == "":
+		return mullama.Embedding{Err: invalid("the text is empty")}
+	case len(text) > m.context:
+		return mullama.Embedding{Err: &mullama.Error{Kind: mullama.ErrContextFull, Op: "embed",
+			Err: fmt.Errorf("the text has %d tokens, the context %d", len(text), m.context)}}
+	}
+	e := mullama.Embedding{Tokens: len(text), Cut: cut}
+	sum := float32(0)
+	for i := range len(text) {
+		sum += float32(text[i])
+		e.Rows = append(e.Rows, echoRow(float32(text[i]), req))
+	}
+	if req.Pooling != "none" {
+		e.Vector, e.Rows = echoRow(sum/float32(len(text)), req), nil
+	}
+	return e
+}
+
+func echoRow(x float32, req *mullama.EmbedRequest) []float32 {
+	row := []float32{x, 1}
+	if req.Dimensions == 1 {
+		row = row[:1]
+	}
+	length := math.Hypot(float64(x), float64(len(row)-1))
+	for i := range row {
+		if !req.Raw && length > 0 {
+			row[i] = float32(float64(row[i]) / length)
+		}
+	}
+	return row
+}
+
+func (m echoModel) rerank(request []byte) ([]byte, error) { return nil, m.rank("rank", request) }
+
+func (m echoModel) score(request []byte) ([]byte, error) { return nil, m.rank("score", request) }
+
+// rank checks a request, and says that there are no scores.
+func (m echoModel) rank(op string, request []byte) error {
+	if _, _, err := server.ReadRerank(request); err != nil {
+		return err
+	}
+	return &mullama.Error{Kind: mullama.ErrUnsupported, Op: op,
+		Err: fmt.Errorf("the model %s cannot %s documents", m.name, op)}
 }
 
 func (m echoModel) close() error {

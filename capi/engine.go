@@ -25,6 +25,10 @@ type model interface {
 	render(request []byte) (prompt string, err error)
 	chat(request []byte) (answer, error)
 	generate(request []byte) (answer, error)
+	embed(request []byte) (*mullama.EmbedResult, error)
+	// rerank and score return JSON objects.
+	rerank(request []byte) ([]byte, error)
+	score(request []byte) ([]byte, error)
 	close() error
 }
 

@@ -56,15 +56,15 @@ func (l local) load(ctx context.Context, name string, o *mullama.LoadOptions) (m
 		return nil, err
 	}
 	watchExit()
-	return localModel{m, server.NewLocal(m, stored), new(sync.Once)}, nil
+	return localModel{embedding{m}, server.NewLocal(m, stored), new(sync.Once)}, nil
 }
 
 func (l local) close() error { return l.runtime.Close() }
 
 type localModel struct {
-	*mullama.Model
+	embedding
 	requests *server.Local
-	began    *sync.Once // the first part of an answer
+	began    *sync.Once // the first part of an answer, or what else is computed
 }
 
 func (m localModel) info() ([]byte, error) {
@@ -95,6 +95,21 @@ func (m localModel) chat(request []byte) (answer, error) {
 func (m localModel) generate(request []byte) (answer, error) {
 	a, err := m.requests.Generate(context.Background(), request)
 	return m.answer(a, err)
+}
+
+func (m localModel) embed(request []byte) (*mullama.EmbedResult, error) {
+	defer m.began.Do(watchExit)
+	return m.embedding.embed(request)
+}
+
+func (m localModel) rerank(request []byte) ([]byte, error) {
+	defer m.began.Do(watchExit)
+	return m.embedding.rerank(request)
+}
+
+func (m localModel) score(request []byte) ([]byte, error) {
+	defer m.began.Do(watchExit)
+	return m.embedding.score(request)
 }
 
 func (m localModel) close() error { return m.Close() }

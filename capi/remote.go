@@ -47,7 +47,8 @@ func (r remote) load(ctx context.Context, name string, o *mullama.LoadOptions) (
 	if err != nil {
 		return nil, err
 	}
-	out := remoteModel{Model: m, api: r.client.API(), name: name, size: o.ContextSize}
+	out := remoteModel{embedding: embedding{m}, api: r.client.API(), name: name,
+		size: o.ContextSize}
 	out.ctx, out.stop = context.WithCancel(context.Background())
 	return out, nil
 }
@@ -56,7 +57,7 @@ func (r remote) close() error { return r.client.Close() }
 
 // remoteModel sends requests as they are, so that they are for the daemon to understand.
 type remoteModel struct {
-	*mullama.Model
+	embedding
 	api  *api.Client
 	name string
 	size int             // of the context; 0: the daemon's own

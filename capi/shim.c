@@ -53,18 +53,28 @@ mullama_error *capi_error(mullama_status status, const char *message) {
     return error;
 }
 
-static mullama_status fail_forked(mullama_error **error) {
+static mullama_status fail(mullama_error **error, mullama_status status, const char *message) {
     if (error != NULL) {
-        *error = capi_error(MULLAMA_ERR_FORKED, "the process was forked after the library was "
-                                                "loaded; load the library in the child");
+        *error = capi_error(status, message);
     }
-    return MULLAMA_ERR_FORKED;
+    return status;
+}
+
+static mullama_status fail_forked(mullama_error **error) {
+    return fail(error, MULLAMA_ERR_FORKED,
+                "the process was forked after the library was loaded; load the library in the "
+                "child");
+}
+
+// Copies a struct as far as the other goes, by its struct_size, which stays.
+static void copy_known(void *to, const void *from, size_t size) {
+    size_t known, first = sizeof(size_t); // what is behind struct_size
+    memcpy(&known, to, sizeof(known));
+    memcpy((char *)to + first, (const char *)from + first, (known < size ? known : size) - first);
 }
 
 void capi_copy_chunk(mullama_chunk *to, const mullama_chunk *from) {
-    size_t size = to->struct_size < sizeof(*from) ? to->struct_size : sizeof(*from);
-    size_t first = offsetof(mullama_chunk, text); // what is behind struct_size
-    memcpy((char *)to + first, (const char *)from + first, size - first);
+    copy_known(to, from, sizeof(*from));
 }
 
 // What atexit calls with the handle of a library, whose handlers __cxa_finalize runs and removes.
@@ -223,6 +233,90 @@ mullama_status mullama_model_generate(mullama_model *model, const char *request,
     return can_call_long()
                ? goModelGenerate((uintptr_t)model, (char *)request, (uintptr_t *)stream, error)
                : fail_forked(error);
+}
+
+// ---- Embeddings and ranking ----
+
+struct item {
+    mullama_embedding embedding;
+    mullama_error *error; // instead
+};
+
+struct mullama_embeddings {
+    size_t count;
+    float *values; // where those of the next item go
+    struct item items[];
+};
+
+mullama_embeddings *capi_embeddings(size_t count, size_t numbers) {
+    size_t head = sizeof(mullama_embeddings) + count * sizeof(struct item);
+    mullama_embeddings *embeddings = calloc(1, head + numbers * sizeof(float));
+    if (embeddings != NULL) {
+        embeddings->count = count;
+        embeddings->values = (float *)((char *)embeddings + head);
+    }
+    return embeddings;
+}
+
+float *capi_embedding_set(mullama_embeddings *embeddings, size_t index,
+                          const mullama_embedding *embedding) {
+    float *values = embeddings->values;
+    embeddings->values += embedding->rows * embedding->width;
+    embeddings->items[index].embedding = *embedding;
+    embeddings->items[index].embedding.values = values;
+    return values;
+}
+
+void capi_embedding_fail(mullama_embeddings *embeddings, size_t index, mullama_error *error) {
+    embeddings->items[index].error = error;
+}
+
+mullama_status mullama_model_embed(mullama_model *model, const char *request,
+                                   mullama_embeddings **embeddings, mullama_error **error) {
+    return can_call_long() ? goModelEmbed((uintptr_t)model, (char *)request, embeddings, error)
+                           : fail_forked(error);
+}
+
+size_t mullama_embeddings_count(const mullama_embeddings *embeddings) {
+    return embeddings != NULL ? embeddings->count : 0;
+}
+
+mullama_status mullama_embeddings_get(const mullama_embeddings *embeddings, size_t index,
+                                      mullama_embedding *embedding, mullama_error **error) {
+    if (index >= mullama_embeddings_count(embeddings)) {
+        return fail(error, MULLAMA_ERR_INVALID,
+                    "embeddings is NULL, or has none of this index; mullama_embeddings_count says "
+                    "how many there are");
+    }
+    if (embedding == NULL || embedding->struct_size < CAPI_EMBEDDING_V1) {
+        return fail(error, MULLAMA_ERR_INVALID,
+                    "embedding is NULL, or its struct_size is not sizeof(mullama_embedding)");
+    }
+    const struct item *item = &embeddings->items[index];
+    if (item->error != NULL) {
+        return fail(error, item->error->status, item->error->message);
+    }
+    copy_known(embedding, &item->embedding, sizeof(*embedding));
+    return MULLAMA_OK;
+}
+
+void mullama_embeddings_free(mullama_embeddings *embeddings) {
+    for (size_t i = 0; i < mullama_embeddings_count(embeddings); i++) {
+        free(embeddings->items[i].error);
+    }
+    free(embeddings);
+}
+
+mullama_status mullama_model_rerank(mullama_model *model, const char *request, char **json,
+                                    mullama_error **error) {
+    return can_call_long() ? goModelRerank((uintptr_t)model, (char *)request, json, error)
+                           : fail_forked(error);
+}
+
+mullama_status mullama_model_score(mullama_model *model, const char *request, char **json,
+                                   mullama_error **error) {
+    return can_call_long() ? goModelScore((uintptr_t)model, (char *)request, json, error)
+                           : fail_forked(error);
 }
 
 // ---- Streams ----

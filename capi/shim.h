@@ -9,6 +9,9 @@
 /* The end of the first version of the chunk, which programs may have for ever. */
 enum { CAPI_CHUNK_V1 = offsetof(mullama_chunk, done) + sizeof(bool) };
 
+/* The same of an embedding. */
+enum { CAPI_EMBEDDING_V1 = offsetof(mullama_embedding, truncated) + sizeof(bool) };
+
 /* Makes an error with a copy of the message. */
 mullama_error *capi_error(mullama_status status, const char *message);
 
@@ -17,6 +20,14 @@ void capi_watch_exit(void);
 
 /* Copies a chunk as far as the other goes, by its struct_size, which stays. */
 void capi_copy_chunk(mullama_chunk *to, const mullama_chunk *from);
+
+/* Makes room for the embeddings of so many texts, which have so many numbers together. NULL: there
+ * is no memory. Then each is given, in any order: one that has rows, whose numbers go where the
+ * result points, or the error instead. */
+mullama_embeddings *capi_embeddings(size_t count, size_t numbers);
+float *capi_embedding_set(mullama_embeddings *embeddings, size_t index,
+                          const mullama_embedding *embedding);
+void capi_embedding_fail(mullama_embeddings *embeddings, size_t index, mullama_error *error);
 
 /* Call the caller's functions, which Go cannot. */
 bool capi_progress(mullama_progress progress, float fraction, void *user);

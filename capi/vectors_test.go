@@ -26,24 +26,30 @@ type vector struct {
 
 func TestVectorsOfTheEcho(t *testing.T) { runVectors(t, echo{}, "echo", "echo", "") }
 
-func TestVectorsOfARealModel(t *testing.T) {
-	path := testmodels.Path(t, "smollm2")
+func TestVectorsOfRealModels(t *testing.T) {
 	e, err := openLocal(&runtimeOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.close()
-	runVectors(t, e, "smollm2", path, "")
+	for file, name := range map[string]string{
+		"smollm2": "smollm2", "minilm": "minilm-q8", "ranker": "minilm-rank",
+	} {
+		runVectors(t, e, file, testmodels.Path(t, name), "")
+	}
 }
 
 func TestVectorsOverADaemon(t *testing.T) {
-	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2"}, "--ctx-size", "512")
+	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2", "minilm": "minilm-q8",
+		"ranker": "minilm-rank"}, "--ctx-size", "512")
 	e, err := openRemote(&runtimeOptions{URL: d.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.close()
-	runVectors(t, e, "smollm2", "smollm2", "daemon")
+	for _, name := range []string{"smollm2", "minilm", "ranker"} {
+		runVectors(t, e, name, name, "daemon")
+	}
 }
 
 func runVectors(t *testing.T, e engine, file, name, runner string) {
@@ -100,6 +106,12 @@ func (v *vector) run(t *testing.T, e engine, m model) {
 		_, err = loadWith(e, v.Model, v.Options)
 	case "open":
 		err = v.open()
+	case "embed":
+		err = v.embed(t, m)
+	case "rerank":
+		err = v.rank(t, m.rerank)
+	case "score":
+		err = v.rank(t, m.score)
 	default:
 		t.Fatalf("the op %q is not known", v.Op)
 	}
@@ -153,6 +165,49 @@ func (v *vector) tokenize(t *testing.T, m model) error {
 		v.compare(t, "tokens", tokens, v.Tokens)
 	}
 	return err
+}
+
+// embed compares embeddings. What is wrong with one text is an error, unless the case expects it.
+func (v *vector) embed(t *testing.T, m model) error {
+	result, err := m.embed(v.Request)
+	if err != nil {
+		return err
+	}
+	var got []vectors.Embedded
+	for _, e := range result.Embeddings {
+		one := vectors.Embedded{Rows: rowsOf(&e), Tokens: e.Tokens, Truncated: e.Cut}
+		if e.Err != nil {
+			code, _ := explain(e.Err)
+			one.Error = statusName(code)
+		}
+		got = append(got, one)
+	}
+	if v.WantErrors == nil && result.Err() != nil {
+		return result.Err()
+	}
+	if err := v.CheckEmbeddings(got); err != nil {
+		t.Error(err)
+	}
+	return nil
+}
+
+func (v *vector) rank(t *testing.T, by func([]byte) ([]byte, error)) error {
+	data, err := by(v.Request)
+	if err != nil {
+		return err
+	}
+	var answer api.RerankResponse
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return err
+	}
+	var got []vectors.Score
+	for _, r := range answer.Results {
+		got = append(got, vectors.Score{Index: r.Index, Score: r.Score})
+	}
+	if err := v.CheckScores(got, answer.Method); err != nil {
+		t.Error(err)
+	}
+	return nil
 }
 
 func (v *vector) answer(t *testing.T, begin func([]byte) (answer, error)) (string, error) {

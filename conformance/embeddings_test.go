@@ -70,8 +70,8 @@ func sentences() []string {
 	return all
 }
 
-// reference has the published model embed texts, in NumPy.
-func reference(t *testing.T, texts []string) (ids [][]int32, rows [][]float32) {
+// numpy is the Python that has NumPy and the published model.
+func numpy(t *testing.T) string {
 	t.Helper()
 	models, err := testmodels.Dir()
 	if err != nil {
@@ -84,12 +84,18 @@ func reference(t *testing.T, texts []string) (ids [][]int32, rows [][]float32) {
 		}
 		t.Skipf("NumPy is not set up (%v); run conformance/setup.sh", err)
 	}
+	return python
+}
+
+// reference has the published model embed texts, in NumPy.
+func reference(t *testing.T, texts []string) (ids [][]int32, rows [][]float32) {
+	t.Helper()
 	input, err := json.Marshal(texts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var errs bytes.Buffer
-	cmd := exec.Command(python, "minilm.py")
+	cmd := exec.Command(numpy(t), "minilm.py")
 	cmd.Env = append(os.Environ(), "OPENBLAS_NUM_THREADS=1")
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &errs
 	out, err := cmd.Output()

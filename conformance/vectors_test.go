@@ -26,7 +26,10 @@ type vector struct{ vectors.Case }
 // daemon.
 func TestVectors(t *testing.T) {
 	testdaemon.RequireLibrary(t)
-	path := testmodels.Path(t, "smollm2")
+	paths := map[string]string{}
+	for _, file := range vectorFiles {
+		paths[file.name] = testmodels.Path(t, file.model)
+	}
 	r := &vectorRunner{vectors.Results{Language: "go", Cases: map[string]string{}}}
 	r.file(t, "echo", "echo", "echo", nil)
 
@@ -35,8 +38,13 @@ func TestVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer runtime.Close()
-	r.file(t, "smollm2", "smollm2", path, runtime)
-	r.file(t, "smollm2", "daemon", "smollm2", vectorDaemon(t))
+	for _, file := range vectorFiles {
+		r.file(t, file.name, file.name, paths[file.name], runtime)
+	}
+	daemon := vectorDaemon(t)
+	for _, file := range vectorFiles {
+		r.file(t, file.name, "daemon", file.name, daemon)
+	}
 
 	if to := os.Getenv("MULLAMA_RESULTS"); to != "" {
 		data, err := json.MarshalIndent(r.results, "", "  ")
@@ -49,9 +57,18 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// vectorDaemon is a daemon that has SmolLM2 until the test ends.
+// vectorFiles are the files of vectors for real models, which a daemon has by the files' names.
+var vectorFiles = []struct{ name, model string }{
+	{"smollm2", "smollm2"}, {"minilm", "minilm-q8"}, {"ranker", "minilm-rank"},
+}
+
+// vectorDaemon is a daemon that has the models until the test ends.
 func vectorDaemon(t *testing.T) *mullama.Client {
-	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2"}, "--ctx-size", "512")
+	models := map[string]string{}
+	for _, file := range vectorFiles {
+		models[file.name] = file.model
+	}
+	d := testdaemon.Start(t, models, "--ctx-size", "512")
 	client, err := mullama.NewClient(d.URL(), mullama.ClientOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +156,10 @@ func (v *vector) run(t *testing.T, engine loader, m *mullama.Model) {
 		_, err = loadVector(t, engine, v.Model, v.Options)
 	case "open":
 		err = v.open(t)
+	case "embed":
+		err = v.embed(t, m)
+	case "rerank", "score":
+		err = v.rank(t, m)
 	default:
 		t.Fatalf("the op %q is not known", v.Op)
 	}

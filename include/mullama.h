@@ -82,6 +82,9 @@ typedef struct mullama_runtime mullama_runtime;
 /* A loaded model. It computes several requests together. */
 typedef struct mullama_model mullama_model;
 
+/* Embeddings of texts. No handle: they are memory that never changes and any threads may read. */
+typedef struct mullama_embeddings mullama_embeddings;
+
 /* An answer while it is generated. */
 typedef struct mullama_stream mullama_stream;
 
@@ -212,6 +215,55 @@ mullama_status mullama_model_chat(mullama_model *model, const char *request,
                                   mullama_stream **stream, mullama_error **error);
 mullama_status mullama_model_generate(mullama_model *model, const char *request,
                                       mullama_stream **stream, mullama_error **error);
+
+/* ---- Embeddings and ranking ---- */
+
+/*
+ * Embeds texts. The request is that of POST /api/embed of docs/api.md: input, a text or a list of
+ * texts, which must not be empty, and pooling, normalize, dimensions, task, prefix and truncate;
+ * model and keep_alive are ignored. A text that is too long is MULLAMA_ERR_CONTEXT_FULL unless the
+ * request has "truncate": true. An error of this function is about the whole request. What is wrong
+ * with one of the texts mullama_embeddings_get tells, and the others have their embeddings; with a
+ * daemon it may be an error of the request. This waits for the result. Texts that several threads
+ * have embedded at the same time are computed together. The caller frees the embeddings with
+ * mullama_embeddings_free.
+ */
+mullama_status mullama_model_embed(mullama_model *model, const char *request,
+                                   mullama_embeddings **embeddings, mullama_error **error);
+
+/* How many embeddings there are: one for each text, in the order of the texts. 0 for NULL. */
+size_t mullama_embeddings_count(const mullama_embeddings *embeddings);
+
+/* The embedding of a text. The numbers belong to the embeddings and are valid until these are
+ * freed. struct_size says which fields there are, as that of mullama_chunk does. */
+typedef struct mullama_embedding {
+    size_t struct_size;  /* sizeof(mullama_embedding), set by who makes the embedding */
+    const float *values; /* rows times width numbers, one row after the other */
+    size_t rows;         /* 1; with the pooling "none" as many as the text has tokens */
+    size_t width;        /* numbers of a row, whose length is 1 unless normalize is false */
+    size_t tokens;       /* of the text, with those that the model adds, that were embedded */
+    bool truncated;      /* the text was too long, and its end was left out */
+} mullama_embedding;
+
+/* Gives the embedding of the text with this number, counted from 0, or the error of that text. */
+mullama_status mullama_embeddings_get(const mullama_embeddings *embeddings, size_t index,
+                                      mullama_embedding *embedding, mullama_error **error);
+
+/* Frees embeddings with their numbers. NULL does nothing. */
+void mullama_embeddings_free(mullama_embeddings *embeddings);
+
+/*
+ * Say how well documents answer a query: rerank by the head of a model that ranks, or by asking a
+ * model that chats; score by late interaction, which compares the vectors of tokens. The requests
+ * are those of POST /v1/rerank and POST /v1/score of docs/api.md: query, documents, top_n and so
+ * on. The result is their answer, a JSON object: results, the best first, each with the index of a
+ * document and its relevance_score; method; and the tokens of usage. What is wrong with one
+ * document is an error of the request. Both wait for the result. The caller frees the text.
+ */
+mullama_status mullama_model_rerank(mullama_model *model, const char *request, char **json,
+                                    mullama_error **error);
+mullama_status mullama_model_score(mullama_model *model, const char *request, char **json,
+                                   mullama_error **error);
 
 /* ---- Streams ---- */
 

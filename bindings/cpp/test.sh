@@ -4,6 +4,8 @@
 #
 #   MULLAMA_LIBRARY     folder of libmullama.so (default: bin/lib)
 #   MULLAMA_TEST_MODEL  SmolLM2's file; without it only the echo is used
+#   MULLAMA_TEST_EMBED_MODEL, MULLAMA_TEST_RANK_MODEL
+#                       those of MiniLM, for embeddings and ranking; without them these are left out
 #   MULLAMA_CACHE       where make native puts the engine (default: the user's cache folder)
 #   MULLAMA_BIN         the program mullama to install (default: bin/mullama, if it is there)
 #   MULLAMA_RESULTS     file for the results of the vectors
@@ -101,7 +103,7 @@ check_install() {
 	refuses 'not known' sh "$here/install.sh" --library "$library"
 	refuses 'begin with /' sh "$here/install.sh" --lib "$library" --native "$native" --prefix x
 	for file in lib/libmullama.so lib/libmullama.so.0 lib/mullama/libmullama-native.so \
-		include/mullama.h include/mullama.hpp lib/pkgconfig/mullama.pc \
+		include/mullama.h include/mullama.hpp include/mullama_json.hpp lib/pkgconfig/mullama.pc \
 		lib/cmake/mullama/mullamaConfig.cmake \
 		lib/cmake/mullama/mullamaConfigVersion.cmake; do
 		[ -f "$prefix/$file" ] || fail "$file was not installed"
@@ -174,7 +176,10 @@ memcheck() {
 # Valgrind does not know all instructions that the engine uses, so it sees the echo only.
 run_valgrind() {
 	memcheck "$build/$cxx-c++17/objects"
-	memcheck "$build/$cxx-c++17/vectors" "$vectors" "$build/valgrind.json"
+	(
+		unset MULLAMA_TEST_EMBED_MODEL MULLAMA_TEST_RANK_MODEL
+		memcheck "$build/$cxx-c++17/vectors" "$vectors" "$build/valgrind.json"
+	)
 }
 
 run_memory() {
@@ -213,6 +218,8 @@ run_examples() {
 	expect 'cancelled after 5 parts
 cancelled' lone "$1/cancel" "$model"
 	expect '10 answers, all the same: true' lone "$1/concurrent" "$model"
+	[ -n "${MULLAMA_TEST_EMBED_MODEL:-}" ] || return 0
+	expect 'Paris is the capital of France.' lone "$1/embed" "$MULLAMA_TEST_EMBED_MODEL"
 }
 
 # with_cmake FOLDER LANGUAGE: builds a folder of examples with the moved tree, and runs them.
@@ -255,7 +262,7 @@ with_pkg_config() {
 	mkdir -p "$build/pkg-config-$1"
 	export PKG_CONFIG_PATH="$moved/lib/pkgconfig"
 	expect "$(cat "$root/VERSION")" pkg-config --modversion mullama
-	for name in echo chat stream cancel concurrent; do
+	for name in echo chat stream cancel concurrent embed; do
 		# shellcheck disable=SC2046,SC2086
 		"$2" $3 $strict "$root/examples/$1/$name.$1" $(pkg-config --cflags --libs mullama) \
 			-o "$build/pkg-config-$1/$name"

@@ -137,6 +137,70 @@ export interface TokenizeOptions {
   parseSpecial?: boolean;
 }
 
+/** Fields of a request of `POST /api/embed`. All go to the library as they are. */
+export interface EmbedOptions {
+  /** How the rows of tokens become one; `none` keeps all. Default: as the model's file says. */
+  pooling?: "mean" | "cls" | "last" | "none";
+  /** `false` leaves the numbers as they are computed; else each row has the length 1. */
+  normalize?: boolean;
+  /** So many numbers of each row, from its start. */
+  dimensions?: number;
+  /** Cuts the end off a text that is too long, which otherwise is an error. */
+  truncate?: boolean;
+  /** Puts the words before each text that the model was trained with. */
+  task?: "query" | "document";
+  /** A text of your own before each text. */
+  prefix?: string;
+  [field: string]: unknown;
+  /** Aborting rejects at once with the signal's reason; what is computed already goes on. */
+  signal?: AbortSignal;
+}
+
+/** A request of `POST /api/embed`. */
+export interface EmbedRequest extends EmbedOptions {
+  input: string | string[];
+  signal?: never;
+}
+
+/** The embedding of a text, or what is wrong with that text. */
+export interface Embedding {
+  /** The first of the rows, which is all of them but with the pooling `none`. */
+  vector: Float32Array | undefined;
+  /** One row, or with the pooling `none` one for each token; empty after an error. */
+  rows: Float32Array[];
+  /** How many tokens of the text were embedded. */
+  tokens: number;
+  /** The text was too long, and its end was left out. */
+  truncated: boolean;
+  /** What is wrong with the text. */
+  error?: MullamaError;
+}
+
+/** Fields of a request of `POST /v1/rerank` and `POST /v1/score`. */
+export interface RankOptions {
+  /** So many of the best documents. */
+  top_n?: number;
+  /** Scores as the head of the model computes them, instead of between 0 and 1. */
+  raw_scores?: boolean;
+  /** What a model that chats is told to judge. */
+  instruction?: string;
+  [field: string]: unknown;
+  /** Aborting rejects at once with the signal's reason; what is computed already goes on. */
+  signal?: AbortSignal;
+}
+
+/** The scores of documents. */
+export interface Ranking {
+  /** The best first. `index` is the number of the document; a higher score is better. */
+  results: Array<{ index: number; score: number }>;
+  /** How they were ranked: `head`, `judge` or `tokens`. */
+  method: string;
+  /** How many tokens were computed. */
+  tokens: number;
+  /** The whole answer, as the HTTP API has it. */
+  json: Record<string, any>;
+}
+
 /** What a model's file says of it, and what it is doing. */
 export interface ModelInfo {
   model: Record<string, unknown>;
@@ -170,6 +234,13 @@ export class Model {
   chat(request: Message[] | ChatRequest, options?: RequestOptions): Promise<Stream>;
   /** Begins to continue a text. */
   generate(request: string | GenerateRequest, options?: RequestOptions): Promise<Stream>;
+  /** Embeds texts, each on its own: what is wrong with one is the `error` of its embedding. With a
+   * daemon it may reject instead. */
+  embed(request: string | string[] | EmbedRequest, options?: EmbedOptions): Promise<Embedding[]>;
+  /** Says how well documents answer a query, by a model that ranks or chats. */
+  rerank(query: string, documents: string[], options?: RankOptions): Promise<Ranking>;
+  /** The same by late interaction, which compares the vectors of tokens. */
+  score(query: string, documents: string[], options?: RankOptions): Promise<Ranking>;
   /** Closes the model, which ends its streams; twice does nothing. */
   close(): void;
   [Symbol.dispose](): void;

@@ -236,6 +236,37 @@ export class Model {
     return this.#begin("generate", { ...body, ...options }, signal);
   }
 
+  async embed(request, { signal, ...options } = {}) {
+    const isInput = typeof request === "string" || Array.isArray(request);
+    const body = isInput ? { input: request } : object(request, "request");
+    const list = await this.#wait("embed", { ...body, ...options }, signal);
+    return list.map(({ values, rows: length, ...rest }) => {
+      const width = values.length / length;
+      const rows = Array.from({ length }, (_, i) => values.subarray(i * width, (i + 1) * width));
+      return { vector: rows[0], rows, ...rest };
+    });
+  }
+
+  async rerank(query, documents, options) {
+    return this.#rank("rerank", query, documents, options);
+  }
+
+  async score(query, documents, options) {
+    return this.#rank("score", query, documents, options);
+  }
+
+  async #rank(kind, query, documents, { signal, ...options } = {}) {
+    const json = JSON.parse(await this.#wait(kind, { query, documents, ...options }, signal));
+    const results = json.results.map((r) => ({ index: r.index, score: r.relevance_score }));
+    return { results, method: json.method, tokens: json.usage.prompt_tokens, json };
+  }
+
+  // What an abort no longer waits for goes on, and nobody gets it.
+  async #wait(kind, body, signal) {
+    signal?.throwIfAborted();
+    return abortable(native()[kind](this.#handle, JSON.stringify(body)), signal, () => {});
+  }
+
   async #begin(kind, body, signal) {
     signal?.throwIfAborted();
     const beginning = native()[kind](this.#handle, JSON.stringify(body));

@@ -3,6 +3,8 @@
 #
 #   MULLAMA_LIBRARY     folder of libmullama.so
 #   MULLAMA_TEST_MODEL  SmolLM2's file; without it only the model that repeats is used
+#   MULLAMA_TEST_EMBED_MODEL, MULLAMA_TEST_RANK_MODEL
+#                       MiniLM's files, for embeddings and ranking; without them these are left out
 #   MULLAMA_CACHE       folder for what is downloaded
 #   MULLAMA_RESULTS     file for the results of the vectors
 set -eu
@@ -39,9 +41,10 @@ source_package() {
     same "Hello!" "$(node "$work/source/quickstart.mjs")" "the package of sources"
 }
 
-# example NAME WANT
+# example NAME WANT [MODEL]
 example() {
-    same "$2" "$(node "$root/examples/node/$1.mjs" "$MULLAMA_TEST_MODEL")" "examples/node/$1.mjs"
+    got=$(node "$root/examples/node/$1.mjs" "${3:-$MULLAMA_TEST_MODEL}")
+    same "$2" "$got" "examples/node/$1.mjs"
 }
 
 examples() {
@@ -62,5 +65,8 @@ npm run --silent types
 source_package
 if [ -n "${MULLAMA_TEST_MODEL:-}" ]; then
     examples
+fi
+if [ -n "${MULLAMA_TEST_EMBED_MODEL:-}" ]; then
+    example embed "Paris is the capital of France." "$MULLAMA_TEST_EMBED_MODEL"
 fi
 npm run --silent test

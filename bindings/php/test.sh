@@ -3,6 +3,8 @@
 #
 #   MULLAMA_LIBRARY     folder of libmullama
 #   MULLAMA_TEST_MODEL  SmolLM2-135M, for the tests with a model and the examples (optional)
+#   MULLAMA_TEST_EMBED_MODEL, MULLAMA_TEST_RANK_MODEL
+#                       MiniLM, for embeddings and ranking (optional)
 #   MULLAMA_RESULTS     file for the results of the vectors (optional)
 #   PHP                 the PHP to use (default: php8.2, else php)
 #
@@ -27,10 +29,10 @@ export MULLAMA_LIBRARY
 find "$here" "$examples" -name '*.php' -not -path '*/vendor/*' -exec "$PHP" -l {} \; |
     grep -v '^No syntax errors' && exit 1
 
-# What the example $1 prints has to be the lines on standard input.
+# What the example $1 prints with the model $2 has to be the lines on standard input.
 example() {
     want=$(cat)
-    got=$("$PHP" "$examples/$1.php" "$MULLAMA_TEST_MODEL") || got="$got (failed)"
+    got=$("$PHP" "$examples/$1.php" "${2:-$MULLAMA_TEST_MODEL}") || got="$got (failed)"
     if [ "$got" != "$want" ]; then
         echo "example $1 printed: $got"
         echo "it should print:    $want"
@@ -45,9 +47,12 @@ if [ -n "${MULLAMA_TEST_MODEL:-}" ]; then
     printf 'cancelled after 5 parts\ncancelled\n' | example cancel
     echo '10 answers, all the same: true' | example concurrent
 fi
+if [ -n "${MULLAMA_TEST_EMBED_MODEL:-}" ]; then
+    echo 'Paris is the capital of France.' | example embed "$MULLAMA_TEST_EMBED_MODEL"
+fi
 
 # Once more with the other setting that lets the command line use FFI.
 echo "# ffi.enable=true"
-MULLAMA_RESULTS='' MULLAMA_TEST_MODEL='' "$PHP" -d ffi.enable=true "$here/tests/run.php"
+MULLAMA_RESULTS='' MULLAMA_TEST_MODEL='' MULLAMA_TEST_EMBED_MODEL='' MULLAMA_TEST_RANK_MODEL='' "$PHP" -d ffi.enable=true "$here/tests/run.php"
 echo "# ffi.enable=preload"
 "$PHP" -d ffi.enable=preload "$here/tests/run.php"

@@ -5,6 +5,8 @@
 #
 # MULLAMA_LIBRARY     folder with libmullama.so
 # MULLAMA_TEST_MODEL  file of SmolLM2, for the tests with a real model (default: none)
+# MULLAMA_TEST_EMBED_MODEL, MULLAMA_TEST_RANK_MODEL
+#                     files of MiniLM, for embeddings and ranking (default: none)
 # MULLAMA_CACHE       folder for what is downloaded and built (default: the user's cache folder)
 # MULLAMA_RESULTS     file for the results of the vectors (default: none)
 # PYTHON              the interpreter (default: python3)
@@ -42,12 +44,20 @@ for example in "$examples"/*/main.py; do
     "$run" -m mypy --strict --cache-dir "$work/mypy" "$example"
 done
 
+# example NAME MODEL
+example() {
+    echo "python: the example $1"
+    "$run" "$examples/$1/main.py" "$2" >"$work/$1.out"
+    diff "$examples/$1/output.txt" "$work/$1.out"
+}
+
 if [ -n "${MULLAMA_TEST_MODEL:-}" ]; then
     for name in chat stream cancel concurrent; do
-        echo "python: the example $name"
-        "$run" "$examples/$name/main.py" "$MULLAMA_TEST_MODEL" >"$work/$name.out"
-        diff "$examples/$name/output.txt" "$work/$name.out"
+        example "$name" "$MULLAMA_TEST_MODEL"
     done
+fi
+if [ -n "${MULLAMA_TEST_EMBED_MODEL:-}" ]; then
+    example embed "$MULLAMA_TEST_EMBED_MODEL"
 fi
 
 cd "$here"

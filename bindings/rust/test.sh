@@ -3,6 +3,8 @@
 #
 #   MULLAMA_LIBRARY     folder with libmullama
 #   MULLAMA_TEST_MODEL  file of SmolLM2-135M-Instruct (optional)
+#   MULLAMA_TEST_EMBED_MODEL, MULLAMA_TEST_RANK_MODEL
+#                       files of MiniLM, for embeddings and ranking (optional)
 #   MULLAMA_CACHE       folder for what cargo downloads and builds
 #   MULLAMA_RESULTS     file to write the results of the vectors to (optional)
 set -eu
@@ -24,9 +26,9 @@ else
     cargo test --locked --workspace --quiet
 fi
 
-# example NAME WANT: the output of an example has to be WANT.
+# example NAME WANT [MODEL]: the output of an example has to be WANT.
 example() {
-    got=$(cargo run --locked --quiet --bin "$1" -- "$MULLAMA_TEST_MODEL")
+    got=$(cargo run --locked --quiet --bin "$1" -- "${3:-$MULLAMA_TEST_MODEL}")
     if [ "$got" != "$2" ]; then
         printf 'example %s printed:\n%s\nand not:\n%s\n' "$1" "$got" "$2" >&2
         exit 1
@@ -40,5 +42,8 @@ if [ -n "${MULLAMA_TEST_MODEL:-}" ]; then
     example cancel "cancelled after 5 parts
 cancelled"
     example concurrent "10 answers, all the same: true"
+fi
+if [ -n "${MULLAMA_TEST_EMBED_MODEL:-}" ]; then
+    example embed "Paris is the capital of France." "$MULLAMA_TEST_EMBED_MODEL"
 fi
 echo "rust: all passed"

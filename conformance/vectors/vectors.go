@@ -11,6 +11,14 @@ import (
 	"strings"
 )
 
+// How near embeddings and scores have to be to those of a case: their cosine is at least so large,
+// their length differs by at most such a part, and a score by at most so much.
+const (
+	NearCosine = 0.998
+	NearLength = 0.02
+	NearScore  = 0.03
+)
+
 // Near is how far a log probability may be from that of a case.
 const Near = 0.05
 
@@ -40,6 +48,21 @@ type Case struct {
 	WantLogprobs []Logprob         `json:"want_logprobs"`
 	WantError    string            `json:"want_error"`
 	WantMessage  string            `json:"want_message"`
+
+	// Of texts: their rows, how many tokens they have, whether they were cut, and the names of
+	// their errors, or "". Of documents: the best first.
+	WantEmbeddings [][][]float32 `json:"want_embeddings"`
+	WantTokens     []int         `json:"want_tokens"`
+	WantTruncated  []bool        `json:"want_truncated"`
+	WantErrors     []string      `json:"want_errors"`
+	WantScores     []Score       `json:"want_scores"`
+	WantMethod     string        `json:"want_method"`
+}
+
+// Score is that of the document with a number.
+type Score struct {
+	Index int     `json:"index"`
+	Score float64 `json:"score"`
 }
 
 // Logprob is the log probability of a token, beside those of so many likeliest ones.

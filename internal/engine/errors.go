@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrContextFull means the prompt does not fit in the context. The request can succeed with a
@@ -33,7 +34,10 @@ type ContextFullError struct {
 func (e *ContextFullError) Error() string {
 	part, has := "the prompt", "has"
 	if e.Part != "" {
-		part, has = e.Part, "have"
+		part = e.Part
+	}
+	if strings.HasSuffix(part, "s") {
+		has = "have"
 	}
 	return fmt.Sprintf("%s %s %d tokens, which exceeds the available context size of %d; shorten "+
 		"the prompt or load the model with a larger context", part, has, e.Prompt, e.Context)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -180,8 +181,8 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	if n := lease.Model.Info().EmbeddingLength; req.Dimensions > 0 && req.Dimensions < n {
 		embed.Dimensions = req.Dimensions
 	}
-	if len(embed.Texts) == 1 && embed.Texts[0] == "" {
-		embed.Texts = nil // which for Ollama is no text
+	if string(bytes.TrimSpace(req.Input)) == `""` {
+		embed.Texts = nil // which for Ollama is no text, but in a list it is one
 	}
 	result, err := embedTexts(r.Context(), lease.Model, embed)
 	if errors.Is(err, mullama.ErrContextFull) {
@@ -231,12 +232,28 @@ func writeEmbeddings(
 		}
 		buf.b = appendInt(buf.b, e.Tokens)
 	}
-	buf.b = append(buf.b, `],"total_duration":`...)
+	buf.b = appendCuts(append(buf.b, ']'), result.Embeddings)
+	buf.b = append(buf.b, `,"total_duration":`...)
 	buf.b = appendInt(buf.b, int(time.Since(began)))
 	buf.b = appendInt(append(buf.b, `,"load_duration":`...), int(lease.LoadTime))
 	buf.b = appendInt(append(buf.b, `,"prompt_eval_count":`...), result.Tokens)
 	buf.b = append(buf.b, '}')
 	return writeJSON(w, buf.b)
+}
+
+// appendCuts tells which texts were cut, if one was.
+func appendCuts(dst []byte, list []mullama.Embedding) []byte {
+	if !slices.ContainsFunc(list, func(e mullama.Embedding) bool { return e.Cut }) {
+		return dst
+	}
+	dst = append(dst, `,"truncated":[`...)
+	for i, e := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendBool(dst, e.Cut)
+	}
+	return append(dst, ']')
 }
 
 func appendRows(dst []byte, rows [][]float32) []byte {

@@ -83,7 +83,11 @@ func TestEmbeddingNothingIsNoError(t *testing.T) {
 			t.Errorf("%v has %d embeddings", input, len(rows))
 		}
 	}
-	got := s.ok("POST", "/api/embeddings", object{"model": "minilm", "prompt": ""})
+	got := s.ok("POST", "/api/embed", object{"model": "minilm", "input": []string{""}})
+	if rows := got["embeddings"].([]any); len(rows) != 1 || got["truncated"] != nil {
+		t.Errorf("a list with an empty text has %d embeddings", len(rows))
+	}
+	got = s.ok("POST", "/api/embeddings", object{"model": "minilm", "prompt": ""})
 	if rows := got["embedding"].([]any); len(rows) != 0 {
 		t.Errorf("an empty prompt has %d numbers", len(rows))
 	}
@@ -93,8 +97,8 @@ func TestLongTextsAreCutForOllamaAlone(t *testing.T) {
 	s := newEmbedSite(t)
 	long := strings.Repeat("a long text ", 400_000) // 5 MB
 	got := s.ok("POST", "/api/embed", object{"model": "minilm", "input": long})
-	if got["prompt_eval_count"] != 512.0 {
-		t.Errorf("%v tokens, want 512", got["prompt_eval_count"])
+	if cut := got["truncated"].([]any); got["prompt_eval_count"] != 512.0 || cut[0] != true {
+		t.Errorf("%v tokens, want 512; cut: %v", got["prompt_eval_count"], cut)
 	}
 	s.refused("POST", "/api/embed",
 		object{"model": "minilm", "input": long, "truncate": false}, 400,
@@ -289,6 +293,8 @@ func TestRankingsThatCannotBeMadeAreRefused(t *testing.T) {
 		body["model"] = "ranker"
 		s.refused("POST", "/v1/rerank", body, 400, words)
 	}
+	cannot := object{"model": "minilm", "query": "a", "documents": []string{"b"}}
+	s.refused("POST", "/v1/rerank", cannot, 400, `"kind":"unsupported"`)
 }
 
 func TestEmbeddingsOfManyCallersAreTheirOwn(t *testing.T) {

@@ -161,7 +161,11 @@ func appendFailure(dst []byte, form face, f *failure) []byte {
 		dst = appendInt(append(dst, `,"n_prompt_tokens":`...), f.full.Prompt)
 		dst = appendInt(append(dst, `,"n_ctx":`...), f.full.Context)
 	}
-	return append(dst, '}', '}')
+	dst = append(dst, '}')
+	if f.kind != "" {
+		dst = appendString(append(dst, `,"kind":`...), f.kind) // for our own clients
+	}
+	return append(dst, '}')
 }
 
 // appendOptional appends a string, or null for none.

@@ -23,23 +23,29 @@ func (s *Server) rerankRoutes() []route {
 // rerank answers POST /v1/rerank, in the form of Cohere and Jina; or, where the documents are
 // called texts, in that of Text Embeddings Inference, which is a list alone.
 func (s *Server) rerank(w http.ResponseWriter, r *http.Request) error {
-	return s.ranking(w, r, func(ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
-	) (*mullama.RerankResult, error) {
-		return m.Rerank(ctx, q)
-	})
+	return s.ranking(w, r, byRerank)
 }
 
 // score answers POST /v1/score, in the same form: documents by late interaction.
 func (s *Server) score(w http.ResponseWriter, r *http.Request) error {
-	return s.ranking(w, r, func(ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
-	) (*mullama.RerankResult, error) {
-		return m.Score(ctx, &mullama.ScoreRequest{Query: q.Query, Documents: q.Documents})
-	})
+	return s.ranking(w, r, byScore)
 }
 
 // scorer is a way to rank.
 type scorer func(context.Context, *mullama.Model, *mullama.RerankRequest) (*mullama.RerankResult,
 	error)
+
+func byRerank(
+	ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
+) (*mullama.RerankResult, error) {
+	return m.Rerank(ctx, q)
+}
+
+func byScore(
+	ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
+) (*mullama.RerankResult, error) {
+	return m.Score(ctx, &mullama.ScoreRequest{Query: q.Query, Documents: q.Documents})
+}
 
 func (s *Server) ranking(w http.ResponseWriter, r *http.Request, by scorer) error {
 	var req api.RerankRequest
@@ -54,25 +60,36 @@ func (s *Server) ranking(w http.ResponseWriter, r *http.Request, by scorer) erro
 	if err != nil {
 		return err
 	}
+	if len(req.Documents) == 0 {
+		return encode(w, teiResults(&req, result, bestOf(&req, result)))
+	}
+	return encode(w, rerankAnswer(&req, name, documents, result))
+}
+
+// bestOf are the numbers of the documents that a request asks for, the best first.
+func bestOf(req *api.RerankRequest, result *mullama.RerankResult) []int {
 	best := result.Best()
 	if req.TopN != nil {
 		best = best[:min(len(best), *req.TopN)]
 	}
-	if len(req.Documents) == 0 {
-		return encode(w, teiResults(&req, result, best))
-	}
+	return best
+}
+
+func rerankAnswer(
+	req *api.RerankRequest, name string, documents []string, result *mullama.RerankResult,
+) *api.RerankResponse {
 	answer := &api.RerankResponse{
 		Object: "list", Model: name, Method: result.Method, Results: []api.RerankResult{},
 	}
 	answer.Usage.PromptTokens, answer.Usage.TotalTokens = result.Tokens, result.Tokens
-	for _, i := range best {
+	for _, i := range bestOf(req, result) {
 		scored := api.RerankResult{Index: i, Score: result.Scores[i].Score}
 		if req.ReturnDocuments {
 			scored.Document = &api.RerankDocument{Text: documents[i]}
 		}
 		answer.Results = append(answer.Results, scored)
 	}
-	return encode(w, answer)
+	return answer
 }
 
 // rank has the model of a request rank documents.
@@ -81,19 +98,24 @@ func (s *Server) rank(
 ) (*mullama.RerankResult, string, error) {
 	lease, name, err := s.openEmbedding(ctx, order{
 		model: req.Model, keepAlive: req.KeepAlive, base: mullama.DefaultSampling(), any: true,
+		options: []map[string]any{req.Options},
 	})
 	if err != nil {
 		return nil, "", err
 	}
 	defer lease.Release()
-	result, err := by(ctx, lease.Model, &mullama.RerankRequest{
-		Query: req.Query, Documents: documents, Raw: req.RawScores, Instruction: req.Instruction,
-	})
+	result, err := by(ctx, lease.Model, toRerank(req, documents))
 	if err != nil {
 		return nil, "", err
 	}
 	note(ctx, func(n *notes) { n.stats.PromptTokens += result.Tokens })
 	return result, name, result.Err()
+}
+
+func toRerank(req *api.RerankRequest, documents []string) *mullama.RerankRequest {
+	return &mullama.RerankRequest{
+		Query: req.Query, Documents: documents, Raw: req.RawScores, Instruction: req.Instruction,
+	}
 }
 
 // readDocuments checks a request and reads its documents, which are texts or objects with one.

@@ -135,6 +135,14 @@ func (r *rustWriter) signature(indent, before string, s signature) {
 		r.line("%s", line)
 		return
 	}
+	// A type that fits into a line of its own is there, behind the name of its field.
+	kind := indent + "    " + strings.TrimPrefix(start, indent+before) +
+		strings.Join(params, ", ") + result + ","
+	if before != "" && len(kind) <= columns {
+		r.line("%s", indent+strings.TrimRight(before, " "))
+		r.line("%s", kind)
+		return
+	}
 	r.line("%s", start)
 	for _, p := range params {
 		r.line("%s    %s,", indent, p)

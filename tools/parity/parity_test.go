@@ -21,9 +21,11 @@ func TestTheTableCountsTheGroupsOfEveryLanguage(t *testing.T) {
 	write(t, filepath.Join(vectors, "echo.json"), `{"cases":[{"name":"tokens","group":"tokenize"},
 		{"name":"more","group":"tokenize"},{"name":"a chat","group":"chat"}]}`)
 	write(t, filepath.Join(vectors, "smollm2.json"), `{"cases":[{"name":"a limit","group":"x"}]}`)
-	write(t, filepath.Join(results, "b.json"), `{"language":"Rust","passed":4,"cases":
+	write(t, filepath.Join(vectors, "minilm.json"), `{"cases":[{"name":"a row","group":"y"}]}`)
+	write(t, filepath.Join(vectors, "ranker.json"), `{"cases":[]}`)
+	write(t, filepath.Join(results, "b.json"), `{"language":"Rust","passed":5,"cases":
 		{"echo/a chat":"passed","echo/tokens":"passed","echo/more":"passed",
-		"smollm2/a limit":"passed"}}`)
+		"smollm2/a limit":"passed","minilm/a row":"passed"}}`)
 	write(t, filepath.Join(results, "a.json"), `{"language":"PHP","passed":1,"failed":1,
 		"skipped":[{"name":"smollm2/a limit","reason":"no model"},
 		{"name":"echo/more","reason":"no more"}],"cases":
@@ -49,8 +51,10 @@ func TestTheTableCountsTheGroupsOfEveryLanguage(t *testing.T) {
 | echo | tokenize | 2 | 1 | ✓ |
 | echo | chat | 1 | ✗ | ✓ |
 | smollm2 | x | 1 | – | ✓ |
+| minilm | y | 1 |   | ✓ |
 | daemon | x | 1 |   |   |
-| **passed** | | | 1 | 4 |
+| daemon | y | 1 |   |   |
+| **passed** | | | 1 | 5 |
 | **skipped** | | | 2 | 0 |
 
 - smollm2 (PHP): no model: 1 case; "a limit"

@@ -17,7 +17,8 @@ type row struct {
 
 // runs are the parts of a binding's results, each with the file of vectors that it runs.
 var runs = []struct{ name, file string }{
-	{"echo", "echo"}, {"smollm2", "smollm2"}, {"daemon", "smollm2"},
+	{"echo", "echo"}, {"smollm2", "smollm2"}, {"minilm", "minilm"}, {"ranker", "ranker"},
+	{"daemon", "smollm2"}, {"daemon", "minilm"}, {"daemon", "ranker"},
 }
 
 // readRows finds the groups in the files of vectors, in their order.

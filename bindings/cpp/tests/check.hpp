@@ -25,5 +25,6 @@ void test_json();
 void test_ownership();
 void test_streams();
 void test_processes();
+void test_embed();
 
 #endif

@@ -55,6 +55,7 @@ int main() {
     test_ownership();
     test_streams();
     test_processes();
+    test_embed();
     // The runtime, the model and this stream are still open when the process ends.
     static mullama::Stream open = model().chat(say("abc"));
     CHECK(open.next()->text == "a");

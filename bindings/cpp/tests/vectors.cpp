@@ -1,7 +1,8 @@
 // Runs the cases of conformance/vectors: vectors FOLDER RESULTS [MODEL]
 //
-// The file echo.json is run always, smollm2.json if its model is given, and once more as "daemon"
-// over the daemon that MULLAMA_TEST_URL names. RESULTS receives how each case ended.
+// The file echo.json is run always, smollm2.json if its model is given, minilm.json and ranker.json
+// if MULLAMA_TEST_EMBED_MODEL and MULLAMA_TEST_RANK_MODEL name theirs, and these once more as
+// "daemon" over the daemon that MULLAMA_TEST_URL names. RESULTS receives how each case ended.
 #include "json.hpp"
 
 #include <algorithm>
@@ -21,6 +22,9 @@ struct Result {
     std::vector<json::Value> logprobs;
     json::Value last;
     std::vector<std::int32_t> tokens;
+    std::vector<mullama::Embedding> embeddings;
+    std::vector<std::string> errors; // of the texts that these are of
+    mullama::Ranking ranking;
 };
 
 // A case that did not give what it wants.
@@ -69,6 +73,22 @@ void open(const json::Value &vector) {
     }
 }
 
+// Takes the embeddings and the errors of texts, which are errors of the case unless it wants them.
+void read(const mullama::Embeddings &embeddings, const json::Value &vector, Result &result) {
+    for (std::size_t i = 0; i < embeddings.size(); i++) {
+        try {
+            result.embeddings.push_back(embeddings.at(i));
+            result.errors.emplace_back();
+        } catch (const mullama::Error &error) {
+            if (!vector.has("want_errors")) {
+                throw;
+            }
+            result.embeddings.emplace_back();
+            result.errors.emplace_back(error.name());
+        }
+    }
+}
+
 Result run(const mullama::Runtime &runtime, const mullama::Model &model,
            const json::Value &vector) {
     const std::string op = vector["op"].string, request = vector["request"].raw;
@@ -84,6 +104,12 @@ Result run(const mullama::Runtime &runtime, const mullama::Model &model,
         read(model.chat(request), vector, result);
     } else if (op == "generate") {
         read(model.generate(request), vector, result);
+    } else if (op == "embed") {
+        read(model.embed(request), vector, result);
+    } else if (op == "rerank") {
+        result.ranking = model.rerank(request);
+    } else if (op == "score") {
+        result.ranking = model.score(request);
     } else if (op == "open") {
         open(vector);
     } else if (op == "load") {
@@ -107,6 +133,70 @@ void compare_logprobs(const std::vector<json::Value> &got, const std::vector<jso
     }
 }
 
+// The rows have nearly the direction and the length of those of a case.
+void compare_rows(const mullama::Embedding &got, const std::vector<json::Value> &want) {
+    const double near_cosine = 0.998, near_length = 0.02;
+    if (got.rows != want.size() || got.width != want[0].items.size()) {
+        throw Wrong("an embedding has " + std::to_string(got.rows) + " rows of " +
+                    std::to_string(got.width));
+    }
+    for (std::size_t i = 0; i < got.rows; i++) {
+        double product = 0, mine = 0, theirs = 0;
+        for (std::size_t j = 0; j < got.width; j++) {
+            const double x = got.row(i)[j], y = want[i].items[j].number;
+            product += x * y;
+            mine += x * x;
+            theirs += y * y;
+        }
+        const double cosine = product / std::sqrt(mine * theirs);
+        const double length = std::sqrt(mine / theirs);
+        if (!(cosine >= near_cosine && std::abs(length - 1) <= near_length)) {
+            throw Wrong("row " + std::to_string(i) + " has the cosine " + std::to_string(cosine));
+        }
+    }
+}
+
+void compare_embeddings(const Result &result, const json::Value &vector) {
+    const auto &all = result.embeddings;
+    for (const char *name : {"want_embeddings", "want_tokens", "want_truncated", "want_errors"}) {
+        if (vector.has(name) && vector[name].items.size() != all.size()) {
+            throw Wrong("there are " + std::to_string(all.size()) + " embeddings");
+        }
+    }
+    for (std::size_t i = 0; i < all.size(); i++) {
+        if (vector.has("want_embeddings")) {
+            compare_rows(all[i], vector["want_embeddings"].items[i].items);
+        }
+        if (vector.has("want_tokens") &&
+            static_cast<double>(all[i].tokens) != vector["want_tokens"].items[i].number) {
+            throw Wrong("a text has " + std::to_string(all[i].tokens) + " tokens");
+        }
+        if (vector.has("want_truncated") &&
+            all[i].truncated != vector["want_truncated"].items[i].truth) {
+            throw Wrong("other texts are cut");
+        }
+        if (vector.has("want_errors") &&
+            result.errors[i] != vector["want_errors"].items[i].string) {
+            throw Wrong("the error of a text is " + result.errors[i]);
+        }
+    }
+}
+
+void compare_scores(const mullama::Ranking &got, const json::Value &vector) {
+    const double near = 0.03;
+    const auto &want = vector["want_scores"].items;
+    bool equal = got.results.size() == want.size() &&
+                 (!vector.has("want_method") || got.method == vector["want_method"].string);
+    for (std::size_t i = 0; equal && i < want.size(); i++) {
+        const double score = want[i]["score"].number;
+        equal = static_cast<double>(got.results[i].index) == want[i]["index"].number &&
+                std::abs(got.results[i].score - score) <= near * std::max(1.0, std::abs(score));
+    }
+    if (!equal) {
+        throw Wrong("the scores are " + got.json);
+    }
+}
+
 void compare(const Result &result, const json::Value &vector) {
     if (vector.has("want_error")) {
         throw Wrong("no error, want " + vector["want_error"].string);
@@ -125,6 +215,12 @@ void compare(const Result &result, const json::Value &vector) {
         if (result.parts != want) {
             throw Wrong("there are other parts, " + std::to_string(result.parts.size()));
         }
+    }
+    if (vector["op"].string == "embed") {
+        compare_embeddings(result, vector);
+    }
+    if (vector.has("want_scores")) {
+        compare_scores(result.ranking, vector);
     }
     if (vector.has("want_logprobs")) {
         compare_logprobs(result.logprobs, vector["want_logprobs"].items);
@@ -222,6 +318,32 @@ class Runner {
     std::string cases_, skipped_;
 };
 
+// The value of a variable of the environment; "" if it is not set.
+std::string variable(const char *name) {
+    const char *value = std::getenv(name);
+    return value != nullptr ? value : "";
+}
+
+void run_all(Runner &runner, const std::string &model) {
+    const std::pair<const char *, std::string> files[] = {
+        {"smollm2", model},
+        {"minilm", variable("MULLAMA_TEST_EMBED_MODEL")},
+        {"ranker", variable("MULLAMA_TEST_RANK_MODEL")},
+    };
+    const std::string url = variable("MULLAMA_TEST_URL");
+    runner.run_file("echo", "echo", mullama::Runtime(R"({"echo":true})"), "echo");
+    for (const auto &[name, file] : files) {
+        if (file.empty()) {
+            continue;
+        }
+        runner.run_file(name, name, mullama::Runtime(), file);
+        if (!url.empty()) {
+            const mullama::Runtime daemon(R"({"url":)" + mullama::quote(url) + "}");
+            runner.run_file(name, "daemon", daemon, name);
+        }
+    }
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -231,15 +353,7 @@ int main(int argc, char **argv) {
     }
     try {
         Runner runner(argv[1]);
-        runner.run_file("echo", "echo", mullama::Runtime(R"({"echo":true})"), "echo");
-        if (argc > 3) {
-            runner.run_file("smollm2", "smollm2", mullama::Runtime(), argv[3]);
-        }
-        const char *url = std::getenv("MULLAMA_TEST_URL");
-        if (argc > 3 && url != nullptr && *url != '\0') {
-            const mullama::Runtime daemon(std::string(R"({"url":)") + mullama::quote(url) + "}");
-            runner.run_file("smollm2", "daemon", daemon, "smollm2");
-        }
+        run_all(runner, argc > 3 ? argv[3] : "");
         return runner.write(argv[2]) ? 0 : 1;
     } catch (const std::exception &error) {
         std::cerr << "vectors: " << error.what() << "\n";

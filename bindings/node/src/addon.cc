@@ -199,12 +199,86 @@ static Napi::Value model_info(const Napi::CallbackInfo &info) {
     });
 }
 
-static Napi::Value render(const Napi::CallbackInfo &info) {
+// A promise of the JSON that answers a request.
+static Napi::Value answer_to(const Napi::CallbackInfo &info,
+                             decltype(&::mullama_model_render) Library::*function) {
     auto model = unwrap<Model>(info[0]);
-    std::string request = text_of(info[1]);
-    return text_from(info, model->library, [model, request](char **text, mullama_error **error) {
-        return model->library->model_render(model->handle, request.c_str(), text, error);
-    });
+    auto call = [model, function, request = text_of(info[1])](char **text, mullama_error **error) {
+        return (model->library->*function)(model->handle, request.c_str(), text, error);
+    };
+    return text_from(info, model->library, call);
+}
+
+static Napi::Value render(const Napi::CallbackInfo &info) {
+    return answer_to(info, &Library::model_render);
+}
+
+static Napi::Value rerank(const Napi::CallbackInfo &info) {
+    return answer_to(info, &Library::model_rerank);
+}
+
+static Napi::Value score(const Napi::CallbackInfo &info) {
+    return answer_to(info, &Library::model_score);
+}
+
+// Embeddings owns those of a request.
+struct Embeddings {
+    explicit Embeddings(const Library *library) : library(library) {}
+    Embeddings(const Embeddings &) = delete;
+    ~Embeddings() { library->embeddings_free(all); }
+
+    napi_value list(napi_env env) const;
+    napi_value object(napi_env env, size_t index) const;
+
+    const Library *const library;
+    mullama_embeddings *all = nullptr;
+};
+
+// An object with values, rows, tokens and truncated, or with the error of the text.
+napi_value Embeddings::object(napi_env env, size_t index) const {
+    mullama_embedding made = {};
+    made.struct_size = sizeof(made);
+    mullama_error *error = nullptr;
+    mullama_status status = library->embeddings_get(all, index, &made, &error);
+    Failure failure = library->failure(status, error);
+    napi_value object = nullptr, rows = nullptr, tokens = nullptr, truncated = nullptr;
+    napi_create_object(env, &object);
+    napi_create_double(env, static_cast<double>(made.rows), &rows);
+    napi_create_double(env, static_cast<double>(made.tokens), &tokens);
+    napi_get_boolean(env, made.truncated, &truncated);
+    napi_set_named_property(env, object, "values",
+                            float32_array(env, made.values, made.rows * made.width));
+    napi_set_named_property(env, object, "rows", rows);
+    napi_set_named_property(env, object, "tokens", tokens);
+    napi_set_named_property(env, object, "truncated", truncated);
+    if (failure) {
+        napi_set_named_property(env, object, "error", Instance::of(env).make(env, failure));
+    }
+    return object;
+}
+
+napi_value Embeddings::list(napi_env env) const {
+    napi_value list = nullptr;
+    size_t count = library->embeddings_count(all);
+    napi_create_array_with_length(env, count, &list);
+    for (size_t i = 0; i < count; i++) {
+        napi_set_element(env, list, static_cast<uint32_t>(i), object(env, i));
+    }
+    return list;
+}
+
+// embed(model, request): a promise of a list with an object for each text.
+static Napi::Value embed(const Napi::CallbackInfo &info) {
+    auto model = unwrap<Model>(info[0]);
+    auto work = [model, request = text_of(info[1])](Pending *pending) {
+        auto made = std::make_shared<Embeddings>(model->library);
+        mullama_error *error = nullptr;
+        mullama_status status =
+            model->library->model_embed(model->handle, request.c_str(), &made->all, &error);
+        pending->failure = model->library->failure(status, error);
+        pending->result = [made](napi_env env) { return made->list(env); };
+    };
+    return run(info.Env(), make_pending(info.Env(), {info[0]}), work);
 }
 
 // Has a function of the library fill an array, and again where that was too small.
@@ -400,6 +474,9 @@ static Napi::Object start(Napi::Env env, Napi::Object exports) {
     exports.Set("modelClose", Napi::Function::New(env, model_close));
     exports.Set("modelInfo", Napi::Function::New(env, model_info));
     exports.Set("render", Napi::Function::New(env, render));
+    exports.Set("embed", Napi::Function::New(env, embed));
+    exports.Set("rerank", Napi::Function::New(env, rerank));
+    exports.Set("score", Napi::Function::New(env, score));
     exports.Set("tokenize", Napi::Function::New(env, tokenize));
     exports.Set("tokenizeShort", Napi::Function::New(env, tokenize_short));
     exports.Set("tokenizeAsync", Napi::Function::New(env, tokenize_async));

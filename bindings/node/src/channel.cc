@@ -50,15 +50,25 @@ static napi_value string(napi_env env, const std::string &text) {
     return value;
 }
 
-napi_value int32_array(napi_env env, const int32_t *numbers, size_t count) {
+template <typename Number>
+static napi_value array_of(napi_env env, napi_typedarray_type type, const Number *numbers,
+                           size_t count) {
     void *data = nullptr;
     napi_value buffer = nullptr, array = nullptr;
     if (napi_create_arraybuffer(env, count * sizeof(*numbers), &data, &buffer) != napi_ok) {
         return nullptr;
     }
-    std::copy_n(numbers, count, static_cast<int32_t *>(data));
-    napi_create_typedarray(env, napi_int32_array, count, buffer, 0, &array);
+    std::copy_n(numbers, count, static_cast<Number *>(data));
+    napi_create_typedarray(env, type, count, buffer, 0, &array);
     return array;
+}
+
+napi_value int32_array(napi_env env, const int32_t *numbers, size_t count) {
+    return array_of(env, napi_int32_array, numbers, count);
+}
+
+napi_value float32_array(napi_env env, const float *numbers, size_t count) {
+    return array_of(env, napi_float32_array, numbers, count);
 }
 
 napi_value Instance::make(napi_env env, const Failure &failure) const {

@@ -14,8 +14,9 @@
 
 namespace mullama {
 
-// An Int32Array with a copy of the numbers.
+// An Int32Array and a Float32Array with a copy of the numbers.
 napi_value int32_array(napi_env env, const int32_t *numbers, size_t count);
+napi_value float32_array(napi_env env, const float *numbers, size_t count);
 
 // Something to do on the thread of the JavaScript. One that cannot be done any more, because its
 // environment ends, is only destroyed. When a worker is being terminated, any call of N-API may

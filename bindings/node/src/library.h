@@ -38,6 +38,12 @@ struct Failure {
     X(model_render)          \
     X(model_chat)            \
     X(model_generate)        \
+    X(model_embed)           \
+    X(model_rerank)          \
+    X(model_score)           \
+    X(embeddings_count)      \
+    X(embeddings_get)        \
+    X(embeddings_free)       \
     X(stream_deliver)        \
     X(stream_cancel)         \
     X(stream_close)

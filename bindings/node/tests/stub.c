@@ -124,6 +124,38 @@ mullama_status mullama_model_generate(mullama_model *model, const char *request,
     return mullama_model_chat(model, request, stream, error);
 }
 
+// Waits for the gate, and then has no embeddings.
+mullama_status mullama_model_embed(mullama_model *model, const char *request,
+                                   mullama_embeddings **embeddings, mullama_error **error) {
+    (void)model, (void)request, (void)error;
+    while (access(gate, F_OK) != 0) {
+        pause_shortly();
+    }
+    *embeddings = NULL;
+    return MULLAMA_OK;
+}
+
+size_t mullama_embeddings_count(const mullama_embeddings *embeddings) {
+    return (void)embeddings, 0;
+}
+
+mullama_status mullama_embeddings_get(const mullama_embeddings *embeddings, size_t index,
+                                      mullama_embedding *embedding, mullama_error **error) {
+    return (void)embeddings, (void)index, (void)embedding, (void)error, MULLAMA_ERR_INVALID;
+}
+
+void mullama_embeddings_free(mullama_embeddings *embeddings) { (void)embeddings; }
+
+mullama_status mullama_model_rerank(mullama_model *model, const char *request, char **json,
+                                    mullama_error **error) {
+    return mullama_model_render(model, request, json, error);
+}
+
+mullama_status mullama_model_score(mullama_model *model, const char *request, char **json,
+                                   mullama_error **error) {
+    return mullama_model_render(model, request, json, error);
+}
+
 mullama_status mullama_stream_next(mullama_stream *stream, mullama_chunk *chunk,
                                    mullama_error **error) {
     return (void)stream, (void)chunk, (void)error, MULLAMA_END;

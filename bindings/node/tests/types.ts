@@ -2,8 +2,8 @@
 
 import {
   MullamaError, Runtime, type Answer, type ChatRequest, type Chunk, type GenerateRequest,
-  type ListedModel, type LoadOptions, type Message, type Model, type ModelInfo,
-  type RequestOptions, type RuntimeInfo, type RuntimeOptions, type Status, type Stream,
+  type EmbedOptions, type EmbedRequest, type Embedding, type ListedModel, type LoadOptions, type Message, type Model, type ModelInfo,
+  type RankOptions, type Ranking, type RequestOptions, type RuntimeInfo, type RuntimeOptions, type Status, type Stream,
   type TokenizeOptions,
 } from "../index.js";
 
@@ -53,6 +53,25 @@ async function requests(model: Model): Promise<Stream[]> {
   ];
 }
 
+async function embeddings(model: Model): Promise<number> {
+  const options: EmbedOptions = {
+    pooling: "none", normalize: false, dimensions: 64, truncate: true, task: "query", prefix: "p",
+    signal: abort.signal,
+  };
+  const request: EmbedRequest = { input: ["a", "b"], pooling: "mean" };
+  const all: Embedding[] = await model.embed(request, options);
+  const vector: Float32Array | undefined = (await model.embed("a"))[0]?.vector;
+  const rows: Float32Array[] = (await model.embed(["a"]))[0]?.rows ?? [];
+  const status: Status | undefined = all[0]?.error?.status;
+  const rank: RankOptions = {
+    top_n: 1, raw_scores: true, instruction: "judge", signal: abort.signal,
+  };
+  const ranking: Ranking = await model.rerank("q", ["a"], rank);
+  const scores: Ranking = await model.score("q", ["a"]);
+  console.log(vector, rows, status, all[0]?.tokens, all[0]?.truncated, scores.method, scores.json);
+  return (ranking.results[0]?.index ?? 0) + (ranking.results[0]?.score ?? 0) + ranking.tokens;
+}
+
 async function streams(stream: Stream): Promise<string> {
   for await (const chunk of stream) {
     const part: Chunk = chunk;
@@ -85,4 +104,4 @@ function failed(error: unknown): Status | undefined {
 // @ts-expect-error: the name of a model is a string
 void new Runtime().load(1);
 
-export { dispose, failed, models, requests, runtimes, streams };
+export { dispose, embeddings, failed, models, requests, runtimes, streams };

@@ -30,12 +30,63 @@ async function perform(vector, runtime, model) {
       return runtime.load(vector.model, vector.options);
     case "open":
       return open(vector);
+    case "embed":
+      return checkEmbeddings(vector, await model.embed(vector.request));
+    case "rerank":
+    case "score": {
+      const { query, documents, ...rest } = vector.request;
+      return checkRanking(vector, await model[vector.op](query, documents, rest));
+    }
     case "chat":
     case "generate":
       return readAnswer(vector, await model[vector.op](vector.request));
     default:
       assert.fail(`the op ${vector.op} is not known`);
   }
+}
+
+/** Compares embeddings. What is wrong with one text is thrown, unless the case wants it. */
+function checkEmbeddings(vector, got) {
+  if (vector.want_errors) {
+    assert.deepEqual(got.map((e) => e.error?.status ?? ""), vector.want_errors);
+    return;
+  }
+  for (const { error, rows, vector: first } of got) {
+    if (error) {
+      throw error;
+    }
+    assert.deepEqual(first, rows[0]);
+  }
+  const wanted = vector.want_embeddings ?? [];
+  assert.equal(got.length, wanted.length || got.length);
+  for (const [i, rows] of wanted.entries()) {
+    assert.equal(got[i].rows.length, rows.length);
+    rows.forEach((row, j) => checkRow(got[i].rows[j], row));
+  }
+  const tokens = got.map((e) => e.tokens);
+  const truncated = got.map((e) => e.truncated);
+  assert.deepEqual(tokens, vector.want_tokens ?? tokens);
+  assert.deepEqual(truncated, vector.want_truncated ?? truncated);
+}
+
+function checkRow(got, want) {
+  assert.ok(got instanceof Float32Array);
+  assert.equal(got.length, want.length);
+  const mine = Math.hypot(...got);
+  const theirs = Math.hypot(...want);
+  const cosine = want.reduce((sum, x, i) => sum + x * got[i], 0) / (mine * theirs);
+  assert.ok(cosine >= 0.998, `the cosine is ${cosine}`);
+  assert.ok(Math.abs(mine / theirs - 1) <= 0.02, `the length is ${mine}, not ${theirs}`);
+}
+
+function checkRanking(vector, { results, method, tokens }) {
+  assert.deepEqual(results.map((r) => r.index), vector.want_scores.map((w) => w.index));
+  for (const [i, { score }] of vector.want_scores.entries()) {
+    const off = Math.abs(results[i].score - score);
+    assert.ok(off <= 0.03 * Math.max(1, Math.abs(score)), `${results[i].score} is not ${score}`);
+  }
+  assert.equal(method, vector.want_method ?? method);
+  assert.ok(tokens > 0);
 }
 
 /** Opens a runtime of the case's own, and loads a model if one is named. */
@@ -109,7 +160,7 @@ async function record(as, vector, run) {
 function runVectors(file, as, name, runtimeOptions) {
   const text = readFileSync(join(vectorsFolder, `${file}.json`), "utf8");
   const vectors = JSON.parse(text.replaceAll("$VECTORS", vectorsFolder).replaceAll("$MODEL", name));
-  describe(as, () => {
+  describe(as === file ? as : `${as}, ${file}`, () => {
     let runtime;
     let model;
     before(async () => {
@@ -134,11 +185,17 @@ function runVectors(file, as, name, runtimeOptions) {
 }
 
 runVectors("echo", "echo", "echo", { echo: true });
-if (realModel) {
-  runVectors("smollm2", "smollm2", realModel, {});
-}
-if (process.env.MULLAMA_TEST_URL) {
-  runVectors("smollm2", "daemon", "smollm2", { url: process.env.MULLAMA_TEST_URL });
+const { MULLAMA_TEST_URL: url, MULLAMA_TEST_EMBED_MODEL, MULLAMA_TEST_RANK_MODEL } = process.env;
+const models = {
+  smollm2: realModel, minilm: MULLAMA_TEST_EMBED_MODEL, ranker: MULLAMA_TEST_RANK_MODEL,
+};
+for (const [file, path] of Object.entries(models)) {
+  if (path) {
+    runVectors(file, file, path, {});
+  }
+  if (path && url) {
+    runVectors(file, "daemon", file, { url });
+  }
 }
 
 after(() => {

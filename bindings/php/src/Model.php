@@ -107,6 +107,44 @@ final class Model
         return $this->begin('mullama_model_generate', self::request('prompt', $prompt, $fields));
     }
 
+    /**
+     * Embeds texts, and waits for all of them. What is wrong with one text its embedding tells; with
+     * a daemon it may be thrown.
+     *
+     *     $model->embed('Why is the sky blue?', task: 'query')[0]->vector();
+     *
+     * @param array<array-key, mixed>|object|string $texts a text, a list, or a whole request
+     * @param mixed ...$fields of the request, by name: all that POST /api/embed takes
+     * @return list<Embedding> in the order of the texts
+     */
+    public function embed(array|object|string $texts, mixed ...$fields): array
+    {
+        $request = self::request('input', $texts, $fields);
+        return Embeddings::of($this->library, $this->handle, $request);
+    }
+
+    /**
+     * Says how well documents answer a query, by a model that ranks or chats.
+     *
+     * @param array<mixed> $documents their texts
+     * @param mixed ...$fields of the request, by name: all that POST /v1/rerank takes
+     */
+    public function rerank(string $query, array $documents, mixed ...$fields): Ranking
+    {
+        return $this->rank('mullama_model_rerank', $query, $documents, $fields);
+    }
+
+    /**
+     * Says how well documents answer a query by late interaction; see rerank().
+     *
+     * @param array<mixed> $documents their texts
+     * @param mixed ...$fields of the request, by name: all that POST /v1/score takes
+     */
+    public function score(string $query, array $documents, mixed ...$fields): Ranking
+    {
+        return $this->rank('mullama_model_score', $query, $documents, $fields);
+    }
+
     /** Closes the model: its streams end. Closing it again does nothing. */
     public function close(): void
     {
@@ -120,6 +158,21 @@ final class Model
 
     private function __clone()
     {
+    }
+
+    /**
+     * @param array<mixed> $documents
+     * @param array<array-key, mixed> $fields
+     */
+    private function rank(
+        string $function,
+        string $query,
+        array $documents,
+        array $fields,
+    ): Ranking {
+        $whole = ['query' => $query, 'documents' => array_values($documents)];
+        $request = self::request('query', $whole, $fields);
+        return new Ranking($this->library->json($function, $this->handle, $request));
     }
 
     private function begin(string $function, string $request): Stream

@@ -26,6 +26,7 @@ enum {
 typedef struct mullama_error mullama_error;
 typedef struct mullama_runtime mullama_runtime;
 typedef struct mullama_model mullama_model;
+typedef struct mullama_embeddings mullama_embeddings;
 typedef struct mullama_stream mullama_stream;
 uint32_t mullama_abi_version(void);
 const char *mullama_version(void);
@@ -59,6 +60,24 @@ mullama_status mullama_model_chat(mullama_model *model, const char *request,
     mullama_stream **stream, mullama_error **error);
 mullama_status mullama_model_generate(mullama_model *model, const char *request,
     mullama_stream **stream, mullama_error **error);
+mullama_status mullama_model_embed(mullama_model *model, const char *request,
+    mullama_embeddings **embeddings, mullama_error **error);
+size_t mullama_embeddings_count(const mullama_embeddings *embeddings);
+typedef struct mullama_embedding {
+    size_t struct_size;
+    const float *values;
+    size_t rows;
+    size_t width;
+    size_t tokens;
+    bool truncated;
+} mullama_embedding;
+mullama_status mullama_embeddings_get(const mullama_embeddings *embeddings, size_t index,
+    mullama_embedding *embedding, mullama_error **error);
+void mullama_embeddings_free(mullama_embeddings *embeddings);
+mullama_status mullama_model_rerank(mullama_model *model, const char *request, char **json,
+    mullama_error **error);
+mullama_status mullama_model_score(mullama_model *model, const char *request, char **json,
+    mullama_error **error);
 typedef struct mullama_chunk {
     size_t struct_size;
     const char *text;

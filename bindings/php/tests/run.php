@@ -16,7 +16,8 @@ set_error_handler(static function (int $level, string $message, string $file, in
 
 require dirname(__DIR__) . '/autoload.php';
 require __DIR__ . '/harness.php';
-const PARTS = ['vectors', 'handles', 'streams', 'texts', 'loading', 'server', 'memory', 'real'];
+const PARTS = ['vectors', 'handles', 'streams', 'texts', 'embed', 'loading', 'server', 'memory',
+    'real'];
 foreach (PARTS as $part) {
     require __DIR__ . "/$part.php";
 }

@@ -6,42 +6,46 @@ declare(strict_types=1);
  * The vectors that every binding passes: conformance/vectors/README.md says what the fields mean.
  */
 
+use Mullama\Embedding;
 use Mullama\Model;
+use Mullama\Ranking;
 use Mullama\Runtime;
 use Mullama\Stream;
+
+/** Each file of vectors, with the variable that names its model. */
+const VECTOR_MODELS = ['smollm2' => 'MULLAMA_TEST_MODEL', 'minilm' => 'MULLAMA_TEST_EMBED_MODEL',
+    'ranker' => 'MULLAMA_TEST_RANK_MODEL'];
 
 /** Whether a test of this name is a case of the vectors. */
 function isVector(string $name): bool
 {
-    return in_array(strstr($name, '/', true), ['echo', 'smollm2', 'daemon'], true);
+    $run = (string) strstr($name, '/', true);
+    return in_array($run, ['echo', 'daemon'], true) || isset(VECTOR_MODELS[$run]);
 }
 
-/** The name of the model that the cases are for. */
-function vectorModelName(string $name): string
+/** The name of the model that the cases of a file are for in a run. */
+function vectorModelName(string $file, string $run): string
 {
-    return match ($name) {
-        'echo' => 'echo',
-        'smollm2' => realModel(),
-        'daemon' => 'smollm2',
-    };
+    $path = $run === $file && isset(VECTOR_MODELS[$file]) ? getenv(VECTOR_MODELS[$file]) : '';
+    return $path ? (string) realpath($path) : $file;
 }
 
 /** The model that the cases of a file are for, loaded once. */
-function vectorModel(string $name, object $load): Model
+function vectorModel(string $file, string $run, object $load): Model
 {
     static $models = [];
-    return $models[$name] ??= vectorRuntime($name)->load(
-        vectorModelName($name),
+    return $models["$run/$file"] ??= vectorRuntime($run)->load(
+        vectorModelName($file, $run),
         ...get_object_vars($load),
     );
 }
 
-function vectorRuntime(string $name): Runtime
+function vectorRuntime(string $run): Runtime
 {
     static $runtimes = [];
-    return $runtimes[$name] ??= $name === 'daemon'
+    return $runtimes[$run] ??= $run === 'daemon'
         ? new Runtime(url: (string) getenv('MULLAMA_TEST_URL'))
-        : new Runtime(echo: $name === 'echo');
+        : new Runtime(echo: $run === 'echo');
 }
 
 /** Opens a runtime of the case's own, and loads a model if one is named. */
@@ -56,16 +60,16 @@ function openVector(object $case): mixed
 }
 
 /** Does what a case says and gives what it compares: tokens, or a text. */
-function perform(object $case, string $name, object $load): mixed
+function perform(object $case, string $file, string $run, object $load): mixed
 {
     if ($case->op === 'load') {
         $options = get_object_vars($case->options);
-        return vectorRuntime($name)->load($case->model, ...$options);
+        return vectorRuntime($run)->load($case->model, ...$options);
     }
     if ($case->op === 'open') {
         return openVector($case);
     }
-    $model = vectorModel($name, $load);
+    $model = vectorModel($file, $run, $load);
     $flags = $case->flags ?? [];
     return match ($case->op) {
         'tokenize' => $model->tokenize(
@@ -77,7 +81,64 @@ function perform(object $case, string $name, object $load): mixed
         'render' => $model->render($case->request),
         'chat' => readAnswer($case, $model->chat($case->request)),
         'generate' => readAnswer($case, $model->generate($case->request)),
+        'embed' => sameEmbeddings($case, $model->embed($case->request)),
+        'rerank' => sameRanking($case, rank($case, $model->rerank(...))),
+        'score' => sameRanking($case, rank($case, $model->score(...))),
     };
+}
+
+function rank(object $case, Closure $by): Ranking
+{
+    return $by(...(get_object_vars($case->request) + ['query' => '']));
+}
+
+/**
+ * Compares embeddings. What is wrong with one text is thrown, unless the case wants it.
+ *
+ * @param list<Embedding> $got
+ */
+function sameEmbeddings(object $case, array $got): void
+{
+    if (isset($case->want_errors)) {
+        $statuses = array_map(static fn (Embedding $e): string => $e->error?->status ?? '', $got);
+        same($statuses, $case->want_errors, 'errors of the texts');
+        return;
+    }
+    foreach ($got as $i => $embedding) {
+        same($embedding->vector(), $embedding->rows[0], 'vector');
+        same(count($embedding->rows), count($case->want_embeddings[$i]), 'rows');
+        array_map(sameRow(...), $embedding->rows, $case->want_embeddings[$i]);
+    }
+    same(count($got), count($case->want_embeddings), 'embeddings');
+    same(array_column($got, 'tokens'), $case->want_tokens ?? array_column($got, 'tokens'));
+    $truncated = array_column($got, 'truncated');
+    same($truncated, $case->want_truncated ?? $truncated, 'truncated');
+}
+
+/**
+ * @param list<float> $got
+ * @param list<float> $want
+ */
+function sameRow(array $got, array $want): void
+{
+    same(count($got), count($want), 'numbers of a row');
+    $product = static fn (array $a, array $b): float
+        => array_sum(array_map(static fn ($x, $y) => $x * $y, $a, $b));
+    [$mine, $theirs] = [sqrt($product($got, $got)), sqrt($product($want, $want))];
+    $cosine = $product($got, $want) / ($mine * $theirs);
+    same($cosine >= 0.998, true, "the cosine $cosine is large enough");
+    same(abs($mine / $theirs - 1) <= 0.02, true, "the length $mine is near $theirs");
+}
+
+function sameRanking(object $case, Ranking $got): void
+{
+    same(array_column($got->results, 'index'), array_column($case->want_scores, 'index'), 'order');
+    foreach ($case->want_scores as $i => $want) {
+        $off = abs($got->results[$i]->score - $want->score);
+        same($off <= 0.03 * max(1, abs($want->score)), true, "off by $off");
+    }
+    same($got->method, $case->want_method ?? $got->method, 'method');
+    same($got->tokens > 0, true, 'tokens');
 }
 
 /** Reads an answer, compares its parts and its end, and gives its text. */
@@ -120,20 +181,20 @@ function sameLogprobs(array $got, array $wanted): void
     }
 }
 
-function runCase(object $case, string $name, object $load): void
+function runCase(object $case, string $file, string $run, object $load): void
 {
     $skip = (array) ($case->skip ?? []);
-    foreach (['php', $name] as $runner) {
+    foreach (['php', $run] as $runner) {
         if (isset($skip[$runner])) {
             throw new Skip((string) $skip[$runner]);
         }
     }
     if (isset($case->want_error)) {
-        $call = static fn (): mixed => perform($case, $name, $load);
+        $call = static fn (): mixed => perform($case, $file, $run, $load);
         fails($case->want_error, $case->want_message ?? '', $call);
         return;
     }
-    $got = perform($case, $name, $load);
+    $got = perform($case, $file, $run, $load);
     if ($case->op === 'tokenize') {
         same($got, $case->tokens, 'tokens');
     } elseif (isset($case->want_text)) {
@@ -141,18 +202,25 @@ function runCase(object $case, string $name, object $load): void
     }
 }
 
-$needs = ['echo' => 'MULLAMA_LIBRARY', 'smollm2' => 'MULLAMA_TEST_MODEL',
-    'daemon' => 'MULLAMA_TEST_URL'];
-foreach ($needs as $name => $variable) {
-    if (!getenv($variable)) {
-        continue;
-    }
+/** Makes a test of each case of a file. */
+function testVectors(string $file, string $run): void
+{
     $folder = dirname(__DIR__, 3) . '/conformance/vectors';
-    $file = $folder . ($name === 'echo' ? '/echo.json' : '/smollm2.json');
-    $places = ['$VECTORS' => $folder, '$MODEL' => vectorModelName($name)];
-    $text = strtr((string) file_get_contents($file), $places);
+    $places = ['$VECTORS' => $folder, '$MODEL' => vectorModelName($file, $run)];
+    $text = strtr((string) file_get_contents("$folder/$file.json"), $places);
     $vectors = json_decode($text, flags: JSON_THROW_ON_ERROR);
     foreach ($vectors->cases as $case) {
-        test("$name/{$case->name}", static fn () => runCase($case, $name, $vectors->load));
+        $body = static fn () => runCase($case, $file, $run, $vectors->load);
+        test("$run/{$case->name}", $body);
+    }
+}
+
+testVectors('echo', 'echo');
+foreach (VECTOR_MODELS as $file => $variable) {
+    if (getenv($variable)) {
+        testVectors($file, $file);
+    }
+    if (getenv($variable) && getenv('MULLAMA_TEST_URL')) {
+        testVectors($file, 'daemon');
     }
 }

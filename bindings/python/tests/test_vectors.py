@@ -1,6 +1,7 @@
 """Runs conformance/vectors: what every binding must do."""
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -9,27 +10,32 @@ import pytest
 import mullama
 
 VECTORS = Path(__file__).resolve().parents[3] / "conformance" / "vectors"
-MODEL = os.environ.get("MULLAMA_TEST_MODEL")
+MODELS = {
+    "smollm2": os.environ.get("MULLAMA_TEST_MODEL"),
+    "minilm": os.environ.get("MULLAMA_TEST_EMBED_MODEL"),
+    "ranker": os.environ.get("MULLAMA_TEST_RANK_MODEL"),
+}
 URL = os.environ.get("MULLAMA_TEST_URL")
 
-# What is run: the name in the results, with the file, the model and the options of the runtime.
-RUNS = {"echo": ("echo", "echo", {"echo": True})}
-if MODEL:
-    RUNS["smollm2"] = ("smollm2", os.path.abspath(MODEL), {})
-if URL:
-    RUNS["daemon"] = ("smollm2", "smollm2", {"url": URL})
+# What is run: the file, with the name in the results, the model and the options of the runtime.
+RUNS = [("echo", "echo", "echo", {"echo": True})]
+for file, path in MODELS.items():
+    if path:
+        RUNS.append((file, file, os.path.abspath(path), {}))
+    if path and URL:
+        RUNS.append((file, "daemon", file, {"url": URL}))
 
 
-def read(name):
-    file, model, _ = RUNS[name]
+def read(run):
+    file, _, model, _ = run
     text = (VECTORS / f"{file}.json").read_text(encoding="utf-8")
     return json.loads(text.replace("$VECTORS", str(VECTORS)).replace("$MODEL", model))
 
 
 def cases():
-    for name in RUNS:
-        for case in read(name)["cases"]:
-            yield pytest.param(name, case, id=f"{name}/{case['name']}")
+    for number, run in enumerate(RUNS):
+        for case in read(run)["cases"]:
+            yield pytest.param(number, case, id=f"{run[1]}/{case['name']}")
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +43,12 @@ def loaded():
     """Gives the runtime and the model of a file of vectors, opened once."""
     opened = {}
 
-    def get(name):
-        if name not in opened:
-            _, model, options = RUNS[name]
+    def get(number):
+        if number not in opened:
+            _, _, model, options = RUNS[number]
             runtime = mullama.Runtime(**options)
-            opened[name] = runtime, runtime.load(model, **read(name)["load"])
-        return opened[name]
+            opened[number] = runtime, runtime.load(model, **read(RUNS[number])["load"])
+        return opened[number]
 
     yield get
     for runtime, model in opened.values():
@@ -50,13 +56,14 @@ def loaded():
         runtime.close()
 
 
-@pytest.mark.parametrize("name, case", cases())
-def test_vector(name, case, loaded, record_property):
+@pytest.mark.parametrize("number, case", cases())
+def test_vector(number, case, loaded, record_property):
+    name = RUNS[number][1]
     record_property("vector", f"{name}/{case['name']}")
     for runner in "python", name:
         if runner in case.get("skip", {}):
             pytest.skip(case["skip"][runner])
-    runtime, model = loaded(name)
+    runtime, model = loaded(number)
     if "want_error" in case:
         with pytest.raises(mullama.MullamaError) as caught:
             do(runtime, model, case)
@@ -77,6 +84,11 @@ def do(runtime, model, case):
     elif op == "render":
         prompt = model.render(case["request"])
         assert prompt == case.get("want_text", prompt)
+    elif op == "embed":
+        check_embeddings(model.embed(case["request"]), case)
+    elif op in ("rerank", "score"):
+        fields = {"query": "", "documents": [], **case["request"]}
+        check_ranking({"rerank": model.rerank, "score": model.score}[op](**fields), case)
     elif op == "load":
         runtime.load(case["model"], **case["options"]).close()
     elif op == "open":
@@ -107,3 +119,33 @@ def check_logprobs(got, wanted):
     for each, want in zip(got, wanted):
         assert each["logprob"] == pytest.approx(want["logprob"], abs=0.05)
         assert len(each.get("top_logprobs", [])) == want["top"]
+
+
+def check_embeddings(got, case):
+    if "want_errors" in case:
+        assert [e.error.status if e.error else "" for e in got] == case["want_errors"]
+        return
+    for each in got:
+        assert each.vector == each.rows[0]  # raises what is wrong with the text
+    assert len(got) == len(case["want_embeddings"])
+    for each, want in zip(got, case["want_embeddings"]):
+        assert len(each.rows) == len(want)
+        for pair in zip(each.rows, want):
+            check_row(*pair)
+    assert [e.tokens for e in got] == case.get("want_tokens", [e.tokens for e in got])
+    assert [e.truncated for e in got] == case.get("want_truncated", [e.truncated for e in got])
+
+
+def check_row(got, want):
+    assert len(got) == len(want)
+    mine, theirs = math.hypot(*got), math.hypot(*want)
+    assert sum(x * y for x, y in zip(got, want)) / (mine * theirs) >= 0.998
+    assert mine == pytest.approx(theirs, rel=0.02)
+
+
+def check_ranking(got, case):
+    assert [r.index for r in got.results] == [want["index"] for want in case["want_scores"]]
+    for each, want in zip(got.results, case["want_scores"]):
+        assert abs(each.score - want["score"]) <= 0.03 * max(1, abs(want["score"]))
+    assert got.method == case.get("want_method", got.method)
+    assert got.tokens > 0

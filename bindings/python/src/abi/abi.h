@@ -35,6 +35,12 @@
     X(model_render)     \
     X(model_chat)       \
     X(model_generate)   \
+    X(model_embed)      \
+    X(model_rerank)     \
+    X(model_score)      \
+    X(embeddings_count) \
+    X(embeddings_get)   \
+    X(embeddings_free)  \
     X(stream_next)      \
     X(stream_deliver)   \
     X(stream_cancel)    \
@@ -56,6 +62,9 @@ bool is_open(void);
 
 /* Sets the exception of a status, and returns NULL. */
 PyObject *fail(const char *status, const char *message);
+
+/* The exception of an error of the library, which stays as it is; NULL if none can be made. */
+PyObject *exception_of(mullama_status status, const mullama_error *error);
 
 /* Sets the exception of an error of the library, frees that, and returns NULL. */
 PyObject *raise_error(mullama_status status, mullama_error *error);
@@ -106,7 +115,10 @@ bool begin_use(Handle *h);
 /* Ends a use of a stream. The texts of its chunk are not needed from here on. */
 void end_use(Handle *h);
 
-/* ---- models.c, streams.c: the functions of the module ---- */
+/* ---- models.c, embed.c, streams.c: the functions of the module ---- */
+
+/* Makes a str of a text of the library, and frees that. */
+PyObject *take_text(char *text);
 
 PyObject *list_of_tokens(const int32_t *tokens, size_t count);
 
@@ -130,6 +142,9 @@ PyObject *list_of_tokens(const int32_t *tokens, size_t count);
     X(model_render)         \
     X(model_chat)           \
     X(model_generate)       \
+    X(model_embed)          \
+    X(model_rerank)         \
+    X(model_score)          \
     X(stream_next)          \
     X(stream_deliver)       \
     X(stream_cancel)

@@ -32,6 +32,16 @@ PyObject *raise_error(mullama_status status, mullama_error *error) {
     return NULL;
 }
 
+PyObject *exception_of(mullama_status status, const mullama_error *error) {
+    PyObject *type, *value, *traceback;
+    fail(lib.status_name(status), lib.error_message(error));
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+}
+
 bool is_open(void) {
     if (lib.noop == NULL) {
         fail("library_missing", "the library is not open: call mullama.load_library() first");

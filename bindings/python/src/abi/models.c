@@ -1,8 +1,7 @@
 /* Runtimes and models. */
 #include "abi.h"
 
-/* Makes a str of a text of the library, and frees that. */
-static PyObject *take_text(char *text) {
+PyObject *take_text(char *text) {
     PyObject *result = PyUnicode_FromString(text);
     lib.string_free(text);
     return result;
@@ -223,18 +222,24 @@ PyObject *py_model_detokenize(PyObject *self, PyObject *args) {
     return result;
 }
 
-PyObject *py_model_render(PyObject *self, PyObject *args) {
-    Handle *h;
-    const char *request;
-    char *json;
-    mullama_error *error = NULL;
-    mullama_status status;
-    if (!PyArg_ParseTuple(args, "O!s:model_render", handle_type, &h, &request)) {
-        return NULL;
+/* Calls one of the functions that answer a request as JSON. */
+#define DEFINE_REQUEST(function)                                                         \
+    PyObject *py_##function(PyObject *self, PyObject *args) {                            \
+        Handle *h;                                                                       \
+        const char *request;                                                             \
+        char *json;                                                                      \
+        mullama_error *error = NULL;                                                     \
+        mullama_status status;                                                           \
+        if (!PyArg_ParseTuple(args, "O!s:" #function, handle_type, &h, &request)) {      \
+            return NULL;                                                                 \
+        }                                                                                \
+        Py_BEGIN_ALLOW_THREADS status = lib.function(h->handle, request, &json, &error); \
+        Py_END_ALLOW_THREADS return status == MULLAMA_OK ? take_text(json)               \
+                                                         : raise_error(status, error);   \
     }
-    Py_BEGIN_ALLOW_THREADS status = lib.model_render(h->handle, request, &json, &error);
-    Py_END_ALLOW_THREADS return status == MULLAMA_OK ? take_text(json) : raise_error(status, error);
-}
+DEFINE_REQUEST(model_render)
+DEFINE_REQUEST(model_rerank)
+DEFINE_REQUEST(model_score)
 
 /* Calls one of the functions that begin an answer. */
 #define DEFINE_ANSWER(function)                                                             \

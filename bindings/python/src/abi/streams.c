@@ -39,19 +39,6 @@ struct delivery {
     PyObject *function;
 };
 
-static PyObject *exception_of(mullama_status status, const mullama_error *error) {
-    if (status == MULLAMA_END) {
-        return new_ref(Py_None);
-    }
-    PyObject *type, *value, *traceback;
-    fail(lib.status_name(status), lib.error_message(error));
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value;
-}
-
 /* Calls function(part, None), or function(None, error) when the answer is over. */
 static bool tell_chunk(struct delivery *d, const mullama_chunk *chunk, mullama_status status,
                        const mullama_error *error) {
@@ -62,7 +49,8 @@ static bool tell_chunk(struct delivery *d, const mullama_chunk *chunk, mullama_s
             result = PyObject_CallFunction(d->function, "NO", part, Py_None);
         }
     } else {
-        result = PyObject_CallFunction(d->function, "ON", Py_None, exception_of(status, error));
+        PyObject *reason = status == MULLAMA_END ? new_ref(Py_None) : exception_of(status, error);
+        result = PyObject_CallFunction(d->function, "ON", Py_None, reason);
     }
     if (result == NULL) {
         PyErr_WriteUnraisable(d->function);

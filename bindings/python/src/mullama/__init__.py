@@ -12,6 +12,7 @@ let other threads run; those with a name that ends in _async, and `async for`, l
 free.
 """
 
+from ._embed import Embedding, Ranking, Score
 from ._errors import (
     BusyError,
     CancelledError,
@@ -33,7 +34,7 @@ from ._errors import (
     UnsupportedError,
 )
 from ._library import load_library
-from ._runtime import Conversation, Model, Prompt, Runtime
+from ._runtime import Conversation, Model, Prompt, Runtime, Texts
 from ._stream import Answer, Chunk, Stream
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "ClosedError",
     "ContextFullError",
     "Conversation",
+    "Embedding",
     "ForkedError",
     "GrammarError",
     "InternalError",
@@ -55,10 +57,13 @@ __all__ = [
     "NotGGUFError",
     "OutOfMemoryError",
     "Prompt",
+    "Ranking",
     "Runtime",
+    "Score",
     "StoreError",
     "Stream",
     "TemplateError",
+    "Texts",
     "TooSmallError",
     "UnreachableError",
     "UnsupportedError",

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Optional, Union
 
 from . import _abi
+from ._embed import Embedding, Ranking, embedding_of, ranking_of
 from ._library import load_library
 from ._stream import Stream, _Owner
 
@@ -17,6 +18,9 @@ Conversation = Union[Sequence[Mapping[str, Any]], Mapping[str, Any]]
 
 #: A text to continue, or a whole request of POST /api/generate.
 Prompt = Union[str, Mapping[str, Any]]
+
+#: A text to embed or several of them, or a whole request of POST /api/embed.
+Texts = Union[str, Sequence[str], Mapping[str, Any]]
 
 
 def _dump(value: Mapping[str, Any]) -> str:
@@ -168,3 +172,44 @@ class Model(_Owner):
     async def generate_async(self, prompt: Prompt, **fields: Any) -> Stream:
         """Begins to continue a text, like generate, without blocking the event loop."""
         return await asyncio.to_thread(self.generate, prompt, **fields)
+
+    def embed(self, texts: Texts, **fields: Any) -> list[Embedding]:
+        """Embeds texts, and waits for all of them.
+
+        What is wrong with one text is the error of its embedding, or with a daemon may be raised.
+
+        Args:
+            texts: a text, a list of texts, or a whole request.
+            fields: more fields of the request: pooling, normalize, dimensions, truncate, task and
+                prefix, as docs/embeddings.md has them.
+        """
+        request = _request("input", texts, fields)
+        return [embedding_of(*made) for made in _abi.model_embed(self._handle, request)]
+
+    def rerank(self, query: str, documents: Sequence[str], **fields: Any) -> Ranking:
+        """Says how well documents answer a query, by a model that ranks or chats.
+
+        Args:
+            query: what the documents may answer.
+            documents: the texts of the documents.
+            fields: more fields of a request of POST /v1/rerank: top_n, raw_scores, instruction.
+        """
+        request = _dump({"query": query, "documents": documents, **fields})
+        return ranking_of(_load(_abi.model_rerank(self._handle, request)))
+
+    def score(self, query: str, documents: Sequence[str], **fields: Any) -> Ranking:
+        """Says how well documents answer a query by late interaction; see rerank."""
+        request = _dump({"query": query, "documents": documents, **fields})
+        return ranking_of(_load(_abi.model_score(self._handle, request)))
+
+    async def embed_async(self, texts: Texts, **fields: Any) -> list[Embedding]:
+        """Embeds texts, like embed, without blocking the event loop."""
+        return await asyncio.to_thread(self.embed, texts, **fields)
+
+    async def rerank_async(self, query: str, documents: Sequence[str], **fields: Any) -> Ranking:
+        """Ranks documents, like rerank, without blocking the event loop."""
+        return await asyncio.to_thread(self.rerank, query, documents, **fields)
+
+    async def score_async(self, query: str, documents: Sequence[str], **fields: Any) -> Ranking:
+        """Scores documents, like score, without blocking the event loop."""
+        return await asyncio.to_thread(self.score, query, documents, **fields)

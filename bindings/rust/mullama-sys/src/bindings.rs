@@ -106,6 +106,13 @@ pub struct mullama_model {
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+/// Embeddings of texts. No handle: they are memory that never changes and any threads may read.
+#[repr(C)]
+pub struct mullama_embeddings {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
 /// An answer while it is generated.
 #[repr(C)]
 pub struct mullama_stream {
@@ -121,6 +128,25 @@ pub type mullama_progress = Option<unsafe extern "C" fn(fraction: f32, user: *mu
 pub const MULLAMA_ADD_SPECIAL: i32 = 1;
 /// Texts of control tokens become those; not for texts of users.
 pub const MULLAMA_PARSE_SPECIAL: i32 = 2;
+
+/// The embedding of a text. The numbers belong to the embeddings and are valid until these are
+/// freed. struct_size says which fields there are, as that of mullama_chunk does.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mullama_embedding {
+    /// sizeof(mullama_embedding), set by who makes the embedding.
+    pub struct_size: usize,
+    /// Rows times width numbers, one row after the other.
+    pub values: *const f32,
+    /// 1; with the pooling "none" as many as the text has tokens.
+    pub rows: usize,
+    /// Numbers of a row, whose length is 1 unless normalize is false.
+    pub width: usize,
+    /// Of the text, with those that the model adds, that were embedded.
+    pub tokens: usize,
+    /// The text was too long, and its end was left out.
+    pub truncated: bool,
+}
 
 /// A part of an answer. The texts belong to the stream and are valid until its next call.
 /// struct_size says which fields there are: an older caller's chunk is filled as far as it goes,
@@ -300,6 +326,58 @@ pub struct Functions {
         stream: *mut *mut mullama_stream,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
+    /// Embeds texts. The request is that of POST /api/embed of docs/api.md: input, a text or a list
+    /// of texts, which must not be empty, and pooling, normalize, dimensions, task, prefix and
+    /// truncate; model and keep_alive are ignored. A text that is too long is
+    /// MULLAMA_ERR_CONTEXT_FULL unless the request has "truncate": true. An error of this function
+    /// is about the whole request. What is wrong with one of the texts mullama_embeddings_get
+    /// tells, and the others have their embeddings; with a daemon it may be an error of the
+    /// request. This waits for the result. Texts that several threads have embedded at the same
+    /// time are computed together. The caller frees the embeddings with mullama_embeddings_free.
+    pub mullama_model_embed: unsafe extern "C" fn(
+        model: *mut mullama_model,
+        request: *const c_char,
+        embeddings: *mut *mut mullama_embeddings,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
+    /// How many embeddings there are: one for each text, in the order of the texts. 0 for NULL.
+    pub mullama_embeddings_count:
+        unsafe extern "C" fn(embeddings: *const mullama_embeddings) -> usize,
+    /// Gives the embedding of the text with this number, counted from 0, or the error of that text.
+    pub mullama_embeddings_get: unsafe extern "C" fn(
+        embeddings: *const mullama_embeddings,
+        index: usize,
+        embedding: *mut mullama_embedding,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
+    /// Frees embeddings with their numbers. NULL does nothing.
+    pub mullama_embeddings_free: unsafe extern "C" fn(embeddings: *mut mullama_embeddings),
+    /// Say how well documents answer a query: rerank by the head of a model that ranks, or by
+    /// asking a model that chats; score by late interaction, which compares the vectors of tokens.
+    /// The requests are those of POST /v1/rerank and POST /v1/score of docs/api.md: query,
+    /// documents, top_n and so on. The result is their answer, a JSON object: results, the best
+    /// first, each with the index of a document and its relevance_score; method; and the tokens of
+    /// usage. What is wrong with one document is an error of the request. Both wait for the result.
+    /// The caller frees the text.
+    pub mullama_model_rerank: unsafe extern "C" fn(
+        model: *mut mullama_model,
+        request: *const c_char,
+        json: *mut *mut c_char,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
+    /// Say how well documents answer a query: rerank by the head of a model that ranks, or by
+    /// asking a model that chats; score by late interaction, which compares the vectors of tokens.
+    /// The requests are those of POST /v1/rerank and POST /v1/score of docs/api.md: query,
+    /// documents, top_n and so on. The result is their answer, a JSON object: results, the best
+    /// first, each with the index of a document and its relevance_score; method; and the tokens of
+    /// usage. What is wrong with one document is an error of the request. Both wait for the result.
+    /// The caller frees the text.
+    pub mullama_model_score: unsafe extern "C" fn(
+        model: *mut mullama_model,
+        request: *const c_char,
+        json: *mut *mut c_char,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
     /// Waits for the next part. MULLAMA_END after the last one.
     pub mullama_stream_next: unsafe extern "C" fn(
         stream: *mut mullama_stream,
@@ -353,6 +431,12 @@ impl Functions {
             mullama_model_render: *library.get(c"mullama_model_render")?,
             mullama_model_chat: *library.get(c"mullama_model_chat")?,
             mullama_model_generate: *library.get(c"mullama_model_generate")?,
+            mullama_model_embed: *library.get(c"mullama_model_embed")?,
+            mullama_embeddings_count: *library.get(c"mullama_embeddings_count")?,
+            mullama_embeddings_get: *library.get(c"mullama_embeddings_get")?,
+            mullama_embeddings_free: *library.get(c"mullama_embeddings_free")?,
+            mullama_model_rerank: *library.get(c"mullama_model_rerank")?,
+            mullama_model_score: *library.get(c"mullama_model_score")?,
             mullama_stream_next: *library.get(c"mullama_stream_next")?,
             mullama_stream_deliver: *library.get(c"mullama_stream_deliver")?,
             mullama_stream_cancel: *library.get(c"mullama_stream_cancel")?,

@@ -26,6 +26,7 @@
 
 mod answer;
 mod async_stream;
+mod embed;
 mod error;
 mod model;
 mod request;
@@ -34,6 +35,7 @@ mod stream;
 
 pub use answer::{Answer, Chunk};
 pub use async_stream::AsyncStream;
+pub use embed::{Embedding, Ranking, Score};
 pub use error::{Error, ErrorKind, Result};
 pub use model::{Model, TokenizeOptions};
 pub use request::Message;

@@ -1,8 +1,9 @@
+use crate::embed::Embeddings;
 use crate::error::{call, call_for_json};
-use crate::{request, stream, Error, ErrorKind, Result, Stream};
+use crate::{request, stream, Embedding, Error, ErrorKind, Ranking, Result, Stream};
 use mullama_sys as sys;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{json, Value};
 use std::ffi::{c_char, CString};
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -50,6 +51,13 @@ type Begin = unsafe extern "C" fn(
     *mut sys::mullama_model,
     *const c_char,
     *mut *mut sys::mullama_stream,
+    *mut *mut sys::mullama_error,
+) -> sys::mullama_status;
+
+type Rank = unsafe extern "C" fn(
+    *mut sys::mullama_model,
+    *const c_char,
+    *mut *mut c_char,
     *mut *mut sys::mullama_error,
 ) -> sys::mullama_status;
 
@@ -143,6 +151,80 @@ impl Model {
         // SAFETY: the request is a text, and answer is a place for the handle.
         call(library, |e| unsafe { function(raw, request.as_ptr(), &mut answer, e) })?;
         Ok(stream::new(self.clone(), library, answer))
+    }
+
+    /// Embeds a text, a list of texts, or a request of `POST /api/embed`. Each text has its
+    /// embedding or its own error, in the order of the texts. It waits for all of them.
+    pub fn embed(&self, input: impl Serialize) -> Result<Vec<Result<Embedding>>> {
+        self.embed_with(input, ())
+    }
+
+    /// Embeds texts. The fields of `more`, such as `pooling`, `dimensions`, `normalize`, `task`,
+    /// `prefix` and `truncate`, are added to the request.
+    pub fn embed_with(
+        &self,
+        input: impl Serialize,
+        more: impl Serialize,
+    ) -> Result<Vec<Result<Embedding>>> {
+        let Inner { library, raw } = *self.inner;
+        let request = request::request(input, "input", more)?;
+        let mut made = Embeddings { library, raw: null_mut() };
+        // SAFETY: the request is a text, and made.raw is a place for the embeddings.
+        call(library, |e| unsafe {
+            (library.mullama_model_embed)(raw, request.as_ptr(), &mut made.raw, e)
+        })?;
+        Ok(made.list())
+    }
+
+    /// Says how well documents answer a query, by the head of a model that ranks, or by asking a
+    /// model that chats. It waits for the scores.
+    pub fn rerank(&self, query: &str, documents: impl Serialize) -> Result<Ranking> {
+        self.rerank_with(query, documents, ())
+    }
+
+    /// Ranks documents. The fields of `more`, such as `top_n`, `raw_scores` and `instruction`, are
+    /// added to the request, which is that of `POST /v1/rerank`.
+    pub fn rerank_with(
+        &self,
+        query: &str,
+        documents: impl Serialize,
+        more: impl Serialize,
+    ) -> Result<Ranking> {
+        self.rank(self.inner.library.mullama_model_rerank, query, documents, more)
+    }
+
+    /// Says how well documents answer a query by late interaction, which compares the vectors of
+    /// their tokens.
+    pub fn score(&self, query: &str, documents: impl Serialize) -> Result<Ranking> {
+        self.score_with(query, documents, ())
+    }
+
+    /// Scores documents. The fields of `more`, such as `top_n`, are added to the request, which is
+    /// that of `POST /v1/score`.
+    pub fn score_with(
+        &self,
+        query: &str,
+        documents: impl Serialize,
+        more: impl Serialize,
+    ) -> Result<Ranking> {
+        self.rank(self.inner.library.mullama_model_score, query, documents, more)
+    }
+
+    fn rank(
+        &self,
+        function: Rank,
+        query: &str,
+        documents: impl Serialize,
+        more: impl Serialize,
+    ) -> Result<Ranking> {
+        let Inner { library, raw } = *self.inner;
+        let documents = request::value(documents)?;
+        let request =
+            request::request(json!({"query": query, "documents": documents}), "query", more)?;
+        // SAFETY: the request is a text, and the closure gets places for the results.
+        let answer =
+            call_for_json(library, |json, e| unsafe { function(raw, request.as_ptr(), json, e) })?;
+        Ranking::of(answer)
     }
 
     /// Closes the model now, and with it all clones. Its streams end. Doing it again does nothing.

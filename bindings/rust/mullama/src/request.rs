@@ -65,7 +65,7 @@ pub(crate) fn json(options: impl Serialize) -> Result<CString> {
     }
 }
 
-fn value(of: impl Serialize) -> Result<Value> {
+pub(crate) fn value(of: impl Serialize) -> Result<Value> {
     serde_json::to_value(of).map_err(|e| Error::invalid(format!("this makes no JSON: {e}")))
 }
 

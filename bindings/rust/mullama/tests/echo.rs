@@ -235,3 +235,36 @@ fn closing_while_others_ask_is_an_error_for_them() {
     model.close();
     assert_eq!(asker.join().unwrap(), ErrorKind::Closed);
 }
+
+#[test]
+fn each_text_has_its_embedding_or_its_error() {
+    let model = echo();
+    let texts = ["ab", "", "c"];
+    let all = model.embed_with(texts, json!({"pooling": "none", "normalize": false})).unwrap();
+    assert_eq!(all.len(), 3);
+    let first = all[0].clone().unwrap();
+    assert_eq!(first.rows, [[97.0, 1.0], [98.0, 1.0]]);
+    assert_eq!((first.tokens, first.truncated), (2, false));
+    assert_eq!(all[1].clone().unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(all[2].clone().unwrap().into_vector(), [99.0, 1.0]);
+}
+
+#[test]
+fn a_text_and_a_request_are_embedded_as_well() {
+    let model = echo();
+    let one = model.embed("a").unwrap().remove(0).unwrap();
+    let request = model.embed(json!({"input": ["a"]})).unwrap().remove(0).unwrap();
+    assert_eq!(one, request);
+    assert_eq!(model.embed(json!({})).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(model.embed_with("a", 7).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_model_that_ranks_nothing_says_so() {
+    let model = echo();
+    assert_eq!(model.rerank("q", ["a"]).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(model.score("q", ["a"]).unwrap_err().kind(), ErrorKind::Unsupported);
+    model.close();
+    assert_eq!(model.embed("a").unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(model.rerank("q", ["a"]).unwrap_err().kind(), ErrorKind::Closed);
+}

@@ -1,11 +1,18 @@
 //! Runs the vectors in conformance/vectors: what every binding must do. Each case is a test.
 //!
 //! Arguments are parts of the names of the cases to run. `MULLAMA_TEST_MODEL` is the file of the
-//! model of smollm2.json, which is not run without it. `MULLAMA_TEST_URL` is that of a daemon with
-//! the model, over which the file is run once more. `MULLAMA_RESULTS` is a file to write what came
-//! out to.
+//! model of smollm2.json, which is not run without it, as `MULLAMA_TEST_EMBED_MODEL` is that of
+//! minilm.json and `MULLAMA_TEST_RANK_MODEL` that of ranker.json. `MULLAMA_TEST_URL` is that of a
+//! daemon with the models, over which the files are run once more. `MULLAMA_RESULTS` is a file to
+//! write what came out to.
 
-use mullama::{Chunk, Error, Model, Runtime, RuntimeOptions, Stream, TokenizeOptions};
+#[path = "common/embeddings.rs"]
+mod embeddings;
+
+use embeddings::WantScore;
+use mullama::{
+    Chunk, Embedding, Error, Model, Ranking, Runtime, RuntimeOptions, Stream, TokenizeOptions,
+};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
@@ -45,6 +52,12 @@ struct Case {
     want_parts: Option<Vec<String>>,
     want_last: Option<Map<String, Value>>,
     want_logprobs: Option<Vec<WantLogprob>>,
+    want_embeddings: Option<Vec<Vec<Vec<f32>>>>,
+    want_tokens: Option<Vec<usize>>,
+    want_truncated: Option<Vec<bool>>,
+    want_errors: Option<Vec<String>>,
+    want_scores: Option<Vec<WantScore>>,
+    want_method: Option<String>,
     want_error: Option<String>,
     #[serde(default)]
     want_message: String,
@@ -65,6 +78,8 @@ struct Outcome {
     text: String,
     tokens: Vec<i32>,
     chunks: Vec<Chunk>,
+    embeddings: Vec<Embedding>,
+    ranking: Ranking,
 }
 
 fn run(runtime: &Runtime, model: &Model, case: &Case) -> Result<Outcome, Error> {
@@ -84,6 +99,11 @@ fn run(runtime: &Runtime, model: &Model, case: &Case) -> Result<Outcome, Error> 
         "render" => outcome.text = model.render(&case.request)?,
         "chat" => outcome.chunks = read(model.chat(&case.request)?, case)?,
         "generate" => outcome.chunks = read(model.generate(&case.request)?, case)?,
+        "embed" => {
+            let all = model.embed(&case.request)?;
+            outcome.embeddings = embeddings::take(all, case.want_errors.as_deref())?;
+        }
+        "rerank" | "score" => outcome.ranking = rank(model, case)?,
         op => panic!("the operation {op} is not known"),
     }
     outcome.text.extend(outcome.chunks.iter().map(|c| c.text.as_str()));
@@ -119,6 +139,18 @@ fn read(stream: Stream, case: &Case) -> Result<Vec<Chunk>, Error> {
     Ok(chunks)
 }
 
+fn rank(model: &Model, case: &Case) -> Result<Ranking, Error> {
+    let mut more = case.request.clone();
+    let fields = more.as_object_mut().unwrap();
+    let query = fields.remove("query").unwrap_or_default();
+    let (query, documents) = (query.as_str().unwrap_or_default(), fields.remove("documents"));
+    if case.op == "score" {
+        model.score_with(query, documents, more)
+    } else {
+        model.rerank_with(query, documents, more)
+    }
+}
+
 fn check(case: &Case, result: Result<Outcome, Error>) {
     if let Some(want) = &case.want_error {
         let error = result.err().expect("it has to fail");
@@ -139,10 +171,31 @@ fn check(case: &Case, result: Result<Outcome, Error>) {
     if let Some(want) = &case.want_logprobs {
         check_logprobs(&outcome.chunks, want);
     }
+    check_embeddings(case, &outcome);
     for (field, want) in case.want_last.iter().flatten() {
         let last = outcome.chunks.last().expect("there has to be a last part");
         assert!(last.done);
         assert_eq!(&last.json[field], want, "{field} of {}", last.json);
+    }
+}
+
+fn check_embeddings(case: &Case, outcome: &Outcome) {
+    let embeddings = &outcome.embeddings;
+    if let Some(want) = &case.want_embeddings {
+        embeddings::check_rows(embeddings, want);
+    }
+    if let Some(want) = &case.want_tokens {
+        assert!(embeddings.iter().map(|e| &e.tokens).eq(want), "{embeddings:?}");
+    }
+    if let Some(want) = &case.want_truncated {
+        assert!(embeddings.iter().map(|e| &e.truncated).eq(want), "{embeddings:?}");
+    }
+    if let Some(want) = &case.want_scores {
+        embeddings::check_scores(&outcome.ranking, want);
+    }
+    if let Some(want) = &case.want_method {
+        assert_eq!(&outcome.ranking.method, want);
+        assert!(outcome.ranking.tokens > 0);
     }
 }
 
@@ -232,13 +285,19 @@ fn main() -> ExitCode {
     let mut results = Results { filters, ..Results::default() };
     let echo = RuntimeOptions { echo: true, ..RuntimeOptions::default() };
     results.run_file("echo.json", "echo", &Runtime::open(&echo).unwrap(), "echo");
-    if let Some(model) = variable("MULLAMA_TEST_MODEL") {
+    for (file, model) in [
+        ("smollm2", "MULLAMA_TEST_MODEL"),
+        ("minilm", "MULLAMA_TEST_EMBED_MODEL"),
+        ("ranker", "MULLAMA_TEST_RANK_MODEL"),
+    ] {
+        let Some(model) = variable(model) else { continue };
+        let vectors = format!("{file}.json");
         let runtime = Runtime::open(&RuntimeOptions::default()).unwrap();
-        results.run_file("smollm2.json", "smollm2", &runtime, &model);
-    }
-    if let Some(url) = variable("MULLAMA_TEST_URL") {
-        let options = RuntimeOptions { url: Some(url), ..RuntimeOptions::default() };
-        results.run_file("smollm2.json", "daemon", &Runtime::open(&options).unwrap(), "smollm2");
+        results.run_file(&vectors, file, &runtime, &model);
+        if let Some(url) = variable("MULLAMA_TEST_URL") {
+            let options = RuntimeOptions { url: Some(url), ..RuntimeOptions::default() };
+            results.run_file(&vectors, "daemon", &Runtime::open(&options).unwrap(), file);
+        }
     }
     if let Some(path) = variable("MULLAMA_RESULTS") {
         results.write(&path);
