@@ -24,7 +24,7 @@ type StoredModel struct {
 
 	Path       string   // of the GGUF file; empty for a model in another format or on another host
 	Projectors []string // paths
-	Adapters   []string // paths
+	Adapters   []Adapter
 
 	Template   string // a Go template that the model brings; empty for the one in the GGUF file
 	System     string

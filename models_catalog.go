@@ -170,7 +170,7 @@ func (m *StoredModel) addLayer(s *store.Store, l store.Layer) error {
 		m.Projectors = append(m.Projectors, path)
 		return nil
 	case store.TypeAdapter:
-		m.Adapters = append(m.Adapters, path)
+		m.Adapters = append(m.Adapters, Adapter{Path: path})
 		return nil
 	case store.TypeTemplate, store.TypePrompt, store.TypeSystem, store.TypeLicense,
 		store.TypeParams, store.TypeMessages, store.TypeExtras:
