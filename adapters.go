@@ -1,6 +1,7 @@
 package mullama
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -174,13 +175,21 @@ func (o *LoadOptions) fitAdapters(op, model string) error {
 		return err
 	}
 	for _, a := range o.Adapters {
-		f, err := gguf.Open(a.Path)
-		if err != nil {
-			return wrap(op, fmt.Errorf("adapter %s: %w", a.Path, withoutPath(err, a.Path)))
+		if err := base.check(op, a.Path, a.Path); err != nil {
+			return err
 		}
-		if err := base.fits(f); err != nil {
-			return invalid(op, fmt.Sprintf("adapter %s: %s", a.Path, err))
-		}
+	}
+	return nil
+}
+
+// check is fits for a file, which the error calls by a name.
+func (b *baseModel) check(op, name, path string) error {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return wrap(op, fmt.Errorf("adapter %s: %w", name, withoutPath(err, path)))
+	}
+	if err := b.fits(f); err != nil {
+		return invalid(op, fmt.Sprintf("adapter %s: %s", name, err))
 	}
 	return nil
 }
@@ -201,7 +210,11 @@ type baseModel struct {
 
 func readBase(path string) (*baseModel, error) {
 	b := &baseModel{path: path, tensors: map[string]*gguf.Tensor{}}
-	for i, part := range gguf.SplitPaths(path) {
+	parts := gguf.SplitPaths(path)
+	if len(parts) == 0 {
+		parts = []string{path}
+	}
+	for i, part := range parts {
 		f, err := gguf.Open(part)
 		if err != nil {
 			return nil, wrap("read "+part, withoutPath(err, part))
@@ -232,7 +245,7 @@ func (b *baseModel) fits(f *gguf.File) error {
 		return errors.New("it is an activated LoRA (aLoRA), which is not supported")
 	}
 	if arch := f.Architecture(); arch != b.arch {
-		return b.wrongModel(f, fmt.Sprintf("that is of architecture %s", arch))
+		return b.wrongModel(f, "of architecture "+arch, "of architecture "+b.arch)
 	}
 	pairs, err := adapterPairs(f)
 	if err != nil {
@@ -247,17 +260,13 @@ func (b *baseModel) fits(f *gguf.File) error {
 }
 
 // wrongModel names both the model that an adapter is for and the one that it is to be used with.
-func (b *baseModel) wrongModel(f *gguf.File, why string) error {
-	made := f.String("general.base_model.0.name")
-	if made == "" {
-		made = "another model"
+func (b *baseModel) wrongModel(f *gguf.File, theirs, ours string) error {
+	made := cmp.Or(f.String("general.base_model.0.name"), "another model")
+	name := cmp.Or(b.name, b.path)
+	if made == name {
+		made = "another " + made
 	}
-	name := b.name
-	if name == "" {
-		name = b.path
-	}
-	return fmt.Errorf("it was made for %s, %s, and not for %s, which is of architecture %s",
-		made, why, name, b.arch)
+	return fmt.Errorf("it was made for %s, %s, and not for %s, %s", made, theirs, name, ours)
 }
 
 // adapterPair are the two matrices for one of the model.
@@ -299,7 +308,7 @@ func (b *baseModel) fitsPair(f *gguf.File, name string, p adapterPair) error {
 	}
 	t := b.tensors[name]
 	if t == nil {
-		return b.wrongModel(f, fmt.Sprintf("which has a tensor %q", name))
+		return b.wrongModel(f, fmt.Sprintf("with a tensor %q", name), "without it")
 	}
 	if t.Type == gguf.NVFP4 {
 		return fmt.Errorf("the model's %s is of type NVFP4, which takes no adapter", name)
@@ -312,12 +321,17 @@ func (b *baseModel) fitsPair(f *gguf.File, name string, p adapterPair) error {
 	base, a, bb := dims(t), dims(p.a), dims(p.b)
 	fits := base[0] == a[0] && base[1] == bb[1] && a[1] == bb[0]
 	if strings.HasSuffix(name, "token_embd.weight") { // A and B are the other way round
+		if b.tensors["output.weight"] == nil { // llama.cpp would use it there too, and abort
+			return errors.New("it changes the table of tokens, which llama.cpp cannot do for a " +
+				"model whose output has the same table")
+		}
 		fits = base[0] == bb[1] && base[1] == a[1] && a[0] == bb[0]
 	}
 	if fits && base[2] == a[2] && base[2] == bb[2] && base[3] == a[3] && base[3] == bb[3] {
 		return nil
 	}
-	return b.wrongModel(f, fmt.Sprintf("whose %s has another shape than %v", name, t.Dims))
+	return b.wrongModel(f, fmt.Sprintf("with %v times %v in %s", p.a.Dims, p.b.Dims, name),
+		fmt.Sprintf("with %v there", t.Dims))
 }
 
 // onWire are adapters as a request has them.

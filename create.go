@@ -23,6 +23,7 @@ type CreateOptions struct {
 	// Files are GGUF files by name, as digests of blobs that [Runtime.AddBlob] has put into the
 	// store; Adapters are further ones.
 	Files, Adapters map[string]string
+	AdapterScales   map[string]float32 // how strong Adapters are, by their names; 1 if not said
 
 	Template   string
 	System     string
@@ -144,7 +145,54 @@ func (b *builder) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.fitAdapters(); err != nil {
+		return err
+	}
 	return b.top(ctx)
+}
+
+// fitAdapters refuses adapters that were not made for the model.
+func (b *builder) fitAdapters() error {
+	if len(b.o.Adapters) == 0 {
+		return nil
+	}
+	model := slices.IndexFunc(b.layers, func(l store.Layer) bool {
+		return l.MediaType == store.TypeModel
+	})
+	path, err := b.s.BlobPath(b.layers[model].Digest)
+	if err != nil {
+		return err
+	}
+	base, err := readBase(path)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.o.Adapters)) {
+		if path, err = b.s.BlobPath(b.o.Adapters[name]); err != nil {
+			return err
+		}
+		if err := base.check(b.op, name, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scales are those of the adapters by their digests.
+func (b *builder) scales() (map[string]float32, error) {
+	var scales map[string]float32
+	for name, scale := range b.o.AdapterScales {
+		digest, ok := b.o.Adapters[name]
+		if !ok || !isScale(scale) {
+			return nil, invalid(b.op, fmt.Sprintf("there is no adapter %s with the scale %g", name,
+				scale))
+		}
+		if scales == nil {
+			scales = map[string]float32{}
+		}
+		scales[strings.Replace(digest, "-", ":", 1)] = scale
+	}
+	return scales, nil
 }
 
 // fromModel takes the layers of another model.
@@ -233,6 +281,11 @@ func (b *builder) file(name, digest string, adapter bool) error {
 			true: "no adapter", false: "an adapter; add it as one to a model"}[adapter]))
 	case adapter:
 		l.MediaType = store.TypeAdapter
+		if slices.ContainsFunc(b.layers, func(has store.Layer) bool {
+			return has.MediaType == l.MediaType && has.Digest == l.Digest
+		}) {
+			return nil // the other model has it
+		}
 	case kind == "mmproj" || kind == "projector" || f.Architecture() == "clip":
 		l.MediaType = store.TypeProjector
 	default:
@@ -368,6 +421,10 @@ func checkParameter(name string, value any) (any, error) {
 func (b *builder) extras(ctx context.Context) error {
 	given := modelfile.Extras{ThinkStart: b.o.ThinkStart, ThinkEnd: b.o.ThinkEnd,
 		ToolFormat: b.o.ToolFormat, Capabilities: b.o.Capabilities, Author: b.o.Author}
+	var err error
+	if given.AdapterScales, err = b.scales(); err != nil {
+		return err
+	}
 	if given.IsEmpty() {
 		return nil
 	}

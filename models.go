@@ -40,7 +40,8 @@ type StoredModel struct {
 	ToolFormat           map[string]string // what its maker says of calls in the text
 	Author               string
 
-	stated map[string]bool // capabilities that the maker gives or takes
+	stated map[string]bool    // capabilities that the maker gives or takes
+	scales map[string]float32 // of adapters, by the digests of their blobs
 
 	Pinned bool // reserved
 }

@@ -295,7 +295,7 @@ func TestAnAdapterThatCannotBeAppliedIsNotLeftOut(t *testing.T) {
 	rt, dir, _ := withStore(t)
 	addModel(t, dir, "with", synth.Options{}, store.Config{}, store.TypeAdapter, "an adapter")
 	_, err := rt.Acquire(t.Context(), "with", mullama.AcquireOptions{})
-	if !errors.Is(err, mullama.ErrUnsupported) || !strings.Contains(err.Error(), "adapter") {
+	if !errors.Is(err, mullama.ErrNotGGUF) || !strings.Contains(err.Error(), "adapter") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -11,8 +11,7 @@ void load_adapters(mn_model *model, const mn_model_params &p) {
         llama_adapter_lora *adapter = llama_adapter_lora_init(model->model, p.adapters[i]);
         if (!adapter) {
             std::string reason = log.reason("llama.cpp could not load it and gave no reason");
-            throw failure(MN_ERR_LOAD,
-                          "the adapter " + std::string(p.adapters[i]) + ": " + reason);
+            throw failure(MN_ERR_LOAD, "the adapter " + std::string(p.adapters[i]) + ": " + reason);
         }
         model->adapters.push_back(adapter);
     }

@@ -127,8 +127,8 @@ class log_capture {
     log_capture *outer_;
 };
 
-// Has a function see each line that llama.cpp logs on this thread. What it throws ends the call that
-// logs.
+// Has a function see each line that llama.cpp logs on this thread. What it throws ends the call
+// that logs.
 class log_hook {
   public:
     explicit log_hook(std::function<void(const char *text)> see);

@@ -153,7 +153,9 @@ mn_buf to_buf(const void *data, size_t size) {
 
 static void buf_free(mn_buf buf) { free(buf.data); }
 
-log_hook::log_hook(std::function<void(const char *text)> see) : see_(std::move(see)) { hook = this; }
+log_hook::log_hook(std::function<void(const char *text)> see) : see_(std::move(see)) {
+    hook = this;
+}
 log_hook::~log_hook() { hook = nullptr; }
 
 log_capture::log_capture() : outer_(capture) { capture = this; }

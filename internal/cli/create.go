@@ -151,6 +151,8 @@ func (c *creation) parts(
 		recipe.Digest = "" // is that of the first one
 	}
 	for _, part := range recipe.Adapters {
+		name, scale := c.splitScale(part.Name)
+		part.Name = name
 		path, err := c.path(&part)
 		if err != nil {
 			return err
@@ -161,11 +163,25 @@ func (c *creation) parts(
 		if err := c.send(ctx, &part, path, "", &request.Adapters); err != nil {
 			return err
 		}
+		if scale != nil {
+			if request.AdapterScales == nil {
+				request.AdapterScales = map[string]float32{}
+			}
+			request.AdapterScales[filepath.Base(path)] = *scale
+		}
 	}
 	if recipe.Digest != "" {
 		return usage("DIGEST needs a file in FROM; that of a model is in its manifest")
 	}
 	return nil
+}
+
+// splitScale is splitScale for a file beside the Modelfile.
+func (c *creation) splitScale(text string) (name string, scale *float32) {
+	if path, err := c.path(&modelfile.Part{Name: text}); err == nil && path != "" {
+		return text, nil
+	}
+	return splitScale(text)
 }
 
 // wrongPart is an error about a line of the Modelfile.

@@ -109,8 +109,8 @@ func (c *cache) windowed(s *sequence, n int) bool {
 	return first >= 0 && first <= max(0, n-c.limits.Window+1)
 }
 
-// take returns a running sequence that holds the prefix p of tokens, or less of it, and goes on with
-// the same adapters.
+// take returns a running sequence that holds the prefix p of tokens, or less of it, and goes on
+// with the same adapters.
 func (c *cache) take(p prefix, tokens []Token, adapters Adapters) *sequence {
 	c.clock++
 	s := c.choose(p)

@@ -99,12 +99,13 @@ func TestNobodyWaitsForEverForATurn(t *testing.T) {
 
 func TestAdaptersThatCannotBeAppliedFailTheirRequestsAlone(t *testing.T) {
 	broken := engine.NewAdapters([]float32{7})
-	e, _ := start(t, scripted.Config{Limits: limits(3, 16, 600), Unfit: func(a engine.Adapters) error {
+	unfit := func(a engine.Adapters) error {
 		if a == broken {
 			return errBroken
 		}
 		return nil
-	}})
+	}
+	e, _ := start(t, scripted.Config{Limits: limits(3, 16, 600), Unfit: unfit})
 	first := submit(t, e, ask("the one without adapters"))
 	bad := submit(t, e, with(ask("the one with bad adapters"), 7))
 	last := submit(t, e, with(ask("the one with others"), 1))

@@ -210,7 +210,8 @@ func setLogitBias(s *settings, name string, value any) error {
 	return nil
 }
 
-// setAdapters takes a list of objects with the id of an adapter and its scale, as llama-server does.
+// setAdapters takes a list of objects with the id of an adapter and its scale, as llama-server
+// does.
 func setAdapters(s *settings, name string, value any) error {
 	list, ok := value.([]any)
 	s.generate.Adapters = nil

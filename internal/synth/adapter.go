@@ -17,6 +17,7 @@ type AdapterOptions struct {
 	Rank  int     // 0: 4
 	Scale float64 // of its numbers in B; 0: 0.05
 	Seed  uint64
+	Tied  bool // has the table of tokens even of a model whose output has the same
 	// Keys are set last, to replace some; Omit names tensors to leave out. They make files that
 	// must be refused.
 	Keys map[string]any
@@ -58,7 +59,7 @@ func AdapterFile(path, model string, o AdapterOptions) error {
 		case strings.HasSuffix(t.Name, "attn_q.weight"), strings.HasSuffix(t.Name, "attn_v.weight"):
 			add(t.Name+".lora_a", []uint64{t.Dims[0], rank}, 1/math.Sqrt(float64(t.Dims[0])))
 			add(t.Name+".lora_b", []uint64{rank, t.Dims[1]}, o.Scale)
-		case t.Name == "token_embd.weight":
+		case t.Name == "token_embd.weight" && (o.Tied || hasOutput(base)):
 			add(t.Name+".lora_a", []uint64{rank, t.Dims[1]}, o.Scale)
 			add(t.Name+".lora_b", []uint64{rank, t.Dims[0]}, o.Scale/10)
 		}
@@ -66,6 +67,12 @@ func AdapterFile(path, model string, o AdapterOptions) error {
 	return writeFile(path, func(out io.Writer) error {
 		_, err := w.WriteTo(out)
 		return err
+	})
+}
+
+func hasOutput(f *gguf.File) bool {
+	return slices.ContainsFunc(f.Tensors, func(t gguf.Tensor) bool {
+		return t.Name == "output.weight"
 	})
 }
 

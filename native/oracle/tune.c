@@ -51,9 +51,9 @@ bool tune(struct engine *engine, int argc, char **argv) {
     }
     int32_t first = (int32_t)option(argc, argv, "steer_first", 1);
     int32_t last = (int32_t)option(argc, argv, "steer_last", 0);
-    int32_t code = llama_set_adapter_cvec(engine->ctx, (const float *)(const void *)data,
-                                          size / sizeof(float), llama_model_n_embd(engine->model),
-                                          first, last);
+    int32_t code =
+        llama_set_adapter_cvec(engine->ctx, (const float *)(const void *)data, size / sizeof(float),
+                               llama_model_n_embd(engine->model), first, last);
     free(data);
     return code == 0;
 }
