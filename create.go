@@ -32,7 +32,9 @@ type CreateOptions struct {
 	Messages   []Message      // each conversation begins with them
 
 	Renderer, Parser, Requires string
-	Quantize                   string // is refused in this version
+	// Quantize is the type that the model is quantised to, one of [Runtime.QuantizeTypes]. It must
+	// be in F32, F16 or BF16.
+	Quantize string
 
 	ThinkStart, ThinkEnd string            // around what the model thinks
 	ToolFormat           map[string]string // of calls in the text; for clients to read
@@ -76,9 +78,6 @@ func (r *Runtime) Create(ctx context.Context, name string, o *CreateOptions) (*S
 // check refuses what no model can be made of.
 func (o *CreateOptions) check(op string) error {
 	switch {
-	case o.Quantize != "":
-		return unsupported(op, "a model is not quantised while it is created; quantise its file "+
-			"first, with llama-quantize")
 	case o.From == "" && len(o.Files) == 0:
 		return invalid(op, "neither from nor files was specified")
 	}
@@ -148,7 +147,51 @@ func (b *builder) build(ctx context.Context) error {
 	if err := b.fitAdapters(); err != nil {
 		return err
 	}
+	if b.o.Quantize != "" {
+		if err := b.quantize(ctx); err != nil {
+			return err
+		}
+	}
 	return b.top(ctx)
+}
+
+// quantize puts a quantised model in place of the one that there is.
+func (b *builder) quantize(ctx context.Context) error {
+	at := b.modelLayer()
+	path, err := b.s.BlobPath(b.layers[at].Digest)
+	if err != nil {
+		return err
+	}
+	o := &QuantizeOptions{Type: b.o.Quantize}
+	q, err := b.r.newQuantizing(b.op, path, o)
+	if err != nil {
+		return err
+	}
+	status := fmt.Sprintf("quantizing %s model to %s", q.from, q.params.Type)
+	b.o.tell(Progress{Status: status})
+	size := q.info.SizeBytes
+	q.params.Progress = func(done, all int) {
+		b.o.tell(Progress{Status: status, Digest: b.layers[at].Digest, Total: size,
+			Completed: size * int64(done) / int64(max(all, 1))})
+	}
+	l, err := b.draft.AddWritten(ctx, store.TypeModel, func(path string) error {
+		return q.write(ctx, path)
+	})
+	if err != nil {
+		return err
+	}
+	b.o.tell(Progress{Status: status, Digest: b.layers[at].Digest, Total: size, Completed: size})
+	l.From = b.layers[at].From
+	b.fresh[l.Digest] = true
+	b.layers[at] = l
+	b.config.FileType = q.params.Type
+	return nil
+}
+
+func (b *builder) modelLayer() int {
+	return slices.IndexFunc(b.layers, func(l store.Layer) bool {
+		return l.MediaType == store.TypeModel
+	})
 }
 
 // fitAdapters refuses adapters that were not made for the model.
@@ -156,10 +199,7 @@ func (b *builder) fitAdapters() error {
 	if len(b.o.Adapters) == 0 {
 		return nil
 	}
-	model := slices.IndexFunc(b.layers, func(l store.Layer) bool {
-		return l.MediaType == store.TypeModel
-	})
-	path, err := b.s.BlobPath(b.layers[model].Digest)
+	path, err := b.s.BlobPath(b.layers[b.modelLayer()].Digest)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (a *app) createCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&c.file, "file", "f", "", "`FILE` with the Modelfile; - is stdin")
 	cmd.Flags().StringVarP(&c.quantize, "quantize", "q", "",
-		"`TYPE` to quantise to; this version refuses it")
+		"`TYPE` to quantise to, as Q4_K_M; the model must be in F16, BF16 or F32")
 	defineInsecure(cmd, &c.insecure)
 	return cmd
 }

@@ -15,6 +15,7 @@ const char *shim_file(void);
 // The Go functions behind the callbacks.
 void shim_log_set(const mn_table *t, int32_t min_level); // min_level 0: off
 void shim_use_progress(mn_model_params *p, uintptr_t user);
+void shim_use_tensors(mn_quantize_params *p, uintptr_t user);
 
 static inline const char *shim_version(const mn_table *t) { return t->version(); }
 static inline const char *shim_system_info(const mn_table *t) { return t->system_info(); }
@@ -102,6 +103,14 @@ static inline void shim_embed_get(const mn_table *t, const mn_context *c, int32_
                                   int32_t *width) {
     t->embed_get(c, pooling_type, width);
 }
+static inline const char *shim_quantize_type(const mn_table *t, int32_t i) {
+    return t->quantize_type(i);
+}
+static inline mn_status shim_quantize(const mn_table *t, const char *path, const char *out,
+                                      const mn_quantize_params *p, uint64_t *size, mn_error *err) {
+    return t->quantize(path, out, p, size, err);
+}
+
 static inline mn_status shim_context_adapt(const mn_table *t, mn_context *c, const float *scales,
                                            int32_t n, mn_error *err) {
     return t->context_adapt(c, scales, n, err);

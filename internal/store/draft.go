@@ -114,6 +114,26 @@ func (d *Draft) Add(ctx context.Context, r io.Reader, mediaType string) (Layer, 
 	return d.stage(temp.Name(), hash.Sum(nil), n, mediaType), nil
 }
 
+// AddWritten adds a file that write makes at a path, which is there already and empty.
+func (d *Draft) AddWritten(
+	ctx context.Context, mediaType string, write func(path string) error,
+) (Layer, error) {
+	temp, err := d.newTemp()
+	if err != nil {
+		return Layer{}, err
+	}
+	name := temp.Name()
+	err = errors.Join(temp.Chmod(0o644), temp.Close())
+	if err == nil {
+		err = write(name)
+	}
+	if err != nil {
+		os.Remove(name)
+		return Layer{}, err
+	}
+	return d.addLink(ctx, name, mediaType)
+}
+
 // AddJSON adds a value as JSON, in Ollama's form.
 func (d *Draft) AddJSON(ctx context.Context, v any, mediaType string) (Layer, error) {
 	b, err := Encode(v)
