@@ -179,6 +179,9 @@ func (r *Runtime) job(name string, opts *LoadOptions) (*job, error) {
 			return nil, &Error{Kind: ErrUnsupported, Op: "load " + name,
 				Err: errors.New("its weights are not in a GGUF file")}
 		}
+		if why := tooNew(stored.Requires); why != "" {
+			r.warnOnce(why, stored.Name)
+		}
 		j.opts.Adapters = append(slices.Clone(stored.Adapters), j.opts.Adapters...)
 	} else if _, err := os.Stat(name); err != nil {
 		return nil, wrap("load "+name, withoutPath(err, name))

@@ -81,6 +81,9 @@ func (o *CreateOptions) check(op string) error {
 	case o.From == "" && len(o.Files) == 0:
 		return invalid(op, "neither from nor files was specified")
 	}
+	if why := tooNew(o.Requires); why != "" {
+		return unsupported(op, why)
+	}
 	if err := checkTemplate(op, o.Template); err != nil {
 		return err
 	}

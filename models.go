@@ -32,8 +32,8 @@ type StoredModel struct {
 	Parameters map[string]any // string, float64, bool or, for stop, []string
 	Messages   []Message      // to begin each conversation with
 
-	// Renderer and Parser are Ollama's names of how to prompt the model and read its answers, and
-	// Requires the version of Ollama that it needs. They are kept and not used.
+	// Renderer and Parser are Ollama's names of how to prompt the model and read its answers; they
+	// are kept and not used. Requires is the version of Ollama that it needs.
 	Renderer, Parser, Requires string
 
 	ThinkStart, ThinkEnd string            // around what it thinks; empty: <think> and </think>

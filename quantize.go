@@ -70,10 +70,13 @@ func (r *Runtime) Quantize(ctx context.Context, path, out string, o *QuantizeOpt
 	if err := q.write(ctx, temp.Name()); err != nil {
 		return err
 	}
-	if err := os.Chmod(temp.Name(), 0o644); err == nil {
+	if err = os.Chmod(temp.Name(), 0o644); err == nil {
 		err = os.Rename(temp.Name(), out)
 	}
-	return wrap(op, err)
+	if err != nil {
+		return &Error{Kind: ErrStore, Op: op, Err: err}
+	}
+	return nil
 }
 
 func sameFile(a, b string) bool {
@@ -108,8 +111,8 @@ func (r *Runtime) newQuantizing(op, path string, o *QuantizeOptions) (*quantizin
 	if t := quantizedTensor(f); t != nil && !o.Requantize && kind != copyType {
 		return nil, &Error{Kind: ErrInvalidOption, Op: op,
 			Err: fmt.Errorf("it is quantised already (%s is %s), and would lose quality twice; "+
-				"begin with the model in F16, or allow it", t.Name, t.Type),
-			Hint: "begin with a model in F16, BF16 or F32"}
+				"begin with the model in F16, BF16 or F32", t.Name, t.Type),
+			Hint: "'mullama quantize --allow-requantize' does it nevertheless"}
 	}
 	if o.Imatrix != "" {
 		if err := checkImatrix(op, o.Imatrix); err != nil {

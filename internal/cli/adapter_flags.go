@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/mullama/mullama"
 )
 
@@ -23,6 +25,16 @@ func splitScale(text string) (path string, scale *float32) {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
+}
+
+// defineAdapters declares the flags for what is put on top of a model.
+func defineAdapters(set *pflag.FlagSet, o *mullama.LoadOptions) {
+	set.Var(adaptersFlag(&o.Adapters), "lora",
+		"apply a LoRA adapter, as FILE or FILE=SCALE (repeatable)")
+	set.Var(controlFlag(&o.ControlVectors), "control-vector",
+		"add a control vector to the outputs of layers, as FILE or FILE=SCALE (repeatable)")
+	set.Var(layerRangeFlag(&o.ControlLayers), "control-vector-layers",
+		"the layers that control vectors are added to, as FIRST-LAST (default: all)")
 }
 
 // adaptersFlag is a repeatable flag for a LoRA adapter.

@@ -83,12 +83,7 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 		"rope-freq-scale",
 		"RoPE frequency scale (default: the model's)",
 	)
-	set.Var(adaptersFlag(&o.Adapters), "lora",
-		"apply a LoRA adapter, as FILE or FILE=SCALE (repeatable)")
-	set.Var(controlFlag(&o.ControlVectors), "control-vector",
-		"add a control vector to the outputs of layers, as FILE or FILE=SCALE (repeatable)")
-	set.Var(layerRangeFlag(&o.ControlLayers), "control-vector-layers",
-		"the layers that control vectors are added to, as FIRST-LAST (default: all)")
+	defineAdapters(set, o)
 	set.Var(
 		appendFlag(&o.Overrides),
 		"override-kv",

@@ -12,7 +12,7 @@ import (
 	"github.com/mullama/mullama"
 )
 
-const quantizeLong = `Write a model to a new file with its weights in another type, which takes less memory.
+const quantizeLong = `Write a model to a new file with its weights in another type.
 
 TYPE is one of F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q5_K_S, Q5_1, Q5_0, Q4_K_M, Q4_K_S, Q4_1, Q4_0,
 IQ4_NL, IQ4_XS, MXFP4_MOE, Q3_K_L, Q3_K_M, Q3_K_S, IQ3_M, IQ3_S, IQ3_XS, IQ3_XXS, Q2_K, Q2_K_S,

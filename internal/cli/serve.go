@@ -89,8 +89,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	defer runtime.Close()
 	api := server.New(runtime, server.Config{
 		Version: mullama.Version(), Keys: keys, Origins: f.origins, Local: h.isLocal(),
-		Defaults: options.Defaults, Model: f.model, Tuning: tuning, Template: template, Options: f.options,
-		Log: log,
+		Defaults: options.Defaults, Model: f.model, Tuning: tuning, Template: template,
+		Options: f.options,
+		Log:     log,
 	})
 	log.Info("listening", "address", h.String(), "models", models,
 		"version", mullama.Version(), "engine", runtime.Engine().Version)

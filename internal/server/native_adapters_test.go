@@ -74,7 +74,9 @@ func TestAdaptersOfAModelAndOfRequests(t *testing.T) {
 	if answer["response"] != plain {
 		t.Errorf("Ollama's route says %q, want %q", answer["response"], plain)
 	}
-	for _, wrong := range []any{1, []int{1}, []object{{"id": 0}}, []object{{"id": 0.5, "scale": 1}}} {
+	for _, wrong := range []any{
+		1, []int{1}, []object{{"id": 0}}, []object{{"id": 0.5, "scale": 1}},
+	} {
 		s.refused("POST", "/completion", object{"model": "adapted", "prompt": "a", "lora": wrong},
 			400, "option lora is")
 	}
