@@ -20,8 +20,8 @@ type CreateOptions struct {
 	TransferOptions
 
 	From string // a model; one that is not in the store is pulled
-	// Files are GGUF files by name, as digests of blobs that [Runtime.AddBlob] has put into the
-	// store; Adapters are further ones.
+	// Files are GGUF files by name, or those of a model in safetensors with its config.json, as
+	// digests of blobs that [Runtime.AddBlob] has put into the store; Adapters are further ones.
 	Files, Adapters map[string]string
 	AdapterScales   map[string]float32 // how strong Adapters are, by their names; 1 if not said
 
@@ -130,6 +130,8 @@ type builder struct {
 	config store.Config
 	layers []store.Layer
 	fresh  map[string]bool // digests that are not from another model
+
+	converted bool // the model was made from files in safetensors
 }
 
 func (b *builder) build(ctx context.Context) error {
@@ -139,7 +141,7 @@ func (b *builder) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.fromFiles(); err != nil {
+	if err := b.fromFiles(ctx); err != nil {
 		return err
 	}
 	for _, file := range slices.Sorted(maps.Keys(b.o.Adapters)) {
@@ -161,7 +163,7 @@ func (b *builder) build(ctx context.Context) error {
 // quantize puts a quantised model in place of the one that there is.
 func (b *builder) quantize(ctx context.Context) error {
 	at := b.modelLayer()
-	path, err := b.s.BlobPath(b.layers[at].Digest)
+	path, err := b.draft.Path(b.layers[at].Digest)
 	if err != nil {
 		return err
 	}
@@ -186,6 +188,9 @@ func (b *builder) quantize(ctx context.Context) error {
 	b.o.tell(Progress{Status: status, Digest: b.layers[at].Digest, Total: size, Completed: size})
 	l.From = b.layers[at].From
 	b.fresh[l.Digest] = true
+	if b.converted {
+		b.draft.Drop(b.layers[at].Digest) // nobody asked for it
+	}
 	b.layers[at] = l
 	b.config.FileType = q.params.Type
 	return nil
@@ -202,7 +207,7 @@ func (b *builder) fitAdapters() error {
 	if len(b.o.Adapters) == 0 {
 		return nil
 	}
-	path, err := b.s.BlobPath(b.layers[b.modelLayer()].Digest)
+	path, err := b.draft.Path(b.layers[b.modelLayer()].Digest)
 	if err != nil {
 		return err
 	}
@@ -278,11 +283,13 @@ func (b *builder) fromModel(ctx context.Context) error {
 }
 
 // fromFiles takes GGUF files: one model, unless it is another one's, and projectors.
-func (b *builder) fromFiles() error {
-	for _, file := range slices.Sorted(maps.Keys(b.o.Files)) {
-		if err := b.file(file, b.o.Files[file], false); err != nil {
+func (b *builder) fromFiles(ctx context.Context) error {
+	if isPublished(b.o.Files) {
+		if err := b.convert(ctx); err != nil {
 			return err
 		}
+	} else if err := b.fromGGUF(); err != nil {
+		return err
 	}
 	models := 0
 	for _, l := range b.layers {
@@ -296,6 +303,15 @@ func (b *builder) fromFiles() error {
 	return nil
 }
 
+func (b *builder) fromGGUF() error {
+	for _, file := range slices.Sorted(maps.Keys(b.o.Files)) {
+		if err := b.file(file, b.o.Files[file], false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // file adds a GGUF file that is a blob.
 func (b *builder) file(name, digest string, adapter bool) error {
 	path, err := b.s.BlobPath(digest)
@@ -303,8 +319,8 @@ func (b *builder) file(name, digest string, adapter bool) error {
 		return invalid(b.op, err.Error())
 	}
 	if lower := strings.ToLower(name); strings.HasSuffix(lower, ".safetensors") {
-		return unsupported(b.op, name+" is in safetensors, which this version does not convert; "+
-			"convert it to GGUF first")
+		return unsupported(b.op, name+" is in safetensors; adapters have to be converted to "+
+			"GGUF first")
 	}
 	b.o.tell(Progress{Status: "parsing GGUF"})
 	info, f, err := inspect(path)

@@ -173,7 +173,7 @@ func TestWhatNoModelCanBeMadeOfIsRefused(t *testing.T) {
 		"two models": {made{Files: map[string]string{"a": good, "b": good}},
 			mullama.ErrInvalidOption, "2 models"},
 		"safetensors": {made{Files: map[string]string{"x.safetensors": good}},
-			mullama.ErrUnsupported, "convert it to GGUF"},
+			mullama.ErrInvalidOption, "config.json"},
 		"quantise": {made{Files: one, Quantize: "Q9"},
 			mullama.ErrInvalidOption, "Q4_K_M"},
 		"adapter": {made{Files: one, Adapters: map[string]string{"a": good}},

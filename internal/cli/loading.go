@@ -73,11 +73,8 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 		"flash-attn",
 		"flash attention: auto, on or off",
 	)
-	set.Var(
-		numberFlag(&o.RoPEFreqBase),
-		"rope-freq-base",
-		"RoPE base frequency (default: the model's)",
-	)
+	set.Var(numberFlag(&o.RoPEFreqBase), "rope-freq-base",
+		"RoPE base frequency (default: the model's)")
 	set.Var(
 		numberFlag(&o.RoPEFreqScale),
 		"rope-freq-scale",

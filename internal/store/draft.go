@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -132,6 +133,29 @@ func (d *Draft) AddWritten(
 		return Layer{}, err
 	}
 	return d.addLink(ctx, name, mediaType)
+}
+
+// Path is where the blob of a layer lies that was added, until Commit.
+func (d *Draft) Path(digest string) (string, error) {
+	for _, b := range d.staged {
+		if b.layer.Digest == digest && b.temp != "" {
+			return b.temp, nil
+		}
+	}
+	return d.s.BlobPath(digest)
+}
+
+// Drop takes a layer that was added off again.
+func (d *Draft) Drop(digest string) {
+	d.staged = slices.DeleteFunc(d.staged, func(b staged) bool {
+		if b.layer.Digest != digest {
+			return false
+		}
+		if b.temp != "" {
+			os.Remove(b.temp)
+		}
+		return true
+	})
 }
 
 // AddJSON adds a value as JSON, in Ollama's form.
