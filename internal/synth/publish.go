@@ -88,7 +88,8 @@ func publishedTokens(f *gguf.File, tokens []string) (map[string]any, error) {
 			continue
 		}
 		added = append(added, map[string]any{"id": id, "content": text, "special": true,
-			"single_word": false, "lstrip": false, "rstrip": false, "normalized": false})
+			"single_word": false, "lstrip": false, "rstrip": false,
+			"normalized": false}) //nolint:misspell // the format's word
 	}
 	return map[string]any{
 		"version": "1.0", "added_tokens": added,
