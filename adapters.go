@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -251,8 +252,8 @@ func (b *baseModel) fits(f *gguf.File) error {
 	if err != nil {
 		return err
 	}
-	for name, pair := range pairs {
-		if err := b.fitsPair(f, name, pair); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(pairs)) {
+		if err := b.fitsPair(f, name, pairs[name]); err != nil {
 			return err
 		}
 	}
@@ -320,14 +321,15 @@ func (b *baseModel) fitsPair(f *gguf.File, name string, p adapterPair) error {
 	}
 	base, a, bb := dims(t), dims(p.a), dims(p.b)
 	fits := base[0] == a[0] && base[1] == bb[1] && a[1] == bb[0]
-	if strings.HasSuffix(name, "token_embd.weight") { // A and B are the other way round
-		if b.tensors["output.weight"] == nil { // llama.cpp would use it there too, and abort
-			return errors.New("it changes the table of tokens, which llama.cpp cannot do for a " +
-				"model whose output has the same table")
-		}
+	table := strings.HasSuffix(name, "token_embd.weight")
+	if table { // A and B are the other way round
 		fits = base[0] == bb[1] && base[1] == a[1] && a[0] == bb[0]
 	}
 	if fits && base[2] == a[2] && base[2] == bb[2] && base[3] == a[3] && base[3] == bb[3] {
+		if table && b.tensors["output.weight"] == nil { // it would be used there, too: an abort
+			return errors.New("it changes the table of tokens, which llama.cpp cannot do for a " +
+				"model whose output has the same table")
+		}
 		return nil
 	}
 	return b.wrongModel(f, fmt.Sprintf("with %v times %v in %s", p.a.Dims, p.b.Dims, name),

@@ -20,7 +20,7 @@ type Model interface {
 	// Begin starts the plan of a new step.
 	Begin()
 	// Adapt has the steps from now on use the model's adapters so. It is called before Begin, and
-	// costs about as much time as some steps.
+	// may cost as much time as a step.
 	Adapt(Adapters) error
 	// Add plans token at position pos of sequence seq and returns its index in the plan.
 	Add(token Token, pos, seq int32) int
