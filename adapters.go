@@ -239,8 +239,11 @@ func (b *baseModel) fits(f *gguf.File) error {
 	if kind := f.String("adapter.type"); kind != "lora" {
 		return fmt.Errorf("it is an adapter of type %q; only lora is known", kind)
 	}
-	if v, ok := f.Value("adapter.lora.alpha"); ok && v.Type != gguf.TypeFloat32 {
-		return fmt.Errorf("malformed: its adapter.lora.alpha is a %s, want a float32", v.Type)
+	if v, ok := f.Value("adapter.lora.alpha"); ok {
+		if alpha, _ := v.Float(); v.Type != gguf.TypeFloat32 || !isScale(float32(alpha)) {
+			return fmt.Errorf("malformed: its adapter.lora.alpha is the %s %v; it must be a finite "+
+				"float32", v.Type, alpha)
+		}
 	}
 	if _, ok := f.Value("adapter.alora.invocation_tokens"); ok {
 		return errors.New("it is an activated LoRA (aLoRA), which is not supported")

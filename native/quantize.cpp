@@ -5,6 +5,7 @@
 #include "imatrix-loader.h"
 
 #include <cmath>
+#include <strings.h>
 
 namespace mn {
 
