@@ -175,6 +175,9 @@ func TestAModelIsQuantizedWhenItIsCreated(t *testing.T) {
 		t.Fatal(err)
 	}
 	lease.Release()
+	if err := rt.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
 	before, _ := os.ReadDir(filepath.Join(dir, "blobs"))
 	again := &mullama.CreateOptions{From: "small", Quantize: "Q4_0"}
 	_, err = rt.Create(t.Context(), "smaller", again)

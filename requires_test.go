@@ -30,6 +30,9 @@ func TestModelsThatRequireANewerVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	lease.Release()
+	if err := rt.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if !strings.Contains(log.String(), "requires Ollama 9.0.0") {
 		t.Errorf("nothing is said of it: %s", log)
 	}
