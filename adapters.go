@@ -241,8 +241,8 @@ func (b *baseModel) fits(f *gguf.File) error {
 	}
 	if v, ok := f.Value("adapter.lora.alpha"); ok {
 		if alpha, _ := v.Float(); v.Type != gguf.TypeFloat32 || !isScale(float32(alpha)) {
-			return fmt.Errorf("malformed: its adapter.lora.alpha is the %s %v; it must be a finite "+
-				"float32", v.Type, alpha)
+			return fmt.Errorf("malformed: its adapter.lora.alpha is the %s %v; it must be a "+
+				"finite float32", v.Type, alpha)
 		}
 	}
 	if _, ok := f.Value("adapter.alora.invocation_tokens"); ok {
