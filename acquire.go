@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -178,10 +179,10 @@ func (r *Runtime) job(name string, opts *LoadOptions) (*job, error) {
 			return nil, &Error{Kind: ErrUnsupported, Op: "load " + name,
 				Err: errors.New("its weights are not in a GGUF file")}
 		}
-		if len(stored.Adapters) > 0 {
-			return nil, unsupported("load "+name,
-				"it has an adapter, which this version cannot apply")
+		if why := tooNew(stored.Requires); why != "" {
+			r.warnOnce(why, stored.Name)
 		}
+		j.opts.Adapters = append(slices.Clone(stored.Adapters), j.opts.Adapters...)
 	} else if _, err := os.Stat(name); err != nil {
 		return nil, wrap("load "+name, withoutPath(err, name))
 	}

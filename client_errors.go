@@ -93,6 +93,10 @@ func (o *LoadOptions) forDaemon(op string) (options map[string]any, warn []strin
 		return nil, nil, unsupported(op,
 			"a daemon takes no RoPE frequencies and no overrides of metadata with a request")
 	}
+	if len(o.Adapters) > 0 || len(o.ControlVectors) > 0 {
+		return nil, nil, unsupported(op, "a daemon takes no adapters and no control vectors with "+
+			"a request; make a model that has the adapter")
+	}
 	options = map[string]any{}
 	for name, n := range map[string]int{
 		"num_ctx": o.ContextSize, "num_batch": o.BatchSize, "num_thread": o.Threads,

@@ -19,6 +19,9 @@ func (r *remote) requestOptions(o *GenerateOptions) map[string]any {
 	if o.Keep != 0 {
 		options["num_keep"] = o.Keep
 	}
+	if len(o.Adapters) > 0 {
+		options["lora"] = adaptersOnWire(o.Adapters)
+	}
 	if len(o.Stop) > 0 {
 		options["stop"] = o.Stop
 	}

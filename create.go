@@ -20,9 +20,10 @@ type CreateOptions struct {
 	TransferOptions
 
 	From string // a model; one that is not in the store is pulled
-	// Files are GGUF files by name, as digests of blobs that [Runtime.AddBlob] has put into the
-	// store; Adapters are further ones.
+	// Files are GGUF files by name, or those of a model in safetensors with its config.json, as
+	// digests of blobs that [Runtime.AddBlob] has put into the store; Adapters are further ones.
 	Files, Adapters map[string]string
+	AdapterScales   map[string]float32 // how strong Adapters are, by their names; 1 if not said
 
 	Template   string
 	System     string
@@ -31,7 +32,9 @@ type CreateOptions struct {
 	Messages   []Message      // each conversation begins with them
 
 	Renderer, Parser, Requires string
-	Quantize                   string // is refused in this version
+	// Quantize is the type that the model is quantised to, one of [Runtime.QuantizeTypes]. It must
+	// be in F32, F16 or BF16.
+	Quantize string
 
 	ThinkStart, ThinkEnd string            // around what the model thinks
 	ToolFormat           map[string]string // of calls in the text; for clients to read
@@ -75,11 +78,11 @@ func (r *Runtime) Create(ctx context.Context, name string, o *CreateOptions) (*S
 // check refuses what no model can be made of.
 func (o *CreateOptions) check(op string) error {
 	switch {
-	case o.Quantize != "":
-		return unsupported(op, "a model is not quantised while it is created; quantise its file "+
-			"first, with llama-quantize")
 	case o.From == "" && len(o.Files) == 0:
 		return invalid(op, "neither from nor files was specified")
+	}
+	if why := tooNew(o.Requires); why != "" {
+		return unsupported(op, why)
 	}
 	if err := checkTemplate(op, o.Template); err != nil {
 		return err
@@ -127,6 +130,8 @@ type builder struct {
 	config store.Config
 	layers []store.Layer
 	fresh  map[string]bool // digests that are not from another model
+
+	converted bool // the model was made from files in safetensors
 }
 
 func (b *builder) build(ctx context.Context) error {
@@ -136,7 +141,7 @@ func (b *builder) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.fromFiles(); err != nil {
+	if err := b.fromFiles(ctx); err != nil {
 		return err
 	}
 	for _, file := range slices.Sorted(maps.Keys(b.o.Adapters)) {
@@ -144,7 +149,98 @@ func (b *builder) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.fitAdapters(); err != nil {
+		return err
+	}
+	if b.o.Quantize != "" {
+		if err := b.quantize(ctx); err != nil {
+			return err
+		}
+	}
 	return b.top(ctx)
+}
+
+// quantize puts a quantised model in place of the one that there is.
+func (b *builder) quantize(ctx context.Context) error {
+	at := b.modelLayer()
+	path, err := b.draft.Path(b.layers[at].Digest)
+	if err != nil {
+		return err
+	}
+	o := &QuantizeOptions{Type: b.o.Quantize}
+	q, err := b.r.newQuantizing(b.op, path, o)
+	if err != nil {
+		return err
+	}
+	status := fmt.Sprintf("quantizing %s model to %s", q.from, q.params.Type)
+	b.o.tell(Progress{Status: status})
+	size := q.info.SizeBytes
+	q.params.Progress = func(done, all int) {
+		b.o.tell(Progress{Status: status, Digest: b.layers[at].Digest, Total: size,
+			Completed: size * int64(done) / int64(max(all, 1))})
+	}
+	l, err := b.draft.AddWritten(ctx, store.TypeModel, func(path string) error {
+		return q.write(ctx, path)
+	})
+	if err != nil {
+		return err
+	}
+	b.o.tell(Progress{Status: status, Digest: b.layers[at].Digest, Total: size, Completed: size})
+	l.From = b.layers[at].From
+	b.fresh[l.Digest] = true
+	if b.converted {
+		b.draft.Drop(b.layers[at].Digest) // nobody asked for it
+	}
+	b.layers[at] = l
+	b.config.FileType = q.params.Type
+	return nil
+}
+
+func (b *builder) modelLayer() int {
+	return slices.IndexFunc(b.layers, func(l store.Layer) bool {
+		return l.MediaType == store.TypeModel
+	})
+}
+
+// fitAdapters refuses adapters that were not made for the model.
+func (b *builder) fitAdapters() error {
+	if len(b.o.Adapters) == 0 {
+		return nil
+	}
+	path, err := b.draft.Path(b.layers[b.modelLayer()].Digest)
+	if err != nil {
+		return err
+	}
+	base, err := readBase(path)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.o.Adapters)) {
+		if path, err = b.s.BlobPath(b.o.Adapters[name]); err != nil {
+			return err
+		}
+		if err := base.check(b.op, name, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scales are those of the adapters by their digests.
+func (b *builder) scales() (map[string]float32, error) {
+	var scales map[string]float32
+	for name, scale := range b.o.AdapterScales {
+		digest, ok := b.o.Adapters[name]
+		if !ok || !isScale(scale) {
+			return nil, invalid(b.op, fmt.Sprintf("there is no adapter %s with the scale %g", name,
+				scale))
+		}
+		if scales == nil {
+			scales = map[string]float32{}
+		}
+		scales[strings.Replace(digest, "-", ":", 1)] = scale
+	}
+	return scales, nil
 }
 
 // fromModel takes the layers of another model.
@@ -187,11 +283,13 @@ func (b *builder) fromModel(ctx context.Context) error {
 }
 
 // fromFiles takes GGUF files: one model, unless it is another one's, and projectors.
-func (b *builder) fromFiles() error {
-	for _, file := range slices.Sorted(maps.Keys(b.o.Files)) {
-		if err := b.file(file, b.o.Files[file], false); err != nil {
+func (b *builder) fromFiles(ctx context.Context) error {
+	if isPublished(b.o.Files) {
+		if err := b.convert(ctx); err != nil {
 			return err
 		}
+	} else if err := b.fromGGUF(); err != nil {
+		return err
 	}
 	models := 0
 	for _, l := range b.layers {
@@ -205,6 +303,15 @@ func (b *builder) fromFiles() error {
 	return nil
 }
 
+func (b *builder) fromGGUF() error {
+	for _, file := range slices.Sorted(maps.Keys(b.o.Files)) {
+		if err := b.file(file, b.o.Files[file], false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // file adds a GGUF file that is a blob.
 func (b *builder) file(name, digest string, adapter bool) error {
 	path, err := b.s.BlobPath(digest)
@@ -212,8 +319,8 @@ func (b *builder) file(name, digest string, adapter bool) error {
 		return invalid(b.op, err.Error())
 	}
 	if lower := strings.ToLower(name); strings.HasSuffix(lower, ".safetensors") {
-		return unsupported(b.op, name+" is in safetensors, which this version does not convert; "+
-			"convert it to GGUF first")
+		return unsupported(b.op, name+" is in safetensors; adapters have to be converted to "+
+			"GGUF first")
 	}
 	b.o.tell(Progress{Status: "parsing GGUF"})
 	info, f, err := inspect(path)
@@ -233,6 +340,11 @@ func (b *builder) file(name, digest string, adapter bool) error {
 			true: "no adapter", false: "an adapter; add it as one to a model"}[adapter]))
 	case adapter:
 		l.MediaType = store.TypeAdapter
+		if slices.ContainsFunc(b.layers, func(has store.Layer) bool {
+			return has.MediaType == l.MediaType && has.Digest == l.Digest
+		}) {
+			return nil // the other model has it
+		}
 	case kind == "mmproj" || kind == "projector" || f.Architecture() == "clip":
 		l.MediaType = store.TypeProjector
 	default:
@@ -368,6 +480,10 @@ func checkParameter(name string, value any) (any, error) {
 func (b *builder) extras(ctx context.Context) error {
 	given := modelfile.Extras{ThinkStart: b.o.ThinkStart, ThinkEnd: b.o.ThinkEnd,
 		ToolFormat: b.o.ToolFormat, Capabilities: b.o.Capabilities, Author: b.o.Author}
+	var err error
+	if given.AdapterScales, err = b.scales(); err != nil {
+		return err
+	}
 	if given.IsEmpty() {
 		return nil
 	}

@@ -35,6 +35,9 @@ type GenerateOptions struct {
 	// ParseSpecial turns the text of control tokens in the prompt into those tokens. Set it for
 	// prompts that spell out a chat format, never for text from a user. [Model.Chat] ignores it.
 	ParseSpecial bool
+	// Adapters are the model's LoRA adapters to use; those that are not listed are left out. None:
+	// as the model was loaded. Calls with other adapters are not computed together.
+	Adapters []AdapterScale
 }
 
 // Overflow says what happens when a call's context becomes full.
@@ -213,6 +216,10 @@ func (m *Model) request(
 	if err := opts.check(op); err != nil {
 		return engine.Request{}, err
 	}
+	adapters, err := m.adaptersFor(op, opts.Adapters)
+	if err != nil {
+		return engine.Request{}, err
+	}
 	grammar, err := m.grammar(opts)
 	if err != nil {
 		return engine.Request{}, err
@@ -237,6 +244,7 @@ func (m *Model) request(
 		Repeatable:  sampling.Seed != nil,
 		Shift:       opts.Overflow == OverflowShift,
 		Keep:        opts.Keep,
+		Adapters:    adapters,
 	}, nil
 }
 

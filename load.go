@@ -88,6 +88,12 @@ type LoadOptions struct {
 	// Overrides replace metadata: "key=type:value" with type int, float, bool or str.
 	Overrides []string `json:"override_kv,omitempty"`
 
+	// Adapters are LoRA adapters, and ControlVectors are added to the outputs of the layers from
+	// ControlLayers[0] to ControlLayers[1]; 0, 0: all layers.
+	Adapters       []Adapter       `json:"lora,omitempty"`
+	ControlVectors []ControlVector `json:"control_vector,omitempty"`
+	ControlLayers  [2]int          `json:"control_vector_layers,omitzero"`
+
 	// Progress is told the loaded fraction, from 0 to 1; just 1 if there is nothing to load because
 	// the weights are shared. A load whose context it ends gives no model.
 	Progress func(fraction float32) `json:"-"`
@@ -145,6 +151,9 @@ func (o *LoadOptions) check(op string) error {
 		return err
 	}
 	if err := CheckRPC(o.RPC); err != nil {
+		return err
+	}
+	if err := o.checkAdapters(op); err != nil {
 		return err
 	}
 	if o.UBatchSize > 0 && o.BatchSize > 0 && o.UBatchSize > o.BatchSize {
@@ -208,6 +217,9 @@ func (o *LoadOptions) modelParams(op string, lib *llama.Library) (p llama.ModelP
 	p.RepackWeights = p.RepackWeights && !o.NoRepack
 	p.VocabOnly = o.VocabOnly
 	p.Overrides = o.Overrides
+	if !o.VocabOnly {
+		p.Adapters = o.adapterPaths()
+	}
 	p.Progress = o.Progress
 	return p, nil
 }
@@ -269,6 +281,7 @@ type loaded struct {
 	words   func() *wordCache
 
 	embedders *embedders // nil for a vocabulary alone
+	adapters  *adapterScales
 }
 
 // Load makes the model in a GGUF file ready for use. Loading the same file with the same options
@@ -351,6 +364,11 @@ func (o LoadOptions) weightsKey(path string) (string, error) {
 	o.BatchSize, o.UBatchSize, o.Threads, o.BatchThreads = 0, 0, 0, 0
 	o.KVTypeK, o.KVTypeV, o.FlashAttention = "", "", ""
 	o.RoPEFreqBase, o.RoPEFreqScale = 0, 0
+	o.ControlVectors, o.ControlLayers = nil, [2]int{}
+	o.Adapters = slices.Clone(o.Adapters)
+	for i := range o.Adapters {
+		o.Adapters[i].Scale = nil
+	}
 	return o.key(path)
 }
 

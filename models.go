@@ -24,7 +24,7 @@ type StoredModel struct {
 
 	Path       string   // of the GGUF file; empty for a model in another format or on another host
 	Projectors []string // paths
-	Adapters   []string // paths
+	Adapters   []Adapter
 
 	Template   string // a Go template that the model brings; empty for the one in the GGUF file
 	System     string
@@ -32,15 +32,16 @@ type StoredModel struct {
 	Parameters map[string]any // string, float64, bool or, for stop, []string
 	Messages   []Message      // to begin each conversation with
 
-	// Renderer and Parser are Ollama's names of how to prompt the model and read its answers, and
-	// Requires the version of Ollama that it needs. They are kept and not used.
+	// Renderer and Parser are Ollama's names of how to prompt the model and read its answers; they
+	// are kept and not used. Requires is the version of Ollama that it needs.
 	Renderer, Parser, Requires string
 
 	ThinkStart, ThinkEnd string            // around what it thinks; empty: <think> and </think>
 	ToolFormat           map[string]string // what its maker says of calls in the text
 	Author               string
 
-	stated map[string]bool // capabilities that the maker gives or takes
+	stated map[string]bool    // capabilities that the maker gives or takes
+	scales map[string]float32 // of adapters, by the digests of their blobs
 
 	Pinned bool // reserved
 }

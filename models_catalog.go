@@ -97,6 +97,7 @@ func (c *catalog) describe(s *store.Store, e *store.Entry) (*StoredModel, error)
 			return nil, err
 		}
 	}
+	m.scaleAdapters()
 	if format := m.Details.Format; format != "" && format != "gguf" {
 		m.Path = "" // a format that the engine does not read
 	}
@@ -170,7 +171,7 @@ func (m *StoredModel) addLayer(s *store.Store, l store.Layer) error {
 		m.Projectors = append(m.Projectors, path)
 		return nil
 	case store.TypeAdapter:
-		m.Adapters = append(m.Adapters, path)
+		m.Adapters = append(m.Adapters, Adapter{Path: path})
 		return nil
 	case store.TypeTemplate, store.TypePrompt, store.TypeSystem, store.TypeLicense,
 		store.TypeParams, store.TypeMessages, store.TypeExtras:
@@ -210,7 +211,19 @@ func (m *StoredModel) addExtras(b []byte) error {
 	}
 	m.ThinkStart, m.ThinkEnd, m.Author = extras.ThinkStart, extras.ThinkEnd, extras.Author
 	m.ToolFormat, m.stated = extras.ToolFormat, extras.Capabilities
+	m.scales = extras.AdapterScales
 	return nil
+}
+
+// scaleAdapters gives adapters the scales that the extras have for their blobs.
+func (m *StoredModel) scaleAdapters() {
+	for i := range m.Adapters {
+		a := &m.Adapters[i]
+		digest := strings.Replace(filepath.Base(a.Path), "-", ":", 1)
+		if scale, ok := m.scales[digest]; ok && isScale(scale) {
+			a.Scale = &scale
+		}
+	}
 }
 
 // addFile takes in what the GGUF file says, and derives the capabilities. Capabilities of the

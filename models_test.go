@@ -257,7 +257,7 @@ func TestLayersOfOllamaAreUsed(t *testing.T) {
 		t.Errorf("messages are %+v; want %+v", m.Messages, wantMessages)
 	}
 	if len(m.Projectors) != 1 || len(m.Adapters) != 1 {
-		t.Errorf("projectors %q, adapters %q", m.Projectors, m.Adapters)
+		t.Errorf("projectors %q, adapters %v", m.Projectors, m.Adapters)
 	}
 	wantDetails := mullama.ModelDetails{ParentModel: "base:latest", Format: "gguf", Family: "fam",
 		Families: []string{"fam"}, ParameterSize: "8.0B", QuantizationLevel: "F16",

@@ -29,6 +29,8 @@ type loading struct {
 	mp   llama.ModelParams
 	cp   llama.ContextParams // but for its layout
 
+	steering llama.Steering
+
 	place *fitted // nil: the weights are loaded already, or nothing is chosen yet
 	notes []string
 	retry string // why and how it was tried again; "": it was not
@@ -66,6 +68,12 @@ func (l *loading) check() (err error) {
 	}
 	if l.o.VocabOnly {
 		return nil
+	}
+	if err := l.o.fitAdapters(l.op, l.info.Path); err != nil {
+		return err
+	}
+	if l.steering, err = l.o.steering(l.op, l.info); err != nil {
+		return err
 	}
 	if err := l.o.checkCache(l.op, l.info); err != nil {
 		return err
@@ -210,6 +218,7 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 	o, info := l.o, l.info
 	info.setInsert(weights.Info().FIMMiddle >= 0)
 	m := &loaded{lib: l.r.lib, weights: weights.Model, info: info}
+	m.adapters = &adapterScales{}
 	m.words = sync.OnceValue(func() *wordCache {
 		if len(o.Overrides) > 0 {
 			return nil // they may be for the vocabulary
@@ -220,8 +229,10 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 		return m, nil
 	}
 	m.size = o.contextSize(info.ContextLength)
-	m.embedders = newEmbedders(weights.Model, weights.context(o, l.cp), m.size,
-		weights.gpu)
+	m.adapters = newAdapterScales(o.Adapters)
+	forEmbeddings := weights.context(o, l.cp)
+	forEmbeddings.Tuning = &llama.Tuning{Adapters: m.adapters.current(), Steering: l.steering}
+	m.embedders = newEmbedders(weights.Model, forEmbeddings, m.size, weights.gpu)
 	if !weights.Info().Generates {
 		return l.startEmbedding(m, weights)
 	}
@@ -231,6 +242,7 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 		free = freeMemory()
 	}
 	o.layout(&p, weights.Info(), info, free)
+	p.Tuning = &llama.Tuning{Steering: l.steering} // the engine applies adapters
 	c, err := weights.NewContext(p)
 	if err != nil {
 		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)

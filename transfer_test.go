@@ -173,9 +173,9 @@ func TestWhatNoModelCanBeMadeOfIsRefused(t *testing.T) {
 		"two models": {made{Files: map[string]string{"a": good, "b": good}},
 			mullama.ErrInvalidOption, "2 models"},
 		"safetensors": {made{Files: map[string]string{"x.safetensors": good}},
-			mullama.ErrUnsupported, "convert it to GGUF"},
-		"quantise": {made{Files: one, Quantize: "Q4_0"},
-			mullama.ErrUnsupported, "llama-quantize"},
+			mullama.ErrInvalidOption, "config.json"},
+		"quantise": {made{Files: one, Quantize: "Q9"},
+			mullama.ErrInvalidOption, "Q4_K_M"},
 		"adapter": {made{Files: one, Adapters: map[string]string{"a": good}},
 			mullama.ErrInvalidOption, "a is no adapter"},
 		"template": {made{Files: one, Template: "{{ .Prompt"},
@@ -295,7 +295,7 @@ func TestAnAdapterThatCannotBeAppliedIsNotLeftOut(t *testing.T) {
 	rt, dir, _ := withStore(t)
 	addModel(t, dir, "with", synth.Options{}, store.Config{}, store.TypeAdapter, "an adapter")
 	_, err := rt.Acquire(t.Context(), "with", mullama.AcquireOptions{})
-	if !errors.Is(err, mullama.ErrUnsupported) || !strings.Contains(err.Error(), "adapter") {
+	if !errors.Is(err, mullama.ErrNotGGUF) || !strings.Contains(err.Error(), "adapter") {
 		t.Errorf("the error is %v", err)
 	}
 }

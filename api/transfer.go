@@ -33,6 +33,8 @@ type CreateRequest struct {
 	From     string            `json:"from,omitempty"`
 	Files    map[string]string `json:"files,omitempty"` // digests of blobs by file name
 	Adapters map[string]string `json:"adapters,omitempty"`
+	// AdapterScales say how strong Adapters are, 1 if not said. Ollama does not know it.
+	AdapterScales map[string]float32 `json:"adapter_scales,omitempty"`
 
 	Template   string         `json:"template,omitempty"`
 	System     string         `json:"system,omitempty"`

@@ -127,6 +127,19 @@ class log_capture {
     log_capture *outer_;
 };
 
+// Has a function see each line that llama.cpp logs on this thread. What it throws ends the call
+// that logs.
+class log_hook {
+  public:
+    explicit log_hook(std::function<void(const char *text)> see);
+    ~log_hook();
+    log_hook(const log_hook &) = delete;
+    void see(const char *text) const { see_(text); }
+
+  private:
+    std::function<void(const char *text)> see_;
+};
+
 // llama_tokenize for text of any length. INT32_MIN: the text cannot be tokenised.
 int32_t tokenize_text(const llama_vocab *vocab, std::string_view text, bool add_special,
                       bool parse_special, int32_t *out, int32_t cap);
@@ -156,6 +169,7 @@ void model_free(mn_model *model);
 mn_status model_check(const mn_model *model, mn_error *err);
 void model_get_info(const mn_model *model, mn_model_info *out);
 void get_embedding_info(const llama_model *model, mn_model_info *out);
+void load_adapters(mn_model *model, const mn_model_params &p); // throws failure
 int32_t model_meta_count(const mn_model *model);
 mn_status model_meta_get(const mn_model *model, int32_t index, mn_buf *key, mn_buf *value,
                          mn_error *err);
@@ -181,6 +195,9 @@ mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits
                         mn_step_result *out, mn_error *err);
 mn_status embed(mn_context *ctx, const mn_embed_plan *plan, mn_embed_result *out, mn_error *err);
 void embed_get(const mn_context *ctx, int32_t *pooling_type, int32_t *width);
+mn_status context_adapt(mn_context *ctx, const float *scales, int32_t n, mn_error *err);
+mn_status context_steer(mn_context *ctx, const float *data, size_t n, int32_t first, int32_t last,
+                        mn_error *err);
 void context_abort(mn_context *ctx, int32_t abort);
 void context_perf(mn_context *ctx, mn_perf *out);
 void context_set_threads(mn_context *ctx, int32_t n_threads, int32_t n_threads_batch);
@@ -213,6 +230,10 @@ mn_status chat_caps(const mn_chat *chat, mn_buf *out, mn_error *err);
 mn_status chat_apply(const mn_chat *chat, const char *request, size_t len, mn_buf *reply,
                      mn_buf *tokens, mn_error *err);
 mn_status schema_to_grammar(const char *schema, size_t len, mn_buf *out, mn_error *err);
+
+const char *quantize_type(int32_t index);
+mn_status quantize(const char *path, const char *out, const mn_quantize_params *params,
+                   uint64_t *size, mn_error *err);
 
 const char *maxsim_kernel_name(int32_t index);
 size_t maxsim_size(int32_t kind, int32_t dim, int32_t n_tokens);
@@ -258,6 +279,7 @@ struct mn_model {
     llama_model *model = nullptr;
     const llama_vocab *vocab = nullptr;
     bool vocab_only = false;
+    std::vector<llama_adapter_lora *> adapters; // llama.cpp frees them with the model
     std::unique_ptr<mn::control_tokens> controls;
 
     mutable std::once_flag groups_once; // made for the first grammar

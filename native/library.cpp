@@ -14,6 +14,7 @@ uintptr_t log_user = 0;
 int32_t log_min = 5;
 
 thread_local log_capture *capture = nullptr;
+thread_local log_hook *hook = nullptr;
 thread_local std::string log_line; // text logged on this thread without a newline yet
 thread_local int32_t log_line_level = 2;
 
@@ -33,6 +34,9 @@ int32_t to_level(ggml_log_level level) {
 void on_log(ggml_log_level level, const char *text, void *) {
     if (capture) {
         capture->add(level, text);
+    }
+    if (hook) {
+        hook->see(text);
     }
     std::lock_guard<std::mutex> lock(log_mutex);
     if (level != GGML_LOG_LEVEL_CONT) {
@@ -148,6 +152,11 @@ mn_buf to_buf(const void *data, size_t size) {
 }
 
 static void buf_free(mn_buf buf) { free(buf.data); }
+
+log_hook::log_hook(std::function<void(const char *text)> see) : see_(std::move(see)) {
+    hook = this;
+}
+log_hook::~log_hook() { hook = nullptr; }
 
 log_capture::log_capture() : outer_(capture) { capture = this; }
 log_capture::~log_capture() { capture = outer_; }
@@ -279,6 +288,8 @@ static const mn_table table = {
     sample_logits,
     embed,
     embed_get,
+    context_adapt,
+    context_steer,
     context_abort,
     context_perf,
     context_set_threads,
@@ -303,6 +314,8 @@ static const mn_table table = {
     schema_to_grammar,
     rpc_devices,
     rpc_serve,
+    quantize_type,
+    quantize,
     maxsim_kernel_name,
     maxsim_size,
     maxsim_encode,

@@ -209,6 +209,7 @@ static void load_into(mn_model *model, const char *path, const mn_model_params &
     check_norms(model->model);
     model->vocab = llama_model_get_vocab(model->model);
     model->controls = std::make_unique<control_tokens>(model->vocab);
+    load_adapters(model, params);
 }
 
 mn_status model_load(const char *path, const mn_model_params *params, mn_model **out,

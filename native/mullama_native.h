@@ -89,6 +89,8 @@ typedef struct {
     int32_t n_overrides;
     const char *const *tensor_bufts; // "regex=buffer type name", for tensors to keep elsewhere
     int32_t n_tensor_bufts;
+    const char *const *adapters; // paths of LoRA adapters, whose headers have been checked
+    int32_t n_adapters;
     mn_progress_fn progress; // may be NULL
     uintptr_t progress_user;
 } mn_model_params;
@@ -142,6 +144,22 @@ typedef struct {
     // that is a GPU, 0 never, 1 on CPUs too (for tests).
     int32_t device_logits;
 } mn_context_params;
+
+// How quantize is getting on. Returning 0 ends it after the tensor at hand.
+typedef int32_t (*mn_tensors_fn)(int32_t done, int32_t all, uintptr_t user);
+
+typedef struct {
+    const char *type;           // "Q4_K_M" and the like, or "COPY"
+    int32_t n_threads;          // 0: one per core
+    int32_t requantize;         // 1: tensors that are quantised already too
+    int32_t leave_output;       // 1: output.weight stays as it is
+    int32_t pure;               // 1: all tensors get the type, and none a better one
+    const char *output_type;    // of output.weight: a type of tensors, "q8_0"; NULL: by the type
+    const char *embedding_type; // of the table of tokens
+    const char *imatrix;        // path of an importance matrix; NULL: none
+    mn_tensors_fn progress;     // may be NULL
+    uintptr_t progress_user;
+} mn_quantize_params;
 
 typedef struct {
     uint64_t total, free;             // bytes the device has; 0 when unknown
@@ -329,6 +347,14 @@ typedef struct {
                        mn_error *err);
     // How a context for embeddings pools, and how long its rows are.
     void (*embed_get)(const mn_context *ctx, int32_t *pooling_type, int32_t *width);
+    // From the next step or embed on, the model's adapters are applied with these scales, one for
+    // each in the order of mn_model_params. 0 leaves one out. A change costs the time to lay out
+    // the compute buffers anew.
+    mn_status (*context_adapt)(mn_context *ctx, const float *scales, int32_t n, mn_error *err);
+    // Adds a control vector to the output of the layers from first to last. data has n_embd
+    // numbers for each layer from the second on.
+    mn_status (*context_steer)(mn_context *ctx, const float *data, size_t n, int32_t first,
+                               int32_t last, mn_error *err);
     // Stops a running step after the current operation; stays set until called with 0.
     void (*context_abort)(mn_context *ctx, int32_t abort);
     void (*context_perf)(mn_context *ctx, mn_perf *out);
@@ -381,6 +407,13 @@ typedef struct {
                              mn_error *err);
     mn_status (*rpc_serve)(const char *address, const char *cache_dir, int32_t n_threads,
                            const char *const *devices, int32_t n_devices, mn_error *err);
+
+    // Writes the model at path with its weights in another type to out; if that is NULL, only *size
+    // is filled, with about the bytes that its tensors will take. What was written stays after an
+    // error. quantize_type lists the names of the types, and is NULL after the last.
+    const char *(*quantize_type)(int32_t index);
+    mn_status (*quantize)(const char *path, const char *out, const mn_quantize_params *params,
+                          uint64_t *size, mn_error *err);
 
     // late interaction. Needs no model. Vectors are dim numbers for each token, one after another;
     // those of documents are of one of the kinds of mn_vectors, and maxsim_size says how many bytes

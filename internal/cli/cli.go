@@ -114,6 +114,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.pullCommand(),
 		a.pushCommand(),
 		a.createCommand(),
+		a.quantizeCommand(),
 		a.listCommand(),
 		a.psCommand(),
 		a.stopCommand(),

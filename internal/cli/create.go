@@ -19,7 +19,8 @@ import (
 
 const createLong = `Make a model as a Modelfile says, in the daemon's store.
 
-FROM names a model, which is pulled if it is not there, or GGUF files. Without -f the file is
+FROM names a model, which is pulled if it is not there, GGUF files, or a folder with a model in
+safetensors. Without -f the file is
 Mullamafile or Modelfile in this folder; - is stdin. Paths in it are relative to its folder.`
 
 const createExample = `  mullama create brief -f Modelfile
@@ -40,7 +41,7 @@ func (a *app) createCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&c.file, "file", "f", "", "`FILE` with the Modelfile; - is stdin")
 	cmd.Flags().StringVarP(&c.quantize, "quantize", "q", "",
-		"`TYPE` to quantise to; this version refuses it")
+		"`TYPE` to quantise to, as Q4_K_M; the model must be in F16, BF16 or F32")
 	defineInsecure(cmd, &c.insecure)
 	return cmd
 }
@@ -133,6 +134,12 @@ func (c *creation) parts(
 		return wrongPart(&recipe.Drafts[0], "draft models are not supported by this version")
 	}
 	for i, part := range append(recipe.From, recipe.Projectors...) {
+		if sent, err := c.sendFolder(ctx, &part, request); sent || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		path, err := c.path(&part)
 		if err != nil {
 			return err
@@ -151,6 +158,8 @@ func (c *creation) parts(
 		recipe.Digest = "" // is that of the first one
 	}
 	for _, part := range recipe.Adapters {
+		name, scale := c.splitScale(part.Name)
+		part.Name = name
 		path, err := c.path(&part)
 		if err != nil {
 			return err
@@ -161,11 +170,25 @@ func (c *creation) parts(
 		if err := c.send(ctx, &part, path, "", &request.Adapters); err != nil {
 			return err
 		}
+		if scale != nil {
+			if request.AdapterScales == nil {
+				request.AdapterScales = map[string]float32{}
+			}
+			request.AdapterScales[filepath.Base(path)] = *scale
+		}
 	}
 	if recipe.Digest != "" {
 		return usage("DIGEST needs a file in FROM; that of a model is in its manifest")
 	}
 	return nil
+}
+
+// splitScale is splitScale for a file beside the Modelfile.
+func (c *creation) splitScale(text string) (name string, scale *float32) {
+	if path, err := c.path(&modelfile.Part{Name: text}); err == nil && path != "" {
+		return text, nil
+	}
+	return splitScale(text)
 }
 
 // wrongPart is an error about a line of the Modelfile.
@@ -174,8 +197,8 @@ func wrongPart(p *modelfile.Part, format string, args ...any) error {
 		Message: fmt.Sprintf(format, args...)}).Error())
 }
 
-// path finds the file that a part names. It is "" for the name of a model.
-func (c *creation) path(p *modelfile.Part) (string, error) {
+// onDisk is where the file would be that a part names.
+func (c *creation) onDisk(p *modelfile.Part) string {
 	name := strings.TrimPrefix(p.Name, "file:")
 	if rest, ok := strings.CutPrefix(name, "~/"); ok {
 		if home, err := os.UserHomeDir(); err == nil {
@@ -185,15 +208,50 @@ func (c *creation) path(p *modelfile.Part) (string, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(c.dir, name)
 	}
+	return name
+}
+
+// publishedFiles are those beside the weights of a model in safetensors.
+var publishedFiles = []string{"config.json", "tokenizer.json", "tokenizer_config.json",
+	"chat_template.jinja", "1_Pooling/config.json"}
+
+// sendFolder sends the files of a model in safetensors, if a part names the folder of one.
+func (c *creation) sendFolder(
+	ctx context.Context, p *modelfile.Part, request *api.CreateRequest,
+) (sent bool, err error) {
+	folder := c.onDisk(p)
+	weights, err := filepath.Glob(filepath.Join(folder, "*.safetensors"))
+	if err != nil || len(weights) == 0 {
+		return false, nil //nolint:nilerr // a name that is no pattern names no folder
+	}
+	var names []string
+	for _, path := range weights {
+		names = append(names, filepath.Base(path))
+	}
+	for _, name := range publishedFiles {
+		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		err := c.sendAs(ctx, p, filepath.Join(folder, name), name, "", &request.Files)
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// path finds the file that a part names. It is "" for the name of a model.
+func (c *creation) path(p *modelfile.Part) (string, error) {
+	name := c.onDisk(p)
 	info, err := os.Stat(name)
 	switch {
 	case err == nil && info.IsDir():
-		if files, _ := filepath.Glob(filepath.Join(name, "*.safetensors")); len(files) == 0 &&
-			!isFilePath(p.Name) {
+		if !isFilePath(p.Name) {
 			return "", nil // a folder that has the name of a model
 		}
-		return "", wrongPart(p, "%s is a folder; models in safetensors have to be converted to "+
-			"GGUF first", p.Name)
+		return "", wrongPart(p, "%s is a folder without a model in safetensors", p.Name)
 	case err == nil:
 		return name, nil
 	case isFilePath(p.Name):
@@ -219,6 +277,13 @@ func isFilePath(name string) bool {
 func (c *creation) send(
 	ctx context.Context, p *modelfile.Part, path, want string, into *map[string]string,
 ) error {
+	return c.sendAs(ctx, p, path, filepath.Base(path), want, into)
+}
+
+// sendAs is send under another name.
+func (c *creation) sendAs(
+	ctx context.Context, p *modelfile.Part, path, base, want string, into *map[string]string,
+) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -228,7 +293,6 @@ func (c *creation) send(
 	if err != nil {
 		return err
 	}
-	base := filepath.Base(path)
 	sum := sha256.New()
 	reading := &countedReader{ctx: ctx, r: file, view: c.view,
 		part: api.ProgressResponse{Status: "reading " + base, Total: info.Size()}}

@@ -24,6 +24,8 @@ type Engine interface {
 	// ServeRPC offers devices of this machine to others until ctx ends; ready is called when it
 	// listens.
 	ServeRPC(ctx context.Context, s *mullama.RPCServer, ready func()) error
+	// Quantize writes the model in the file at path to out with its weights in another type.
+	Quantize(ctx context.Context, path, out string, o *mullama.QuantizeOptions) error
 	// Engine says which engine this is and where it was found.
 	Engine() mullama.EngineInfo
 	// Close gives back everything the engine holds.

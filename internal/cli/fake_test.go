@@ -200,6 +200,9 @@ type fakeEngine struct {
 	closed  bool
 	served  *mullama.RPCServer
 
+	quantized   []string // what was asked for
+	quantizeErr error
+
 	onServed func() // called when the RPC server has said that it listens
 }
 
@@ -216,6 +219,18 @@ func (e *fakeEngine) Load(ctx context.Context, path string, o *mullama.LoadOptio
 		return nil, e.loadErr
 	}
 	return e.model, nil
+}
+
+func (e *fakeEngine) Quantize(
+	_ context.Context, path, out string, o *mullama.QuantizeOptions,
+) error {
+	e.quantized = append(e.quantized, fmt.Sprintf("%s %s %s %d %t %t", path, out, o.Type,
+		o.Threads, o.Pure, o.Requantize))
+	if e.quantizeErr != nil {
+		return e.quantizeErr
+	}
+	o.Progress(1, 2)
+	return os.WriteFile(out, []byte("quantised"), 0o600)
 }
 
 func (e *fakeEngine) Plugins() []mullama.Plugin { return e.plugins }

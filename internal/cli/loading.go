@@ -73,16 +73,14 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 		"flash-attn",
 		"flash attention: auto, on or off",
 	)
-	set.Var(
-		numberFlag(&o.RoPEFreqBase),
-		"rope-freq-base",
-		"RoPE base frequency (default: the model's)",
-	)
+	set.Var(numberFlag(&o.RoPEFreqBase), "rope-freq-base",
+		"RoPE base frequency (default: the model's)")
 	set.Var(
 		numberFlag(&o.RoPEFreqScale),
 		"rope-freq-scale",
 		"RoPE frequency scale (default: the model's)",
 	)
+	defineAdapters(set, o)
 	set.Var(
 		appendFlag(&o.Overrides),
 		"override-kv",

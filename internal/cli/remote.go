@@ -45,6 +45,10 @@ func (r remote) ServeRPC(context.Context, *mullama.RPCServer, func()) error {
 	return errOfThisProcess
 }
 
+func (r remote) Quantize(context.Context, string, string, *mullama.QuantizeOptions) error {
+	return errOfThisProcess
+}
+
 // errOfThisProcess is for what no command asks a daemon for.
 var errOfThisProcess = errors.New("only an engine in this process does that")
 
@@ -72,7 +76,8 @@ func canRequest(o mullama.LoadOptions) bool {
 		len(o.TensorBuffers) == 0 &&
 		o.LoadMode == "" && !o.NoRepack && !o.CheckTensors && !o.VocabOnly && o.KVTypeK == "" &&
 		o.KVTypeV == "" && o.FlashAttention == "" && o.RoPEFreqBase == 0 &&
-		o.RoPEFreqScale == 0 && len(o.Overrides) == 0
+		o.RoPEFreqScale == 0 && len(o.Overrides) == 0 &&
+		len(o.Adapters)+len(o.ControlVectors) == 0
 }
 
 // remoteModel is a model of a daemon, which fits what does not fit, as it does for other clients.

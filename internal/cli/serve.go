@@ -80,6 +80,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	defer func() { _ = listener.Close() }() // the server has closed it, unless there was none
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
 	options := f.runtimeOptions(models, log)
+	tuning := takeTuning(&options.Defaults)
 	options.HubURL, options.HubToken = a.env.hubURL, a.env.hubToken
 	runtime, err := mullama.Open(options)
 	if err != nil {
@@ -88,8 +89,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	defer runtime.Close()
 	api := server.New(runtime, server.Config{
 		Version: mullama.Version(), Keys: keys, Origins: f.origins, Local: h.isLocal(),
-		Defaults: options.Defaults, Model: f.model, Template: template, Options: f.options,
-		Log: log,
+		Defaults: options.Defaults, Model: f.model, Tuning: tuning, Template: template,
+		Options: f.options,
+		Log:     log,
 	})
 	log.Info("listening", "address", h.String(), "models", models,
 		"version", mullama.Version(), "engine", runtime.Engine().Version)
@@ -119,6 +121,14 @@ func (f *serveFlags) runtimeOptions(models string, log *slog.Logger) mullama.Opt
 		MaxModels: f.most, MaxQueue: f.queue, KeepAlive: keepAlive,
 		MinKeepAlive: f.keepAliveMin, MaxKeepAlive: f.keepAliveMax, LoadTimeout: f.loadTimeout,
 	}
+}
+
+// takeTuning moves adapters and control vectors, which are for the model of --model alone.
+func takeTuning(load *mullama.LoadOptions) server.Tuning {
+	t := server.Tuning{Adapters: load.Adapters, ControlVectors: load.ControlVectors,
+		ControlLayers: load.ControlLayers}
+	load.Adapters, load.ControlVectors, load.ControlLayers = nil, nil, [2]int{}
+	return t
 }
 
 // defaultSlots is how many requests a model of the daemon computes at once. Each has a KV cache of

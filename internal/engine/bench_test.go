@@ -28,6 +28,7 @@ func (noSampler) Close()               {}
 
 func (m *instant) Limits() engine.Limits                              { return m.limits }
 func (m *instant) NewSampler(engine.Sampling) (engine.Sampler, error) { return noSampler{}, nil }
+func (m *instant) Adapt(engine.Adapters) error                        { return nil }
 func (m *instant) Begin()                                             { m.n = 0 }
 func (m *instant) Add(engine.Token, int32, int32) int                 { return 0 }
 func (m *instant) Sample(int, engine.Sampler, int)                    { m.n++ }

@@ -67,13 +67,13 @@ func newCache(model Model, limits Limits, pooled bool) *cache {
 	return c
 }
 
-// find returns the longest prefix of tokens that can be taken. The last token is not part of it:
-// it must be decoded to sample the next one.
-func (c *cache) find(tokens []Token) (best prefix) {
+// find returns the longest prefix of tokens that can be taken, decoded with the same adapters. The
+// last token is not part of it: it must be decoded to sample the next one.
+func (c *cache) find(tokens []Token, adapters Adapters) (best prefix) {
 	if len(c.tree.root.children) == 0 {
 		return best
 	}
-	c.tree.match(tokens[:len(tokens)-1])
+	c.tree.match(tokens[:len(tokens)-1], adapters)
 	for i := range c.all {
 		s := &c.all[i]
 		if n := c.tree.reach(s); n >= reuseLeast && c.better(prefix{s, n}, best) && c.takes(s, n) {
@@ -109,10 +109,12 @@ func (c *cache) windowed(s *sequence, n int) bool {
 	return first >= 0 && first <= max(0, n-c.limits.Window+1)
 }
 
-// take returns a running sequence that holds the prefix p of tokens, or less of it.
-func (c *cache) take(p prefix, tokens []Token) *sequence {
+// take returns a running sequence that holds the prefix p of tokens, or less of it, and goes on
+// with the same adapters.
+func (c *cache) take(p prefix, tokens []Token, adapters Adapters) *sequence {
 	c.clock++
 	s := c.choose(p)
+	s.adapters = adapters
 	switch {
 	case s == p.seq:
 		c.wake(s)
@@ -144,6 +146,7 @@ func (c *cache) copy(p prefix, to *sequence, tokens []Token) {
 	if c.pooled {
 		c.tree.share(p.seq, to, p.n)
 	} else {
+		to.adapters = p.seq.adapters
 		c.tree.extend(to, tokens[:p.n])
 	}
 }

@@ -61,6 +61,7 @@ type Engine struct {
 	sampled  []*slot // with a sampled row in this step, in the rows' order
 	work     work    // of the planned step
 	turn     int     // counts the steps with prompts
+	turns    turns
 	stalled  float64 // milliseconds for which those who generate have waited for prompts
 	patience float64 // how long they may
 	cache    *cache

@@ -109,7 +109,7 @@ func (e *Engine) admit() {
 			return
 		}
 		r := e.waiting[i]
-		p := e.cache.find(r.tokens)
+		p := e.cache.find(r.tokens, r.adapters)
 		if !e.fits(r, p) {
 			return
 		}
@@ -122,8 +122,8 @@ func (e *Engine) admit() {
 func (e *Engine) seat(r *request, p prefix) {
 	s := e.free[len(e.free)-1]
 	e.free = e.free[:len(e.free)-1]
-	s.req, s.seq = r, e.cache.take(p, r.tokens)
-	s.began = s.seq.n
+	s.req, s.seq = r, e.cache.take(p, r.tokens, r.adapters)
+	s.began, s.turn = s.seq.n, e.turns.number
 	if r.admitted.IsZero() {
 		r.admitted = time.Now()
 		r.cached = s.seq.n
@@ -136,7 +136,7 @@ func (e *Engine) seat(r *request, p prefix) {
 // being read right now: then it need not be read twice.
 func (e *Engine) awaits(r *request) bool {
 	return slices.ContainsFunc(e.active, func(s *slot) bool {
-		if s.pending() == 1 || !e.cache.pooled {
+		if s.pending() == 1 || !e.cache.pooled || s.req.adapters != r.adapters {
 			return false
 		}
 		n := min(common(s.req.tokens, r.tokens), len(r.tokens)-1)
@@ -169,6 +169,10 @@ func (e *Engine) fits(r *request, p prefix) bool {
 
 // step plans, runs and evaluates one step.
 func (e *Engine) step() {
+	if err := e.nextTurn(); err != nil {
+		e.failTurn(err)
+		return
+	}
 	e.plan()
 	if !e.beginStep() {
 		return
@@ -209,7 +213,8 @@ func (e *Engine) accept(s *slot, row *Row, now time.Time) {
 // shift leaves of the cache of s what its tokens still begin with.
 func (e *Engine) shift(s *slot) {
 	e.cache.retire(s.seq)
-	s.seq = e.cache.take(e.cache.find(s.req.tokens), s.req.tokens)
+	tokens, adapters := s.req.tokens, s.req.adapters
+	s.seq = e.cache.take(e.cache.find(tokens, adapters), tokens, adapters)
 	s.began = s.seq.n
 }
 
@@ -262,7 +267,11 @@ func (e *Engine) count(result *StepResult, now time.Time) {
 		s.req.steps++
 		s.req.overhead += overhead
 	}
-	e.pace.learn(result.Decode, e.work)
+	if !e.turns.changed {
+		e.pace.learn(result.Decode, e.work)
+	}
+	e.turns.steps++
+	e.turns.took += milliseconds(result.Decode)
 	e.stall(milliseconds(result.Decode))
 	c.DecodedTokens += tokens
 	if len(result.Rows) > 0 {

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"encoding/binary"
+	"math"
+	"time"
+)
 
 // Token is the number of a token in the model's vocabulary.
 type Token = int32
@@ -15,6 +19,9 @@ type Model interface {
 
 	// Begin starts the plan of a new step.
 	Begin()
+	// Adapt has the steps from now on use the model's adapters so. It is called before Begin, and
+	// may cost as much time as a step.
+	Adapt(Adapters) error
 	// Add plans token at position pos of sequence seq and returns its index in the plan.
 	Add(token Token, pos, seq int32) int
 	// Sample asks for the token after the planned one at index, picked and accepted by s.
@@ -36,6 +43,34 @@ type Model interface {
 	// First returns the first position of seq that the model still holds, -1 if there is none. It
 	// is not 0 where a sliding window has moved on.
 	First(seq int32) int32
+}
+
+// Adapters are the scales of a model's LoRA adapters, as [NewAdapters] writes them. Equal ones are
+// the same model: requests whose Adapters differ share neither steps nor prefixes. The zero value
+// leaves all adapters out.
+type Adapters string
+
+// NewAdapters returns those with one scale for each adapter of the model.
+func NewAdapters(scales []float32) Adapters {
+	var text []byte
+	plain := true
+	for _, scale := range scales {
+		plain = plain && scale == 0
+		text = binary.LittleEndian.AppendUint32(text, math.Float32bits(scale))
+	}
+	if plain {
+		return ""
+	}
+	return Adapters(text)
+}
+
+// Scales are those of n adapters.
+func (a Adapters) Scales(n int) []float32 {
+	scales := make([]float32, n)
+	for i := range min(n, len(a)/4) {
+		scales[i] = math.Float32frombits(binary.LittleEndian.Uint32([]byte(a[4*i:])))
+	}
+	return scales
 }
 
 // Sampler picks tokens for one request. One goroutine at a time uses it.

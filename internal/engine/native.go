@@ -37,6 +37,10 @@ func (n *native) Limits() Limits {
 	}
 }
 
+func (n *native) Adapt(a Adapters) error {
+	return n.Context.Adapt(a.Scales(n.model.Adapters()))
+}
+
 func (n *native) NewSampler(s Sampling) (Sampler, error) {
 	sampler, err := n.model.NewSampler(s)
 	if err != nil {

@@ -26,11 +26,15 @@ func (e *Engine) plan() {
 	e.fill()
 }
 
-// sort tells those who generate from those whose prompt is to be read. The last token of a prompt
+// sort tells those who generate from those whose prompt is to be read, and leaves out those whose
+// turn it is not. The last token of a prompt
 // that is read in a step of its own goes with prompts where these have steps of their own.
 func (e *Engine) sort() {
 	e.rows, e.prefill = e.rows[:0], e.prefill[:0]
 	for _, s := range e.active {
+		if s.req.adapters != e.turns.adapters {
+			continue
+		}
 		if s.pending() == 1 && (e.cache.pooled || s.req.sampled > 0) {
 			e.rows = append(e.rows, s)
 		} else {

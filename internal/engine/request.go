@@ -28,6 +28,8 @@ type Request struct {
 	// of the prompt is in the cache. Otherwise the same prompt gives logits that differ in their
 	// last bits when it comes again. It costs the time of one token.
 	Repeatable bool
+	// Adapters are those that the text is made with.
+	Adapters Adapters
 }
 
 // Counters describes one finished request.
@@ -74,13 +76,14 @@ func (l Limits) sequence() int { return min(l.Ctx, l.CtxPerSeq) }
 // request is a Request on its way through the engine. The engine goroutine owns it after Submit,
 // but for the fields that say otherwise.
 type request struct {
-	tokens   []Token       // the prompt and every token generated so far
-	prompt   int           // length of the prompt
-	most     int           // most tokens to generate
-	sampled  int           // tokens generated so far
-	top      int           // as in Model.Sample
-	steps    int           // steps it took part in
-	repeats  bool          // as Request.Repeatable
+	tokens   []Token // the prompt and every token generated so far
+	prompt   int     // length of the prompt
+	most     int     // most tokens to generate
+	sampled  int     // tokens generated so far
+	top      int     // as in Model.Sample
+	steps    int     // steps it took part in
+	repeats  bool    // as Request.Repeatable
+	adapters Adapters
 	keep     int           // tokens that a shift keeps; -1: it may not shift
 	shifted  int           // tokens that shifts dropped
 	cached   int           // prompt tokens that were in the cache already
@@ -121,6 +124,7 @@ func newRequest(req *Request, sampler Sampler, limits Limits) *request {
 		keep:      keep,
 		top:       -1,
 		repeats:   req.Repeatable,
+		adapters:  req.Adapters,
 		sampler:   sampler,
 		output:    newOutput(req.Stop),
 		submitted: time.Now(),

@@ -143,6 +143,9 @@ func simulateOne(t *testing.T, e *engine.Engine, cfg *scripted.Config, r *rand.R
 	if r.IntN(2) == 0 {
 		req.MaxTokens = 1 + r.IntN(60)
 	}
+	if cfg.Limits.Sequences%2 == 0 { // some engines see several sets of adapters
+		req.Adapters = engine.NewAdapters([]float32{float32(r.IntN(3))})
+	}
 	for i := range req.Prompt {
 		req.Prompt[i] = engine.Token(r.IntN(500))
 	}

@@ -7,6 +7,7 @@ type slot struct {
 	began  int       // tokens of the prefix that it was given
 	taken  int       // tokens after those that are in this step's plan
 	anchor bool      // the step ends where an anchor is wanted
+	turn   int       // the last that its adapters had
 }
 
 // pending is how many tokens must be decoded before the next one can be sampled: 1 while

@@ -25,6 +25,8 @@ type run struct {
 	used     int  // when a request last took it, on the cache's clock
 	opaque   bool // made with tokens that were dropped since: nobody else may take it
 
+	adapters Adapters // that its tokens were decoded with
+
 	epoch int // the match that came here
 	depth int // how many tokens agreed in it, from position 0 on
 }
@@ -36,6 +38,8 @@ type sequence struct {
 	n       int // tokens
 	running bool
 	idle    bool
+
+	adapters Adapters // that its tokens are decoded with
 }
 
 // stop is the position after the last token of r.
@@ -44,7 +48,8 @@ func (r *run) stop() int { return r.start + len(r.tokens) }
 // extend books tokens that were decoded at the end of s.
 func (t *tree) extend(s *sequence, tokens []Token) {
 	if s.end == &t.root || s.end.seqs > 1 {
-		r := &run{parent: s.end, start: s.n, seqs: 1, used: s.end.used, opaque: s.end.opaque}
+		r := &run{parent: s.end, start: s.n, seqs: 1, used: s.end.used, opaque: s.end.opaque,
+			adapters: s.adapters}
 		if s.running {
 			r.running = 1
 		}
@@ -110,7 +115,7 @@ func (t *tree) share(src, dst *sequence, n int) {
 	if n < r.stop() {
 		r = t.split(r, n)
 	}
-	dst.end, dst.n = r, n
+	dst.end, dst.n, dst.adapters = r, n, src.adapters
 	for ; r != &t.root; r = r.parent {
 		r.seqs++
 		if dst.running {
@@ -125,7 +130,7 @@ func (t *tree) split(r *run, n int) *run {
 	upper := &run{
 		parent: r.parent, children: []*run{r}, tokens: r.tokens[:k:k], start: r.start,
 		seqs: r.seqs, running: r.running, used: r.used, opaque: r.opaque,
-		epoch: r.epoch, depth: min(r.depth, n),
+		adapters: r.adapters, epoch: r.epoch, depth: min(r.depth, n),
 	}
 	r.parent.children[slices.Index(r.parent.children, r)] = upper
 	r.parent, r.tokens, r.start = upper, r.tokens[k:], n
@@ -164,22 +169,26 @@ func (t *tree) rest(r *run) {
 	}
 }
 
-// match compares tokens with every branch. [tree.reach] has the result until the tree changes.
-func (t *tree) match(tokens []Token) {
+// match compares tokens with every branch that was decoded with the same adapters. [tree.reach] has
+// the result until the tree changes.
+func (t *tree) match(tokens []Token, adapters Adapters) {
 	t.epoch++
 	t.root.epoch = t.epoch
-	t.descend(&t.root, tokens)
+	t.descend(&t.root, tokens, adapters)
 }
 
-func (t *tree) descend(r *run, tokens []Token) {
+func (t *tree) descend(r *run, tokens []Token, adapters Adapters) {
 	for _, child := range r.children {
+		if child.opaque || child.adapters != adapters {
+			continue
+		}
 		n := common(child.tokens, tokens[child.start:])
-		if n == 0 || child.opaque {
+		if n == 0 {
 			continue
 		}
 		child.epoch, child.depth = t.epoch, child.start+n
 		if n == len(child.tokens) {
-			t.descend(child, tokens)
+			t.descend(child, tokens, adapters)
 		}
 	}
 }

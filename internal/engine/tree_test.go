@@ -114,7 +114,7 @@ func compareMatch(
 	for i := range wanted {
 		wanted[i] = Token(random.IntN(3))
 	}
-	tr.match(wanted)
+	tr.match(wanted, "")
 	for i, p := range plain {
 		if got, want := tr.reach(seqs[i]), common(p.tokens, wanted); got != want {
 			t.Errorf("sequence %d agrees in %d tokens, want %d", i, got, want)

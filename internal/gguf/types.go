@@ -13,6 +13,9 @@ const (
 	Q80 TensorType = 8
 	Q4K TensorType = 12
 	Q6K TensorType = 14
+
+	BF16  TensorType = 30
+	NVFP4 TensorType = 40
 )
 
 // block is one tensor type: so many elements are stored together in so many bytes.

@@ -30,6 +30,9 @@ type ContextParams struct {
 	// DeviceLogits leaves logits on the device that computes them, and a step fetches what sampling
 	// needs: -1 if that is a GPU, 0 never, 1 on CPUs too, which serves tests alone.
 	DeviceLogits int
+
+	// Tuning is what the context does to the model from the beginning. Nil: nothing.
+	Tuning *Tuning
 }
 
 // Limits are what a context really has, which may be more than was asked for.
@@ -138,6 +141,10 @@ func (m *Model) NewContext(p ContextParams) (*Context, error) {
 		model.release()
 	})
 	runtime.AddCleanup(c, func(h *contextHandle) { h.close() }, h)
+	if err := c.prepare(&p); err != nil {
+		c.Close()
+		return nil, err
+	}
 	return c, nil
 }
 

@@ -54,6 +54,7 @@ type ModelParams struct {
 	TensorSplit   []float32 // a share per device; empty: by free memory
 	Overrides     []string  // "key=type:value" with type int, float, bool or str
 	TensorBuffers []string  // "regex=buffer type" for tensors to place elsewhere
+	Adapters      []string  // paths of LoRA adapters, whose headers have been checked
 	Progress      func(fraction float32)
 }
 
@@ -85,6 +86,8 @@ type Model struct {
 	*modelHandle
 	lib  *Library
 	info ModelInfo
+
+	adapters int
 }
 
 // Library returns the library that loaded the model.
@@ -132,6 +135,8 @@ func (p *ModelParams) toC(a *arena) C.mn_model_params {
 		n_overrides:     C.int32_t(len(p.Overrides)),
 		tensor_bufts:    a.strings(p.TensorBuffers),
 		n_tensor_bufts:  C.int32_t(len(p.TensorBuffers)),
+		adapters:        a.strings(p.Adapters),
+		n_adapters:      C.int32_t(len(p.Adapters)),
 	}
 	if len(split) > 0 {
 		c.tensor_split = &split[0]
@@ -163,7 +168,7 @@ func (l *Library) LoadModel(ctx context.Context, path string, p ModelParams) (*M
 		return nil, err
 	}
 	h.init(func() { C.shim_model_free(l.table, h.ptr) })
-	m := &Model{modelHandle: h, lib: l}
+	m := &Model{modelHandle: h, lib: l, adapters: len(p.Adapters)}
 	m.info = m.readInfo()
 	runtime.AddCleanup(m, func(h *modelHandle) { h.close() }, h)
 	return m, nil
@@ -179,6 +184,9 @@ func checkPath(path string) error {
 
 // Close gives the model back. Its memory is freed when everything made from it is closed too.
 func (m *Model) Close() { m.close() }
+
+// Adapters is how many LoRA adapters the model was loaded with.
+func (m *Model) Adapters() int { return m.adapters }
 
 // Info returns what the model says of itself.
 func (m *Model) Info() ModelInfo { return m.info }

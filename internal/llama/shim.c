@@ -49,6 +49,15 @@ void shim_log_set(const mn_table *t, int32_t min_level) {
 
 static int32_t progress(float fraction, uintptr_t user) { return goProgress(fraction, user); }
 
+static int32_t tensors(int32_t done, int32_t all, uintptr_t user) {
+    return goTensors(done, all, user);
+}
+
+void shim_use_tensors(mn_quantize_params *p, uintptr_t user) {
+    p->progress = tensors;
+    p->progress_user = user;
+}
+
 void shim_use_progress(mn_model_params *p, uintptr_t user) {
     p->progress = progress;
     p->progress_user = user;

@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: 497eaa19111bc039.
+// builds this again when the checksum of native/mullama_native.h changes: 97e62097553b9a6a.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
@@ -15,6 +15,7 @@ const char *shim_file(void);
 // The Go functions behind the callbacks.
 void shim_log_set(const mn_table *t, int32_t min_level); // min_level 0: off
 void shim_use_progress(mn_model_params *p, uintptr_t user);
+void shim_use_tensors(mn_quantize_params *p, uintptr_t user);
 
 static inline const char *shim_version(const mn_table *t) { return t->version(); }
 static inline const char *shim_system_info(const mn_table *t) { return t->system_info(); }
@@ -101,6 +102,22 @@ static inline mn_status shim_embed(const mn_table *t, mn_context *c, const int32
 static inline void shim_embed_get(const mn_table *t, const mn_context *c, int32_t *pooling_type,
                                   int32_t *width) {
     t->embed_get(c, pooling_type, width);
+}
+static inline const char *shim_quantize_type(const mn_table *t, int32_t i) {
+    return t->quantize_type(i);
+}
+static inline mn_status shim_quantize(const mn_table *t, const char *path, const char *out,
+                                      const mn_quantize_params *p, uint64_t *size, mn_error *err) {
+    return t->quantize(path, out, p, size, err);
+}
+
+static inline mn_status shim_context_adapt(const mn_table *t, mn_context *c, const float *scales,
+                                           int32_t n, mn_error *err) {
+    return t->context_adapt(c, scales, n, err);
+}
+static inline mn_status shim_context_steer(const mn_table *t, mn_context *c, const float *data,
+                                           size_t n, int32_t first, int32_t last, mn_error *err) {
+    return t->context_steer(c, data, n, first, last, err);
 }
 static inline void shim_context_abort(const mn_table *t, mn_context *c, int32_t abort) {
     t->context_abort(c, abort);

@@ -48,12 +48,14 @@ type Extras struct {
 	ToolFormat   map[string]string `json:"tool_format,omitempty"`
 	Capabilities map[string]bool   `json:"capabilities,omitempty"`
 	Author       string            `json:"author,omitempty"`
+
+	AdapterScales map[string]float32 `json:"adapter_scales,omitempty"` // by digest
 }
 
 // IsEmpty reports whether nothing is said.
 func (e *Extras) IsEmpty() bool {
 	return e.ThinkStart == "" && e.ThinkEnd == "" && len(e.ToolFormat) == 0 &&
-		len(e.Capabilities) == 0 && e.Author == ""
+		len(e.Capabilities) == 0 && e.Author == "" && len(e.AdapterScales) == 0
 }
 
 // Recipe reads the commands of a Modelfile. Where one can be given only once, the last one counts,

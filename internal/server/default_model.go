@@ -63,13 +63,33 @@ func (s *Server) Preload(ctx context.Context) error {
 
 // templateOf is the chat template for a model in place of the one in its file, or "".
 func (s *Server) templateOf(stored *mullama.StoredModel) string {
-	if s.config.Template != "" {
-		own, err := s.runtime.Find(s.config.Model)
-		if err == nil && own.Name == stored.Name {
-			return s.config.Template
-		}
+	if s.config.Template != "" && s.isOwn(stored) {
+		return s.config.Template
 	}
 	return stored.ChatTemplate()
+}
+
+// isOwn reports whether a model is the server's own.
+func (s *Server) isOwn(stored *mullama.StoredModel) bool {
+	if s.config.Model == "" {
+		return false
+	}
+	own, err := s.runtime.Find(s.config.Model)
+	return err == nil && own.Name == stored.Name
+}
+
+// Tuning are adapters and control vectors for the server's own model.
+type Tuning struct {
+	Adapters       []mullama.Adapter
+	ControlVectors []mullama.ControlVector
+	ControlLayers  [2]int
+}
+
+func (t *Tuning) isEmpty() bool { return len(t.Adapters)+len(t.ControlVectors) == 0 }
+
+func (t *Tuning) apply(s *settings) {
+	s.load.Adapters, s.load.ControlVectors = t.Adapters, t.ControlVectors
+	s.load.ControlLayers, s.reload = t.ControlLayers, true
 }
 
 // CheckOptions reports the first of a server's default options that is unknown or wrong.

@@ -83,6 +83,9 @@ func (s *Server) settings(
 	stored *mullama.StoredModel, base mullama.Sampling, options []map[string]any,
 ) (*settings, error) {
 	all := newSettings(s.config.Defaults, base)
+	if !s.config.Tuning.isEmpty() && s.isOwn(stored) {
+		s.config.Tuning.apply(all)
+	}
 	for _, o := range append([]map[string]any{s.config.Options, stored.Parameters}, options...) {
 		if err := all.apply(o, s.log); err != nil {
 			return nil, err

@@ -23,6 +23,8 @@ func (s *Server) nativeRoutes() []route {
 		{"POST /apply-template", native, s.applyTemplate},
 		{"GET /props", native, s.props},
 		{"GET /slots", native, s.slots},
+		{"GET /lora-adapters", native, s.adapters},
+		{"POST /lora-adapters", native, s.setAdapters},
 		{"GET /models", native, s.openAIModels},
 		{"POST /chat/completions", native, s.chatCompletions},
 		{"POST /chat/completions/input_tokens", native, s.inputTokens},

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
 )
 
@@ -47,6 +48,9 @@ var operations = map[string]operation{
 		answer: api.EmbedResponse{}},
 	"POST /api/embeddings": {summary: "Embeds a text.", request: api.OldEmbeddingRequest{}},
 	"POST /v1/embeddings":  {summary: "Embeds texts.", request: embeddingsRequest{}},
+	"GET /lora-adapters":   {summary: "The LoRA adapters of a model.", answer: []adapterInfo{}},
+	"POST /lora-adapters": {summary: "Sets the scales of a model's LoRA adapters.",
+		request: []mullama.AdapterScale{}},
 	"POST /embedding": {summary: "Embeds texts, also token by token.",
 		request: embeddingsRequest{}},
 	"POST /embeddings": {summary: "Embeds texts, also token by token.",

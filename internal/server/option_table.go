@@ -71,6 +71,8 @@ var optionSetters = map[string]setter{
 	"use_mmap":   flag(setMmap),
 
 	"flash_attention": setFlashAttention,
+
+	"lora": setAdapters,
 }
 
 func setGPULayers(l *mullama.LoadOptions, n int) {
@@ -205,6 +207,28 @@ func setLogitBias(s *settings, name string, value any) error {
 		return wrongType(name, value, want)
 	}
 	s.sampling.LogitBias, s.biases = biases, texts
+	return nil
+}
+
+// setAdapters takes a list of objects with the id of an adapter and its scale, as llama-server
+// does.
+func setAdapters(s *settings, name string, value any) error {
+	list, ok := value.([]any)
+	s.generate.Adapters = nil
+	for _, item := range list {
+		a, _ := item.(map[string]any)
+		id, isNumber := a["id"].(float64)
+		scale, scaled := a["scale"].(float64)
+		if !isNumber || !scaled || id != math.Trunc(id) || math.Abs(id) > math.MaxInt32 {
+			ok = false
+			break
+		}
+		s.generate.Adapters = append(s.generate.Adapters,
+			mullama.AdapterScale{ID: int(id), Scale: float32(scale)})
+	}
+	if !ok {
+		return wrongType(name, value, `a list of objects such as {"id": 0, "scale": 0.5}`)
+	}
 	return nil
 }
 

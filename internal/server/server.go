@@ -52,6 +52,8 @@ type Config struct {
 	// Model is the server's own model: for requests of OpenAI's and llama-server's routes that name
 	// none, or one that is not there. Empty: there is none.
 	Model string
+	// Tuning is what Model is loaded with beside Defaults.
+	Tuning Tuning
 	// Template is a chat template in Jinja for Model, in place of the one in its file.
 	Template string
 	// Options are those of requests where neither they nor the model say otherwise. CheckOptions

@@ -124,7 +124,7 @@ func TestWhatGoesWrongWithinAPullIsItsLastLine(t *testing.T) {
 		"without encryption")
 	s.refused("POST", "/api/push", object{"model": "unknown", "stream": false}, 404, "not found")
 	s.refused("POST", "/api/create", object{"model": "x", "from": "tiny", "stream": false,
-		"quantize": "Q4_0"}, 400, "llama-quantize")
+		"quantize": "Q9"}, 400, "Q4_K_M")
 }
 
 func TestAModelHasTheTemplateAndTheTagsOfItsMaker(t *testing.T) {

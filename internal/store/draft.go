@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -112,6 +113,49 @@ func (d *Draft) Add(ctx context.Context, r io.Reader, mediaType string) (Layer, 
 		return Layer{}, d.s.writeError(err)
 	}
 	return d.stage(temp.Name(), hash.Sum(nil), n, mediaType), nil
+}
+
+// AddWritten adds a file that write makes at a path, which is there already and empty.
+func (d *Draft) AddWritten(
+	ctx context.Context, mediaType string, write func(path string) error,
+) (Layer, error) {
+	temp, err := d.newTemp()
+	if err != nil {
+		return Layer{}, err
+	}
+	name := temp.Name()
+	err = errors.Join(temp.Chmod(0o644), temp.Close())
+	if err == nil {
+		err = write(name)
+	}
+	if err != nil {
+		os.Remove(name)
+		return Layer{}, err
+	}
+	return d.addLink(ctx, name, mediaType)
+}
+
+// Path is where the blob of a layer lies that was added, until Commit.
+func (d *Draft) Path(digest string) (string, error) {
+	for _, b := range d.staged {
+		if b.layer.Digest == digest && b.temp != "" {
+			return b.temp, nil
+		}
+	}
+	return d.s.BlobPath(digest)
+}
+
+// Drop takes a layer that was added off again.
+func (d *Draft) Drop(digest string) {
+	d.staged = slices.DeleteFunc(d.staged, func(b staged) bool {
+		if b.layer.Digest != digest {
+			return false
+		}
+		if b.temp != "" {
+			os.Remove(b.temp)
+		}
+		return true
+	})
 }
 
 // AddJSON adds a value as JSON, in Ollama's form.

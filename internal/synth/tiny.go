@@ -53,6 +53,15 @@ func Tiny(w io.Writer, o Options) error {
 	if err != nil {
 		return err
 	}
+	return tiny(w, s, o)
+}
+
+// TinyOf writes a model as Tiny does, but of another shape, to a file.
+func TinyOf(path string, s Shape, o Options) error {
+	return writeFile(path, func(w io.Writer) error { return tiny(w, s, o) })
+}
+
+func tiny(w io.Writer, s Shape, o Options) error {
 	v := newVocabulary()
 	s.Vocab = len(v.tokens)
 	g := gguf.Writer{Version: o.Version}
@@ -75,7 +84,7 @@ func Tiny(w io.Writer, o Options) error {
 			g.Add(t.name, t.kind, t.dims, tinyWeights(s, t, o.Seed, uint64(i), v.kinds))
 		}
 	}
-	_, err = g.WriteTo(w)
+	_, err := g.WriteTo(w)
 	return err
 }
 

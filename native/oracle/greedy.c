@@ -36,6 +36,8 @@ struct greedy {
     int32_t n_vocab;
     int32_t predict;
     struct llama_context_params params;
+    int argc;
+    char **argv;
     struct answer *answers;
     int32_t n_answers;
 };
@@ -189,6 +191,8 @@ static bool setup(struct greedy *g, int argc, char **argv) {
     if (!engine_load(&g->engine, argv[1], llama_model_default_params())) {
         return false;
     }
+    g->argc = argc;
+    g->argv = argv;
     g->n_vocab = llama_vocab_n_tokens(g->engine.vocab);
     g->banned = must_alloc((size_t)g->n_vocab, sizeof(*g->banned));
     bool ban_end = option(argc, argv, "ban_end", 1) != 0;
@@ -224,7 +228,7 @@ static bool read_prompts(struct greedy *g, const struct records *texts, bool par
 }
 
 static bool run_alone(struct greedy *g) {
-    bool ok = engine_start(&g->engine, g->params);
+    bool ok = engine_start(&g->engine, g->params) && tune(&g->engine, g->argc, g->argv);
     for (int32_t i = 0; ok && i < g->n_answers; i++) {
         ok = answer_alone(g, &g->answers[i]);
     }
@@ -240,8 +244,8 @@ static bool run_together(struct greedy *g, int32_t slots, bool unified) {
     g->params.n_seq_max = (uint32_t)slots;
     g->params.n_ctx *= (uint32_t)slots;
     g->params.kv_unified = unified;
-    bool ok = engine_start(&g->engine, g->params) && answer_together(g, false) &&
-              answer_together(g, true);
+    bool ok = engine_start(&g->engine, g->params) && tune(&g->engine, g->argc, g->argv) &&
+              answer_together(g, false) && answer_together(g, true);
     engine_stop(&g->engine);
     return ok;
 }
@@ -278,7 +282,7 @@ static bool score_alone(struct greedy *g, struct answer *a, llama_token *tokens,
 
 static bool score_lines(struct greedy *g, char *ids, size_t size) {
     llama_token *tokens = must_alloc(size, sizeof(*tokens));
-    bool ok = engine_start(&g->engine, g->params);
+    bool ok = engine_start(&g->engine, g->params) && tune(&g->engine, g->argc, g->argv);
     char *line = ids;
     for (int32_t i = 0; ok && i < g->n_answers; i++) {
         int32_t count = 0;

@@ -15,9 +15,10 @@ static const struct command commands[] = {
     {"detokenize", cmd_detokenize, "MODEL IDS [special=0]"},
     {"greedy", cmd_greedy,
      "MODEL RECORDS [predict=128] [threads=2] [ctx=512] [batch=2048] [ubatch=512] [ban_end=1]\n"
-     "             [parse_special=0] [slots=0] [unified=0]"},
+     "             [parse_special=0] [slots=0] [unified=0] [lora=FILE] [lora_scale=1] "
+     "[steer=FILE]"},
     {"score", cmd_score, "MODEL RECORDS IDS [threads=2] [ctx=512] [ban_end=1] [parse_special=0]"},
-    {"quantize", cmd_quantize, "MODEL NEW-MODEL f32|f16|bf16|q8_0"},
+    {"quantize", cmd_quantize, "MODEL NEW-MODEL TYPE [threads=0] [pure=0] [imatrix=RECORDS]"},
     {"embed", cmd_embed, "MODEL RECORDS [batch=256] [threads=2] [pooling=-1] [rounds=1] [print=0]"},
     {"bench", cmd_bench, "see bench.c"},
     {"limits", cmd_limits, "[threads=1] [bytes=1073741824]"},

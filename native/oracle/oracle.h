@@ -52,6 +52,9 @@ char *parse_ids(char *line, llama_token *tokens, int32_t *count);
 // The number after "name=" among the options, or fallback. Options follow the positional arguments.
 double option(int argc, char **argv, const char *name, double fallback);
 
+// The text after "name=" among the arguments, or NULL.
+const char *text_option(int argc, char **argv, const char *name);
+
 // One model and at most one context on it, with ggml's thread pool attached: the engine is built
 // without OpenMP, and without a pool of its own llama.cpp would start its threads at every decode.
 struct engine {
@@ -65,6 +68,10 @@ bool engine_load(struct engine *engine, const char *path, struct llama_model_par
 bool engine_start(struct engine *engine, struct llama_context_params params);
 void engine_stop(struct engine *engine); // frees the context and its pool, keeps the model
 void engine_free(struct engine *engine);
+
+// Applies what the options lora=FILE lora_scale=1 lora2=FILE lora2_scale=1, and steer=FILE with
+// numbers in 32 bits, steer_first=1 and steer_last=0, say to the context.
+bool tune(struct engine *engine, int argc, char **argv);
 
 // Text as tokens the caller frees; NULL after a message.
 llama_token *tokenize(const struct llama_vocab *vocab, const char *text, size_t size,

@@ -40,6 +40,8 @@ type Config struct {
 	Fault func(*Plan) Fault
 	// Refuse makes NewSampler fail. nil: it never does.
 	Refuse func(engine.Sampling) error
+	// Unfit makes Adapt fail. nil: it never does.
+	Unfit func(engine.Adapters) error
 	// Cells is how many cells the cache has, where that is less than Limits.Ctx says.
 	Cells int
 	// Whole makes the model forget only whole sequences, as recurrent ones do.
@@ -63,6 +65,8 @@ type Plan struct {
 	Step   int // counted from 0, failed ones too
 	Tokens []Planned
 	Rows   []Sampled
+
+	Adapters engine.Adapters
 }
 
 // Planned is one token to decode.
@@ -87,6 +91,8 @@ type Model struct {
 	rows  []engine.Row
 	held  []engine.Token // of one sequence
 
+	adapters engine.Adapters
+
 	mu         sync.Mutex
 	plans      []Plan
 	violations []string
@@ -97,7 +103,10 @@ type Model struct {
 }
 
 // cell is one cell of the cache. Sequences that were copied share theirs.
-type cell struct{ token engine.Token }
+type cell struct {
+	token    engine.Token
+	adapters engine.Adapters // that it was decoded with
+}
 
 // New returns a model with an empty cache.
 func New(cfg Config) *Model {
@@ -130,6 +139,17 @@ func (m *Model) NewSampler(s engine.Sampling) (engine.Sampler, error) {
 	defer m.mu.Unlock()
 	m.samplers++
 	return &Sampler{model: m, sampling: s}, nil
+}
+
+// Adapt changes the adapters of the steps to come.
+func (m *Model) Adapt(a engine.Adapters) error {
+	if m.cfg.Unfit != nil {
+		if err := m.cfg.Unfit(a); err != nil {
+			return err
+		}
+	}
+	m.adapters = a
+	return nil
 }
 
 // Begin starts a plan.
@@ -184,7 +204,7 @@ func (m *Model) Copy(src, dst, n int32) {
 	m.first[dst] = m.first[src]
 	for _, c := range m.seqs[src][:n] {
 		if l := m.cfg.Limits; l.CtxPerSeq*l.Sequences <= l.Ctx {
-			c = &cell{c.token}
+			c = &cell{c.token, c.adapters}
 		}
 		m.seqs[dst] = append(m.seqs[dst], c)
 	}

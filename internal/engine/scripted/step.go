@@ -68,6 +68,8 @@ func (m *Model) record() {
 		Step:   m.plan.Step,
 		Tokens: slices.Clone(m.plan.Tokens),
 		Rows:   slices.Clone(m.plan.Rows),
+
+		Adapters: m.adapters,
 	})
 }
 
@@ -91,6 +93,7 @@ func (m *Model) check() {
 				p.Step, t.Pos, t.Seq, next[t.Seq], limits.CtxPerSeq)
 		}
 		m.checkWindow(t, next[t.Seq])
+		m.checkAdapters(t)
 		next[t.Seq]++
 	}
 	m.checkRows()
@@ -102,6 +105,17 @@ func (m *Model) checkWindow(t Planned, pos int) {
 	if w > 0 && pos == len(m.seqs[t.Seq]) && m.first[t.Seq] > max(0, pos-w+1) {
 		m.violate("step %d: position %d of sequence %d looks back %d; the model has it from %d on",
 			m.plan.Step, pos, t.Seq, w, m.first[t.Seq])
+	}
+}
+
+// checkAdapters looks whether all of a sequence was decoded with the adapters of this step.
+func (m *Model) checkAdapters(t Planned) {
+	for _, c := range m.seqs[t.Seq] {
+		if c.adapters != m.adapters {
+			m.violate("step %d has the adapters %v, and sequence %d those of %v", m.plan.Step,
+				m.adapters.Scales(2), t.Seq, c.adapters.Scales(2))
+			return
+		}
 	}
 }
 
@@ -130,7 +144,7 @@ func (m *Model) checkRows() {
 func (m *Model) store(tokens []Planned) {
 	for _, t := range tokens {
 		if t.Seq >= 0 && int(t.Seq) < len(m.seqs) {
-			m.seqs[t.Seq] = append(m.seqs[t.Seq], &cell{t.Token})
+			m.seqs[t.Seq] = append(m.seqs[t.Seq], &cell{t.Token, m.adapters})
 		}
 	}
 	m.slide()
