@@ -19,9 +19,12 @@ import (
 // app is what the commands need from the world. Main fills it from the process, tests from buffers.
 type app struct {
 	env    environment
-	stdin  io.Reader
-	stdout *output
-	stderr io.Writer
+	getenv func(string) string // nil: env is all there is
+
+	configFile string // --config
+	stdin      io.Reader
+	stdout     *output
+	stderr     io.Writer
 
 	stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal bool
 
@@ -44,6 +47,7 @@ func Main() int {
 func newApp() *app {
 	a := &app{
 		env:              readEnvironment(os.Getenv),
+		getenv:           os.Getenv,
 		stdin:            os.Stdin,
 		stdout:           &output{w: os.Stdout},
 		stderr:           os.Stderr,
@@ -102,15 +106,19 @@ func (a *app) rootCommand() *cobra.Command {
 		},
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) }
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(printUsage)
+	root.PersistentFlags().StringVar(&a.configFile, "config", "",
+		"configuration `FILE`, in place of the usual ones")
 	root.Flags().BoolVar(&version, "version", false, "print the version, like the version command")
 	root.AddCommand(
 		a.runCommand(),
 		a.serveCommand(),
+		a.configCommand(),
 		a.pullCommand(),
 		a.pushCommand(),
 		a.createCommand(),

@@ -84,6 +84,9 @@ func flagGroups(cmd *cobra.Command) []*pflag.FlagSet {
 		return group
 	}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if cmd.InheritedFlags().Lookup(f.Name) != nil {
+			return // is in the help of the program
+		}
 		title := "Flags"
 		if names := f.Annotations[groupAnnotation]; len(names) > 0 {
 			title = names[0]

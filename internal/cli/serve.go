@@ -28,7 +28,7 @@ ends it at once.`
 
 // serveCommand builds `mullama serve`.
 func (a *app) serveCommand() *cobra.Command {
-	f := &serveFlags{drain: 30 * time.Second}
+	f := newServeFlags()
 	var address string
 	cmd := &cobra.Command{
 		Use:     "serve",
@@ -37,13 +37,16 @@ func (a *app) serveCommand() *cobra.Command {
 		Long:    serveLong,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.fromVariables(cmd, a.env); err != nil {
+			if err := f.settle(cmd, a.env); err != nil {
 				return err
+			}
+			if address == "" {
+				address = a.env.host
 			}
 			return a.serve(cmd.Context(), f, address)
 		},
 	}
-	cmd.Flags().StringVar(&address, "host", a.env.host,
+	cmd.Flags().StringVar(&address, "host", "",
 		"`ADDRESS` to listen on: host, host:port or unix:/path")
 	f.define(cmd)
 	return cmd

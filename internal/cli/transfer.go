@@ -44,7 +44,7 @@ func defineInsecure(cmd *cobra.Command, insecure *bool) {
 
 func (a *app) pull(ctx context.Context, name string, insecure bool) error {
 	if path, ok := strings.CutPrefix(name, "file:"); ok {
-		return a.importFile(ctx, a.env.serve["MODELS"].value, path, nameOfFile(path))
+		return a.importFile(ctx, "", path, nameOfFile(path))
 	}
 	client, err := a.daemon(ctx)
 	if err != nil {

@@ -32,7 +32,7 @@ func (a *app) verifyCommand() *cobra.Command {
 }
 
 func (a *app) defineModels(cmd *cobra.Command, models *string) {
-	cmd.Flags().StringVar(models, "models", a.env.serve["MODELS"].value,
+	cmd.Flags().StringVar(models, "models", "",
 		"`FOLDER` of the model store (default: ~/.ollama/models)")
 }
 
@@ -69,6 +69,9 @@ func (a *app) verify(ctx context.Context, folder string, o *mullama.VerifyOption
 
 // storeAt opens the model store in a folder.
 func (a *app) storeAt(folder string) (modelStore, error) {
+	if folder == "" {
+		folder = a.env.models()
+	}
 	models, err := storeFolder(folder)
 	if err != nil {
 		return nil, err
