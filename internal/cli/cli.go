@@ -32,8 +32,8 @@ type app struct {
 	inspect   func(path string) (*mullama.Info, error)
 	lines     func() (lineReader, error)
 	openStore func(mullama.Options) (modelStore, error)
-	// startDaemon starts a daemon in the background and returns the path of its log.
-	startDaemon func() (string, error)
+	// program is this program, which is started anew as the daemon.
+	program func() (string, error)
 	// interruptible returns a context that ends when the user presses Ctrl-C.
 	interruptible func(context.Context) (context.Context, context.CancelFunc)
 }
@@ -60,7 +60,7 @@ func newApp() *app {
 	}
 	a.lines = func() (lineReader, error) { return newTerminalLines(a.env) }
 	a.openStore = func(o mullama.Options) (modelStore, error) { return mullama.Open(o) }
-	a.startDaemon = a.startInBackground
+	a.program = os.Executable
 	return a
 }
 
@@ -118,6 +118,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(
 		a.runCommand(),
 		a.serveCommand(),
+		a.daemonCommand(),
 		a.configCommand(),
 		a.pullCommand(),
 		a.pushCommand(),

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -37,9 +38,11 @@ func (a *app) serveCommand() *cobra.Command {
 		Long:    serveLong,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := slices.Clone(f.given)
 			if err := f.settle(cmd, a.env); err != nil {
 				return err
 			}
+			f.given = given
 			if address == "" {
 				address = a.env.host
 			}
@@ -49,6 +52,7 @@ func (a *app) serveCommand() *cobra.Command {
 	cmd.Flags().StringVar(&address, "host", "",
 		"`ADDRESS` to listen on: host, host:port or unix:/path")
 	f.define(cmd)
+	f.record(cmd)
 	return cmd
 }
 
@@ -81,7 +85,13 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }() // the server has closed it, unless there was none
+	if f.logFile != "" {
+		if err := a.logTo(f); err != nil {
+			return err
+		}
+	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
+	defer a.hold(h, f, log)()
 	options := f.runtimeOptions(models, log)
 	options.HubURL, options.HubToken = a.env.hubURL, a.env.hubToken
 	runtime, err := mullama.Open(options)

@@ -33,6 +33,7 @@ type serveFlags struct {
 	loadTimeout, drain                    time.Duration
 
 	logFile  string
+	given    []string // as NAME=VALUE, to give them to another program
 	logSize  uint64
 	logFiles int
 }
