@@ -46,7 +46,7 @@ option:
 
 func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 	for text, want := range map[string]string{
-		"models: a\nparalel: 8":        `f:2:1: there is no setting "paralel"`,
+		"models: a\nparallels: 8":      `f:2:1: there is no setting "parallels"`,
 		"parallel: [1, 2]":             "f:1:11: the value of parallel must be one value",
 		"parallel:":                    "parallel has no value",
 		"models: a\nmodels: b":         "f:2:1: models is set in line 1 already",
@@ -69,7 +69,7 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 
 func TestTheNearestNameIsProposed(t *testing.T) {
 	for name, want := range map[string]string{
-		"paralel": "did you mean parallel?", "Origins": "did you mean origins?",
+		"parallels": "did you mean parallel?", "Origins": "did you mean origins?",
 		"in-secure": "did you mean insecure?", "xyzzy": "'mullama config' lists the settings",
 	} {
 		_, err := Parse("f", []byte(name+": 1"), keys)
