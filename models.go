@@ -80,6 +80,18 @@ func (r *Runtime) List() ([]StoredModel, error) {
 	return models, nil
 }
 
+// StoredNames returns the names of the models in the folder of a store, in alphabetic order. It reads
+// no model and needs no engine; what cannot be read is left out.
+func StoredNames(folder string) []string {
+	found, _ := store.New(folder).Names()
+	names := make([]string, len(found))
+	for i, n := range found {
+		names[i] = n.Short()
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Find returns a model of the store by its name, in any case. The host, the namespace and the tag
 // may be left out.
 func (r *Runtime) Find(name string) (*StoredModel, error) {

@@ -115,7 +115,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.configFile, "config", "",
 		"configuration `FILE`, in place of the usual ones")
 	root.Flags().BoolVar(&version, "version", false, "print the version, like the version command")
-	root.AddCommand(
+	commands := []*cobra.Command{
 		a.runCommand(),
 		a.serveCommand(),
 		a.daemonCommand(),
@@ -140,10 +140,13 @@ func (a *app) rootCommand() *cobra.Command {
 		a.detokenizeCommand(),
 		bench.Command(),
 		a.doctorCommand(),
+		a.manCommand(),
 		a.versionCommand(),
 		exitCodesTopic(),
 		environmentTopic(),
-	)
+	}
+	root.AddCommand(commands...)
+	a.addCompletion(commands)
 	return root
 }
 

@@ -42,6 +42,7 @@ func (a *app) createCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&c.quantize, "quantize", "q", "",
 		"`TYPE` to quantise to; this version refuses it")
 	defineInsecure(cmd, &c.insecure)
+	defineJSON(cmd, &c.json, "print one JSON object per step")
 	return cmd
 }
 
@@ -49,7 +50,7 @@ func (a *app) createCommand() *cobra.Command {
 type creation struct {
 	app            *app
 	file, quantize string
-	insecure       bool
+	insecure, json bool
 
 	dir    string // of the Modelfile
 	client *api.Client
@@ -83,7 +84,8 @@ func (c *creation) run(ctx context.Context, name string) error {
 		return err
 	}
 	c.view.end()
-	return c.app.follow(ctx, c.client.Create(ctx, request))
+	_, err = c.app.follow(ctx, c.client.Create(ctx, request), c.json)
+	return err
 }
 
 // read reads the Modelfile.

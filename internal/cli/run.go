@@ -142,11 +142,16 @@ func (a *app) run(ctx context.Context, o *runOptions, path string, args []string
 		}
 		return a.answerOnce(ctx, talk, prompt, loading)
 	}
+	if strings.HasPrefix(path, hubPrefix) {
+		if path, err = a.hubModel(ctx, path, o.insecure); err != nil {
+			return err
+		}
+	}
 	err = a.withModel(ctx, path, o.load.options, answer)
 	if found || isFile(path) || !errors.Is(err, mullama.ErrNotFound) {
 		return err
 	}
-	if err := a.pull(ctx, path, o.insecure); err != nil {
+	if path, err = a.pull(ctx, path, &transferFlags{insecure: o.insecure}); err != nil {
 		return err
 	}
 	return a.withModel(ctx, path, o.load.options, answer)
