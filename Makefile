@@ -128,8 +128,8 @@ fuzz: ## run every fuzz target for $(FUZZ_TIME)
 	@GO="$(GO)" sh tools/fuzz.sh $(FUZZ_TIME)
 
 .PHONY: bench-store
-bench-store: build ## measure lists of 1,000 models, and a pull beside curl
-	bin/mullama-bench store --json bench/results/store.json
+bench-store: native build ## measure lists of 1,000 models, and a pull beside curl
+	bin/mullama bench store --json bench/results/store.json
 
 .PHONY: bench
 bench: native build ## measure throughput beside llama.cpp alone, on the demo's model
