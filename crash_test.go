@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	// writerVariable makes the test program change a store until it is killed: "SEED FOLDER NAME FILE".
+	// writerVariable makes the test program change a store until it is killed: "SEED FOLDER NAME
+	// FILE".
 	writerVariable = "MULLAMA_TEST_WRITER"
 	// crashesVariable says how often it is killed.
 	crashesVariable = "MULLAMA_TEST_CRASHES"

@@ -80,8 +80,8 @@ func (r *Runtime) List() ([]StoredModel, error) {
 	return models, nil
 }
 
-// StoredNames returns the names of the models in the folder of a store, in alphabetic order. It reads
-// no model and needs no engine; what cannot be read is left out.
+// StoredNames returns the names of the models in the folder of a store, in alphabetic order. It
+// reads no model and needs no engine; what cannot be read is left out.
 func StoredNames(folder string) []string {
 	found, _ := store.New(folder).Names()
 	names := make([]string, len(found))

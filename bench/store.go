@@ -62,7 +62,7 @@ func measureStore(cmd *cobra.Command, o storeOptions) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	config := o.Config
 	config.Threads, config.Context, config.Slots, config.Reps = 1, 1, 1, 1
 	config.PromptTokens, config.GenerateTokens, config.ColdStarts = 1, 1, 1

@@ -170,10 +170,9 @@ func (a *app) configCheckCommand() *cobra.Command {
 				return err
 			}
 			if path == "" {
-				fmt.Fprintln(a.stdout, "there is no configuration file; the environment is in order")
-			} else {
-				fmt.Fprintf(a.stdout, "%s is in order\n", path)
+				path = "there is no configuration file; the environment"
 			}
+			fmt.Fprintf(a.stdout, "%s is in order\n", path)
 			return nil
 		},
 	}

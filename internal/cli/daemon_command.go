@@ -382,7 +382,8 @@ func printDaemonStatus(w *output, s *daemonStatus) {
 	for _, m := range s.Models {
 		names = append(names, m.Name)
 	}
-	printRows(w, append(rows, [2]string{"models", orNone(strings.Join(names, ", "), "none loaded")}))
+	models := orNone(strings.Join(names, ", "), "none loaded")
+	printRows(w, append(rows, [2]string{"models", models}))
 }
 
 func (a *app) daemonLogsCommand() *cobra.Command {

@@ -33,7 +33,8 @@ func background(t *testing.T) (address string) {
 		t.Setenv(name, value)
 	}
 	t.Cleanup(func() {
-		got := realRunUntil(context.WithoutCancel(t.Context()), "", "daemon", "stop", "--timeout", "20s")
+		ctx := context.WithoutCancel(t.Context())
+		got := realRunUntil(ctx, "", "daemon", "stop", "--timeout", "20s")
 		if got.code != 0 {
 			t.Errorf("stop at the end: %+v", got)
 		}
@@ -195,7 +196,8 @@ func TestADaemonOfOtherMachinesIsNotManaged(t *testing.T) {
 }
 
 func TestServiceFilesListenOnTheLoopbackAlone(t *testing.T) {
-	for _, flags := range []string{"--systemd", "--systemd --user", "--launchd", "--launchd --user"} {
+	all := []string{"--systemd", "--systemd --user", "--launchd", "--launchd --user"}
+	for _, flags := range all {
 		args := append([]string{"daemon", "install", "--print", "--program", "/usr/bin/mullama"},
 			strings.Fields(flags)...)
 		got := run(newFake(), "", args...)

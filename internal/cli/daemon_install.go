@@ -16,7 +16,8 @@ import (
 //go:embed service
 var serviceFiles embed.FS
 
-const installLong = `Write the file with which systemd or launchd runs the daemon, and say how to enable it.
+const installLong = `Write the file with which systemd or launchd runs the daemon, and say how to
+enable it.
 
 The service listens on 127.0.0.1 alone. That of the system has a user of its own, and its models
 in /var/lib/mullama; that of a user has the user's. --print writes the file to stdout instead.`

@@ -104,9 +104,11 @@ func TestAModelOfAHubIsRunByItsNameInTheStore(t *testing.T) {
 		}
 	}
 	d := &fakeDaemon{answers: map[string]any{
-		"/api/tags":     asJSON(),
-		"/api/pull":     `{"status":"stored as hf.co/User/repo:Q8_0"}` + "\n" + `{"status":"success"}`,
-		"/api/show":     api.ShowResponse{Template: "{{ x }}", Capabilities: []string{"completion"}},
+		"/api/tags": asJSON(),
+		"/api/pull": `{"status":"stored as hf.co/User/repo:Q8_0"}` + "\n" +
+			`{"status":"success"}`,
+		"/api/show": api.ShowResponse{Template: "{{ x }}",
+			Capabilities: []string{"completion"}},
 		"/api/generate": `{"done":true,"done_reason":"load"}`,
 		"/api/chat":     `{"message":{"content":"Hi."},"done":true,"done_reason":"stop"}`,
 	}}

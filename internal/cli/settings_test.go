@@ -13,7 +13,9 @@ import (
 )
 
 // settingsApp is an app with an environment and a configuration file.
-func settingsApp(t *testing.T, variables map[string]string, file string) (*app, func(args ...string) outcome) {
+func settingsApp(
+	t *testing.T, variables map[string]string, file string,
+) (*app, func(args ...string) outcome) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
@@ -133,7 +135,8 @@ func TestWhatIsWrongInTheFileIsSaidByEveryCommandThatReadsIt(t *testing.T) {
 		}
 	}
 	_, run := settingsApp(t, nil, "parallels: 4")
-	if got := run("list"); got.code != exitUsage || !strings.Contains(got.err, "did you mean parallel?") {
+	got := run("list")
+	if got.code != exitUsage || !strings.Contains(got.err, "did you mean parallel?") {
 		t.Errorf("list: %+v", got)
 	}
 	for _, args := range [][]string{{"version"}, {"help"}, {"config", "path"}} {
@@ -178,7 +181,7 @@ func TestTheFileIsFoundAtItsUsualPlace(t *testing.T) {
 }
 
 const (
-	tableBegins = "<!-- the settings, written by: go test ./internal/cli -run Settings -update -->\n"
+	tableBegins = "<!-- written by: go test ./internal/cli -run Settings -update -->\n"
 	tableEnds   = "<!-- end -->\n"
 )
 

@@ -113,7 +113,8 @@ var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 // syntax is an error of the YAML library in our form.
 func (r *reader) syntax(err error) error {
 	e := &Error{Path: r.path, Message: "this is no YAML: " + err.Error()}
-	if m := syntaxLine.FindStringSubmatch(strings.Join(strings.Fields(err.Error()), " ")); m != nil {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if m := syntaxLine.FindStringSubmatch(text); m != nil {
 		e.Message = "this is no YAML: " + m[2]
 		e.Line, _ = strconv.Atoi(m[1])
 	}

@@ -90,8 +90,8 @@ func TestAFileThatIsNoneIsAnError(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"models: a", "option: {a: [1, {b: c}]}", "? a\n: b", "*a", "!!x y",
-		"<<: *a", "a: |\n  b\n", "\t", "models: !!binary x", "{", "models: &a [*a]"} {
+	for _, seed := range []string{"models: a", "option: {a: [1, {b: c}]}", "? a\n: b", "*a",
+		"!!x y", "<<: *a", "a: |\n  b\n", "\t", "models: !!binary x", "{", "models: &a [*a]"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -146,7 +146,9 @@ func TestTailPrintsTheLastLines(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for lines, want := range map[int]string{0: "", 2: "line 4998\nline 4999\n", 9999: text.String()} {
+	for lines, want := range map[int]string{
+		0: "", 2: "line 4998\nline 4999\n", 9999: text.String(),
+	} {
 		var out bytes.Buffer
 		if err := Tail(t.Context(), &out, path, lines, false); err != nil || out.String() != want {
 			t.Errorf("%d lines: %d bytes, %v; want %d", lines, out.Len(), err, len(want))

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Log is a file that is begun anew when it is full. Full ones are kept as PATH.1, the newest, PATH.2
-// and so on.
+// Log is a file that is begun anew when it is full. Full ones are kept as PATH.1, the newest,
+// PATH.2 and so on.
 type Log struct {
 	path  string
 	limit int64

@@ -10,8 +10,8 @@
 // revision of our engine. The tests start servers; what they start is this program under the name
 // llama-server, which starts the daemon with flags that mean the same.
 //
-// store: Ollama serves a store that bin/mullama has made, and the other way round; lists, models and
-// the bytes of manifests must be the same.
+// store: Ollama serves a store that bin/mullama has made, and the other way round; lists, models
+// and the bytes of manifests must be the same.
 //
 // build: no tests. It builds llama-server and Ollama in the cache folder, to measure beside ours.
 //

@@ -49,8 +49,8 @@ type keeper struct {
 	cmd                           *exec.Cmd
 }
 
-// checkStores has each program serve a store that the other has made, and wants the same models, the
-// same manifests to the byte, and nothing changed.
+// checkStores has each program serve a store that the other has made, and wants the same models,
+// the same manifests to the byte, and nothing changed.
 func checkStores(ctx context.Context, out, log io.Writer) error {
 	ollama, err := ollamaProgram(ctx, log)
 	if err != nil {
@@ -150,7 +150,8 @@ func makeStore(
 	return end(k.cmd)
 }
 
-// facts are what a program tells of a store: for each model its row of the list, and what show says.
+// facts are what a program tells of a store: for each model its row of the list, and what show
+// says.
 type facts map[string]map[string]any
 
 // readByBoth compares what both programs tell of a store, which must stay as it is.
