@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
 )
 
@@ -186,5 +187,29 @@ func TestColoursAreForTerminalsAlone(t *testing.T) {
 		if got := strings.Contains(errOut.String(), "\x1b[36m"); got != tt.coloured {
 			t.Errorf("%v, terminal %t: coloured %t in %q", tt.variables, tt.terminal, got, errOut)
 		}
+	}
+}
+
+func TestRunTakesTheFlagsOfOllamas(t *testing.T) {
+	answers := map[string]any{
+		"/api/show":     api.ShowResponse{Template: "{{ x }}"},
+		"/api/generate": `{"done":true,"done_reason":"load"}`,
+		"/api/chat":     `{"message":{"content":"Hi."},"done":true,"done_reason":"stop"}`,
+	}
+	for text, want := range map[string]string{"10m": "10m0s", "0": "0s", "-1": "-1"} {
+		d := &fakeDaemon{answers: answers}
+		got := runAgainst(t, d, "", "run", "m", "--nowordwrap", "--keepalive", text, "Hello")
+		last := d.asked[len(d.asked)-1]
+		if got.code != 0 || got.out != "Hi.\n" || !strings.HasPrefix(last, "POST /api/generate") ||
+			!strings.Contains(last, `"keep_alive":`) || !strings.Contains(last, want) {
+			t.Errorf("--keepalive %s: %+v, asked %s", text, got, last)
+		}
+	}
+	fake := newFake()
+	fake.model.info.Capabilities = []string{"embedding"}
+	got := run(fake, "", "run", "m.gguf", "--dimensions", "1", "--truncate=false", "text")
+	want := mullama.EmbedOptions{Dimensions: 1}
+	if got.code != 0 || len(fake.model.embeds) != 1 || fake.model.embeds[0] != want {
+		t.Errorf("got %+v, embedded with %+v", got, fake.model.embeds)
 	}
 }
