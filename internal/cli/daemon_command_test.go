@@ -227,3 +227,22 @@ func TestAServiceFileIsWrittenForAUser(t *testing.T) {
 		}
 	}
 }
+
+func TestADaemonThatDoesNotEndIsKilled(t *testing.T) {
+	address := background(t)
+	if got := daemonRun(t, "start"); got.code != 0 {
+		t.Fatalf("start: %+v", got)
+	}
+	pid := statusOf(t).PID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil { // it can do nothing now
+		t.Fatal(err)
+	}
+	got := daemonRun(t, "stop", "--timeout", "1s")
+	if got.code != exitFailed || !strings.Contains(got.err, "did not end within 1s") {
+		t.Errorf("stop: %+v", got)
+	}
+	checkErrorForm(t, got.err)
+	if got := daemonRun(t, "status"); got.out != "no daemon runs at "+address+"\n" {
+		t.Errorf("status: %+v", got)
+	}
+}
