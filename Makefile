@@ -127,6 +127,10 @@ fmt: $(CLANG_FORMAT) ## lay out Go, C and C++
 fuzz: ## run every fuzz target for $(FUZZ_TIME)
 	@GO="$(GO)" sh tools/fuzz.sh $(FUZZ_TIME)
 
+.PHONY: bench-store
+bench-store: native build ## measure lists of 1,000 models, and a pull beside curl
+	bin/mullama bench store --json bench/results/store.json
+
 .PHONY: bench
 bench: native build ## measure throughput beside llama.cpp alone, on the demo's model
 	@$(GO) run ./tools/fetchmodels smollm2
@@ -143,6 +147,14 @@ bench-overhead: callers ## measure what a call costs in each language
 	@$(GO) run ./tools/fetchmodels smollm2
 	bin/mullama bench overhead --model "$(DEMO_MODEL)" --callers "$(CALLERS)" \
 		--json bench/results/overhead-smollm2.json
+
+.PHONY: crash-test
+crash-test: native ## kill a program that changes a model store at 500 random points
+	MULLAMA_TEST_CRASHES=500 $(GO) test -count=1 -run OutlivesTheEndOfItsWriter -v .
+
+.PHONY: peers-store
+peers-store: build ## have Ollama read a store of ours, and us one of Ollama's
+	$(GO) run ./tools/peers store
 
 .PHONY: peers-ollama
 peers-ollama: native build ## run Ollama's own integration tests against the daemon

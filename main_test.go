@@ -14,6 +14,9 @@ import (
 var smolLM2 string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(writerVariable) != "" {
+		os.Exit(writer())
+	}
 	flag.Parse()
 	if reason := findExampleModel(); reason != "" && os.Getenv(testmodels.RequireEnv) != "1" {
 		fmt.Fprintln(os.Stderr, "the examples are skipped:", reason)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mullama/mullama/internal/gguf"
@@ -66,11 +69,11 @@ func (r *Runtime) List() ([]StoredModel, error) {
 		return nil, nil
 	}
 	entries, problems := s.List()
+	found, wrong := r.describeAll(s, entries)
 	var models []StoredModel
-	for i := range entries {
-		m, err := r.catalog.describe(s, &entries[i])
-		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %w", entries[i].Name.Short(), err))
+	for i, m := range found {
+		if wrong[i] != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", entries[i].Name.Short(), wrong[i]))
 			continue
 		}
 		models = append(models, *m)
@@ -79,6 +82,35 @@ func (r *Runtime) List() ([]StoredModel, error) {
 		r.log.Warn("a model of the store is left out", "error", err)
 	}
 	return models, nil
+}
+
+// describeAll reads what belongs to manifests, on all cores: those that are not known yet have
+// their files' headers read.
+func (r *Runtime) describeAll(s *store.Store, entries []store.Entry) ([]*StoredModel, []error) {
+	models, wrong := make([]*StoredModel, len(entries)), make([]error, len(entries))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(len(entries), runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(entries); i = next.Add(1) - 1 {
+				models[i], wrong[i] = r.catalog.describe(s, &entries[i])
+			}
+		})
+	}
+	wg.Wait()
+	return models, wrong
+}
+
+// StoredNames returns the names of the models in the folder of a store, in alphabetic order. It
+// reads no model and needs no engine; what cannot be read is left out.
+func StoredNames(folder string) []string {
+	found, _ := store.New(folder).Names()
+	names := make([]string, len(found))
+	for i, n := range found {
+		names[i] = n.Short()
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Find returns a model of the store by its name, in any case. The host, the namespace and the tag

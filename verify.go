@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/mullama/mullama/internal/store"
@@ -11,7 +13,7 @@ import (
 
 // BadBlob is a file of the model store that is not what it should be.
 type BadBlob struct {
-	Digest string
+	Digest string   // empty for a manifest that cannot be read, which Err names
 	Models []string // that have it
 	Err    error    // what is wrong with it
 	Mended bool     // it was fetched anew
@@ -34,9 +36,13 @@ func (r *Runtime) Verify(ctx context.Context, o *VerifyOptions) ([]BadBlob, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := isThere(op, s); err != nil {
+		return nil, err
+	}
 	entries, problems := s.List()
-	if err := errors.Join(problems...); err != nil {
-		return nil, wrap(op, err)
+	var bad []BadBlob
+	for _, err := range problems {
+		bad = append(bad, BadBlob{Err: err})
 	}
 	owners, layers := map[string][]store.Name{}, []store.Layer{}
 	for _, e := range entries {
@@ -47,7 +53,6 @@ func (r *Runtime) Verify(ctx context.Context, o *VerifyOptions) ([]BadBlob, erro
 			owners[l.Digest] = append(owners[l.Digest], e.Name)
 		}
 	}
-	var bad []BadBlob
 	for _, l := range layers {
 		o.tell(Progress{Status: "verifying " + l.Digest, Digest: l.Digest})
 		err := s.Verify(ctx, l)
@@ -68,6 +73,19 @@ func (r *Runtime) Verify(ctx context.Context, o *VerifyOptions) ([]BadBlob, erro
 		bad = append(bad, b)
 	}
 	return bad, nil
+}
+
+// isThere is an error where the store's folder is missing, which is most likely misspelt.
+func isThere(op string, s *store.Store) error {
+	info, err := os.Stat(s.Dir())
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no folder", s.Dir())
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Error{Kind: ErrNotFound, Op: op, Err: fmt.Errorf("there is no model store %s",
+			s.Dir()), Hint: "name its folder, or pull a model, which makes it"}
+	}
+	return wrap(op, err)
 }
 
 // mend fetches a blob anew from the first registry that has it.
@@ -93,6 +111,9 @@ func (r *Runtime) mend(
 func (r *Runtime) Prune(age time.Duration) (int64, error) {
 	s, err := r.needStore("prune the models")
 	if err != nil {
+		return 0, err
+	}
+	if err := isThere("prune the models", s); err != nil {
 		return 0, err
 	}
 	freed, err := s.Prune(age)

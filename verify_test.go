@@ -1,6 +1,7 @@
 package mullama_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,5 +83,51 @@ func TestPruneRemovesWhatNoModelHas(t *testing.T) {
 	}
 	if _, err := os.Stat(partial); err == nil {
 		t.Error("what is left of a pull is still there")
+	}
+}
+
+func TestAStoreThatIsNotThereIsNotVerified(t *testing.T) {
+	rt, dir, _ := withStore(t)
+	_, err := rt.Verify(t.Context(), nil)
+	wantKind(t, err, mullama.ErrNotFound, dir)
+	_, err = rt.Prune(0)
+	wantKind(t, err, mullama.ErrNotFound, dir)
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("it was made")
+	}
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = rt.Verify(t.Context(), nil); err == nil || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a file in its place: %v", err)
+	}
+}
+
+func TestADamagedManifestDoesNotHideTheRest(t *testing.T) {
+	rt, dir, _ := withStore(t)
+	importModel(t, rt, "kept", synth.Options{})
+	m := importModel(t, rt, "worse", synth.Options{Seed: 5})
+	file := filepath.Join(dir, "manifests", "registry.ollama.ai", "library", "bad", "latest")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("{broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(m.Path); err != nil {
+		t.Fatal(err)
+	}
+	bad, err := rt.Verify(t.Context(), nil)
+	if err != nil || len(bad) != 2 || bad[0].Digest != "" || bad[1].Digest == "" ||
+		!strings.Contains(bad[0].Err.Error(), file) {
+		t.Errorf("got %+v, %v", bad, err)
+	}
+	_, err = rt.Find("bad")
+	text := ""
+	if e := (*mullama.Error)(nil); errors.As(err, &e) {
+		text = e.Error() + "; " + e.Hint
+	}
+	if strings.Count(text, "pull or create the model again") != 1 {
+		t.Errorf("what to do is said once, not in %q", text)
 	}
 }

@@ -18,6 +18,10 @@ type PullRequest struct {
 	Insecure bool   `json:"insecure,omitempty"` // also over http
 	Stream   *bool  `json:"stream,omitempty"`   // nil: true
 
+	// These are not Ollama's. 0: the usual number, and no limit.
+	Parallel       int   `json:"parallel,omitempty"`         // requests at once
+	BytesPerSecond int64 `json:"bytes_per_second,omitempty"` // of the network
+
 	// Username and Password are Ollama's and have no effect.
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`

@@ -162,6 +162,13 @@ test_deb() {
         fail 'the package does not say what it depends on'
     [ -z "$(dpkg --root="$work/system" --verify mullama)" ] || fail 'a file is not as packed'
 
+    for file in share/man/man1/mullama-daemon-start.1.gz lib/systemd/user/mullama.service \
+        lib/systemd/system/mullama.service share/bash-completion/completions/mullama \
+        share/zsh/vendor-completions/_mullama share/fish/vendor_completions.d/mullama.fish; do
+        [ -s "$usr/$file" ] || fail "the package has no $file"
+    done
+    grep -q '^ExecStart=/usr/bin/mullama serve$' "$usr/lib/systemd/system/mullama.service" ||
+        fail 'the service runs another program'
     lone "$usr/bin/mullama" version | grep -q "^library  $usr/" || fail 'mullama finds no engine'
     answers "$usr/bin/mullama" run ./smollm2.gguf --system "You are a helpful assistant." \
         --temperature 0 "What is the capital of France?"

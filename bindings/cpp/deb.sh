@@ -32,6 +32,13 @@ cp -a "$tree/." "$work/package/"
 doc=$work/package/usr/share/doc/mullama
 mv "$doc/LICENSE" "$doc/copyright"
 
+# So are manual pages and what completes commands in zsh.
+share=$work/package/usr/share
+if [ -d "$share/man" ]; then
+	find "$share/man" -type f -exec gzip -9n {} +
+	mv "$share/zsh/site-functions" "$share/zsh/vendor-completions"
+fi
+
 # dpkg-shlibdeps wants a source package around it, and names the dependencies of all programs.
 printf 'Source: mullama\n\nPackage: mullama\nArchitecture: %s\n' "$arch" >"$work/debian/control"
 programs=$(cd "$work/package/usr" && ls -d "$PWD"/lib/libmullama.so.0 "$PWD"/lib/mullama/*)
@@ -51,8 +58,9 @@ Section: libs
 Priority: optional
 Description: language models in your process, on llama.cpp
  Mullama loads GGUF models and computes many requests at once. This package has
- the program mullama, the library libmullama with its native engine, and what
- C and C++ programs need to be built with it: headers, pkg-config, CMake.
+ the program mullama with its manual, completion and systemd services, which
+ are not enabled by themselves; the library libmullama with its native engine;
+ and what C and C++ programs need to be built with it: headers, pkg-config, CMake.
 END
 echo 'activate-noawait ldconfig' >"$work/package/DEBIAN/triggers"
 (cd "$work/package" && find usr -type f -exec md5sum {} + | LC_ALL=C sort -k 2 >DEBIAN/md5sums)

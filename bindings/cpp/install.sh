@@ -37,7 +37,7 @@ case $prefix in
 *) fail "the prefix $prefix does not begin with /" ;;
 esac
 [ -f "$lib/libmullama.so" ] || fail "libmullama.so is not in '$lib'; build it with make lib"
-[ -z "$bin" ] || [ -f "$bin" ] || fail "$bin is missing; build it with make build"
+[ -z "$bin" ] || [ -x "$bin" ] || fail "$bin is missing; build it with make build"
 
 version=$(cat "$root/VERSION")
 numeric=${version%%-*}
@@ -59,12 +59,32 @@ fill() {
 	mv -f "$2.new" "$2"
 }
 
+# beside_program: what the program writes about itself: manual pages, completion for shells, and
+# service files, which are used only when they are enabled.
+beside_program() {
+	share=$to/share
+	mkdir -p "$share/bash-completion/completions" "$share/zsh/site-functions" \
+		"$share/fish/vendor_completions.d" "$to/lib/systemd/system" "$to/lib/systemd/user"
+	"$bin" man "$share/man/man1"
+	"$bin" completion bash >"$share/bash-completion/completions/mullama"
+	"$bin" completion zsh >"$share/zsh/site-functions/_mullama"
+	"$bin" completion fish >"$share/fish/vendor_completions.d/mullama.fish"
+	for kind in system user; do
+		own=
+		[ "$kind" = system ] || own=--user
+		# shellcheck disable=SC2086 # nothing, where it is empty
+		"$bin" daemon install --systemd --print $own --program "$prefix/bin/mullama" \
+			>"$to/lib/systemd/$kind/mullama.service"
+	done
+}
+
 umask 022
 sh "$here/../engine.sh" "$native" "$to/lib/mullama"
 mkdir -p "$to/lib/pkgconfig" "$to/lib/cmake/mullama" "$to/include" "$to/share/doc/mullama"
 if [ -n "$bin" ]; then
 	mkdir -p "$to/bin"
 	put 755 "$bin" "$to/bin/mullama"
+	beside_program
 fi
 put 644 "$lib/libmullama.so" "$to/lib/libmullama.so.$soversion"
 ln -sf "libmullama.so.$soversion" "$to/lib/libmullama.so"

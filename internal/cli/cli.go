@@ -19,9 +19,12 @@ import (
 // app is what the commands need from the world. Main fills it from the process, tests from buffers.
 type app struct {
 	env    environment
-	stdin  io.Reader
-	stdout *output
-	stderr io.Writer
+	getenv func(string) string // nil: env is all there is
+
+	configFile string // --config
+	stdin      io.Reader
+	stdout     *output
+	stderr     io.Writer
 
 	stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal bool
 
@@ -29,8 +32,8 @@ type app struct {
 	inspect   func(path string) (*mullama.Info, error)
 	lines     func() (lineReader, error)
 	openStore func(mullama.Options) (modelStore, error)
-	// startDaemon starts a daemon in the background and returns the path of its log.
-	startDaemon func() (string, error)
+	// program is this program, which is started anew as the daemon.
+	program func() (string, error)
 	// interruptible returns a context that ends when the user presses Ctrl-C.
 	interruptible func(context.Context) (context.Context, context.CancelFunc)
 }
@@ -44,6 +47,7 @@ func Main() int {
 func newApp() *app {
 	a := &app{
 		env:              readEnvironment(os.Getenv),
+		getenv:           os.Getenv,
 		stdin:            os.Stdin,
 		stdout:           &output{w: os.Stdout},
 		stderr:           os.Stderr,
@@ -56,7 +60,7 @@ func newApp() *app {
 	}
 	a.lines = func() (lineReader, error) { return newTerminalLines(a.env) }
 	a.openStore = func(o mullama.Options) (modelStore, error) { return mullama.Open(o) }
-	a.startDaemon = a.startInBackground
+	a.program = os.Executable
 	return a
 }
 
@@ -102,15 +106,20 @@ func (a *app) rootCommand() *cobra.Command {
 		},
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.configure(cmd) }
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageFunc(printUsage)
+	root.PersistentFlags().StringVar(&a.configFile, "config", "",
+		"configuration `FILE`, in place of the usual ones")
 	root.Flags().BoolVar(&version, "version", false, "print the version, like the version command")
-	root.AddCommand(
+	commands := []*cobra.Command{
 		a.runCommand(),
 		a.serveCommand(),
+		a.daemonCommand(),
+		a.configCommand(),
 		a.pullCommand(),
 		a.pushCommand(),
 		a.createCommand(),
@@ -132,10 +141,13 @@ func (a *app) rootCommand() *cobra.Command {
 		a.detokenizeCommand(),
 		bench.Command(),
 		a.doctorCommand(),
+		a.manCommand(),
 		a.versionCommand(),
 		exitCodesTopic(),
 		environmentTopic(),
-	)
+	}
+	root.AddCommand(commands...)
+	a.addCompletion(commands)
 	return root
 }
 

@@ -43,6 +43,7 @@ func (a *app) createCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&c.quantize, "quantize", "q", "",
 		"`TYPE` to quantise to, as Q4_K_M; the model must be in F16, BF16 or F32")
 	defineInsecure(cmd, &c.insecure)
+	defineJSON(cmd, &c.json, "print one JSON object per step")
 	return cmd
 }
 
@@ -50,7 +51,7 @@ func (a *app) createCommand() *cobra.Command {
 type creation struct {
 	app            *app
 	file, quantize string
-	insecure       bool
+	insecure, json bool
 
 	dir    string // of the Modelfile
 	client *api.Client
@@ -84,7 +85,8 @@ func (c *creation) run(ctx context.Context, name string) error {
 		return err
 	}
 	c.view.end()
-	return c.app.follow(ctx, c.client.Create(ctx, request))
+	_, err = c.app.follow(ctx, c.client.Create(ctx, request), c.json)
+	return err
 }
 
 // read reads the Modelfile.

@@ -6,18 +6,12 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
 )
-
-// startLimit is how long a daemon that was just started may take until it answers.
-const startLimit = 20 * time.Second
 
 // daemon returns a client of the daemon. When none answers where one of this machine should be, it
 // is started.
@@ -38,13 +32,8 @@ func (a *app) daemon(ctx context.Context) (*api.Client, error) {
 			message: fmt.Sprintf("no daemon answers at %s", h)}).
 			withHint("start one with 'mullama serve', or set MULLAMA_HOST")
 	}
-	log, err := a.startDaemon()
-	if err != nil {
-		return nil, &failure{code: exitFailed, message: "start the daemon: " + err.Error()}
-	}
-	if err := waitFor(ctx, client); err != nil {
-		return nil, (&failure{code: exitFailed, message: "the daemon does not start"}).
-			withHint("its log is %s", log)
+	if _, err := a.ensureStarted(ctx, h, client, nil); err != nil {
+		return nil, err
 	}
 	return client, nil
 }
@@ -65,47 +54,6 @@ func (a *app) remote() (Engine, error) {
 // nobodyListens reports whether err means that there is no daemon at all.
 func nobodyListens(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist)
-}
-
-// waitFor pings until the daemon answers.
-func waitFor(ctx context.Context, client *api.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
-		if err := client.Ping(ctx); err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-	}
-}
-
-// startInBackground starts this program as a daemon that outlives it, and returns the path of the
-// daemon's log.
-func (a *app) startInBackground() (logPath string, err error) {
-	program, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	logPath = filepath.Join(a.env.cacheDir, "daemon.log")
-	if err := os.MkdirAll(a.env.cacheDir, 0o755); err != nil {
-		return "", err
-	}
-	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return "", err
-	}
-	defer log.Close()
-	cmd := exec.Command(program, "serve")
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = detached()
-	if err := cmd.Start(); err != nil {
-		return "", err
-	}
-	return logPath, cmd.Process.Release()
 }
 
 // daemonError gives an error of the client its sentence and exit code.

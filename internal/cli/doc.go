@@ -16,5 +16,6 @@
 //	4    the file is not a model this engine can use
 //	5    memory or the context is too small
 //	6    the native library is missing or does not fit
+//	7    another machine does not answer, or went away
 //	130  interrupted
 package cli

@@ -217,12 +217,14 @@ func lineText(line []byte, field string, n int) (string, error) {
 }
 
 // printEmbedding prints the embedding of one text as a JSON list, as Ollama's run does.
-func (a *app) printEmbedding(ctx context.Context, model Model, text string) error {
+func (a *app) printEmbedding(
+	ctx context.Context, model Model, text string, options *mullama.EmbedOptions,
+) error {
 	ctx, stop := a.interruptible(ctx)
 	defer stop()
 	out := newEmbedWriter("json", a.stdout, nil).(*listWriter)
 	out.alone = true
-	texts, options := slices.Values([]string{text}), &mullama.EmbedOptions{}
+	texts := slices.Values([]string{text})
 	for e, err := range model.EmbedStream(ctx, texts, options) {
 		if err != nil {
 			return err

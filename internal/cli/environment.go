@@ -26,6 +26,8 @@ type environment struct {
 	hubURL   string // HF_ENDPOINT: the hub that hf: names are of
 	hubToken string // HF_TOKEN: what is shown there
 	serve    map[string]serveVariable
+
+	config configuration // what the configuration file says
 }
 
 // serveVariable is a variable for the daemon that is set.
@@ -33,8 +35,9 @@ type serveVariable struct{ name, value string }
 
 // variables documents what is read, for `mullama help environment`.
 var variables = [][2]string{
+	{configVariable, "the configuration file, in place of the usual ones"},
 	{"MULLAMA_LIBRARY", "folder that is first searched for the native library"},
-	{"MULLAMA_CACHE", "folder for the built native library, test models and chat history"},
+	{"MULLAMA_CACHE", "folder for the daemon's log, the native library and chat history"},
 	{"MULLAMA_DEBUG", "1 logs what the engine says to stderr"},
 	{"MULLAMA_NOHISTORY", "1 keeps no chat history on disk"},
 	{noColours, "any value turns colours off"},
@@ -48,19 +51,29 @@ var variables = [][2]string{
 
 // readEnvironment reads the variables through get, which is [os.Getenv] but for tests.
 func readEnvironment(get func(string) string) environment {
+	return readSettings(get, configuration{})
+}
+
+// readSettings reads the variables, and what they leave open from the configuration file.
+func readSettings(get func(string) string, file configuration) environment {
+	value := func(key string) string {
+		text, _ := general(key).effective(get, file)
+		return text
+	}
 	env := environment{
-		cacheDir:  get("MULLAMA_CACHE"),
-		debug:     isOn(get("MULLAMA_DEBUG")),
-		noHistory: isOn(get("MULLAMA_NOHISTORY")),
+		cacheDir:  value("cache"),
+		debug:     isOn(value("debug")),
+		noHistory: isOn(value("no_history")),
 		plain:     get(noColours) != "" || get("TERM") == "dumb",
 		dumb:      get("TERM") == "dumb",
 		compiler:  get("CXX"),
-		host:      either(get, "HOST").value,
-		apiKey:    get("MULLAMA_API_KEY"),
-		noStart:   isOn(get("MULLAMA_NOSTART")),
-		hubURL:    get("HF_ENDPOINT"),
-		hubToken:  get("HF_TOKEN"),
+		host:      value("host"),
+		apiKey:    value("api_key"),
+		noStart:   isOn(value("no_start")),
+		hubURL:    value("hf_endpoint"),
+		hubToken:  value("hf_token"),
 		serve:     map[string]serveVariable{},
+		config:    file,
 	}
 	for _, v := range serveVariables {
 		if set := either(get, v.name); set.value != "" {
@@ -75,9 +88,21 @@ func readEnvironment(get func(string) string) environment {
 	return env
 }
 
+// models is the folder of the model store that was chosen, or "".
+func (e environment) models() string {
+	if set, ok := e.serve["MODELS"]; ok {
+		return set.value
+	}
+	return e.config.one("models")
+}
+
 // rpcServers are the other machines that a daemon uses.
 func (e environment) rpcServers() []string {
-	return strings.FieldsFunc(e.serve["RPC"].value, func(r rune) bool {
+	servers := e.serve["RPC"].value
+	if servers == "" {
+		servers = e.config.one("rpc")
+	}
+	return strings.FieldsFunc(servers, func(r rune) bool {
 		return r == ',' || r == ' '
 	})
 }

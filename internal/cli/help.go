@@ -84,6 +84,9 @@ func flagGroups(cmd *cobra.Command) []*pflag.FlagSet {
 		return group
 	}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if cmd.InheritedFlags().Lookup(f.Name) != nil {
+			return // is in the help of the program
+		}
 		title := "Flags"
 		if names := f.Annotations[groupAnnotation]; len(names) > 0 {
 			title = names[0]
@@ -118,7 +121,7 @@ func environmentTopic() *cobra.Command {
 		fmt.Fprintf(rows, "  %s\t%s\n", row[0], row[1])
 	}
 	rows.end()
-	text.WriteString("\nFor 'mullama serve', each also under the name OLLAMA_...:\n\n")
+	text.WriteString("\nFor 'mullama serve', whose names may begin with OLLAMA_ too:\n\n")
 	rows = table(&text)
 	for _, v := range serveVariables {
 		like := v.flags[0]

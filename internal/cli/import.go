@@ -32,6 +32,7 @@ that of the file unless one is given. No daemon is needed.`
 // importCommand builds `mullama import`.
 func (a *app) importCommand() *cobra.Command {
 	var models string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "import FILE [NAME]",
 		Short: "Put a GGUF file into the model store",
@@ -49,14 +50,23 @@ func (a *app) importCommand() *cobra.Command {
 			if len(args) == 2 {
 				name = args[1]
 			}
-			return a.importFile(cmd.Context(), models, args[0], name)
+			return a.importFile(cmd.Context(), models, args[0], name, asJSON)
 		},
 	}
 	a.defineModels(cmd, &models)
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 
-func (a *app) importFile(ctx context.Context, folder, path, name string) error {
+// importedModel is what import prints as JSON.
+type importedModel struct {
+	File   string `json:"file"`
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+}
+
+func (a *app) importFile(ctx context.Context, folder, path, name string, asJSON bool) error {
 	store, err := a.storeAt(folder)
 	if err != nil {
 		return err
@@ -67,6 +77,9 @@ func (a *app) importFile(ctx context.Context, folder, path, name string) error {
 	model, err := store.Import(ctx, name, path)
 	if err != nil {
 		return err
+	}
+	if asJSON {
+		return a.printJSON(importedModel{path, model.Name, model.Digest, model.Size})
 	}
 	fmt.Fprintf(a.stdout, "imported '%s' as '%s'\n", path, model.Name)
 	return nil

@@ -41,7 +41,7 @@ func TestVerifyAndPruneSayWhatTheyFound(t *testing.T) {
 	lost := "sha256:ab of a:1, b:1: blob sha256:ab is damaged\n"
 	got := runStore(t, &fakeStore{}, "verify")
 	if got.code != exitFailed || got.out != lost ||
-		!strings.Contains(got.err, "1 files are damaged\nhint: 'mullama verify --repair'") {
+		!strings.Contains(got.err, "1 file is damaged\nhint: 'mullama verify --repair'") {
 		t.Errorf("got %+v", got)
 	}
 	got = runStore(t, &fakeStore{}, "verify", "--repair")

@@ -136,7 +136,8 @@ func until(m api.RunningModel) string {
 
 // stopCommand builds `mullama stop`.
 func (a *app) stopCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "stop MODEL",
 		Short: "Unload a model",
 		Long: "Unload a model when its running requests have ended. Its files stay in the\n" +
@@ -147,14 +148,20 @@ func (a *app) stopCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return daemonError(client.Unload(cmd.Context(), args[0]))
+			if err := client.Unload(cmd.Context(), args[0]); err != nil || !asJSON {
+				return daemonError(err)
+			}
+			return a.printJSON(map[string]string{"stopped": args[0]})
 		},
 	}
+	defineJSON(cmd, &asJSON, "print JSON")
+	return cmd
 }
 
 // copyCommand builds `mullama cp`.
 func (a *app) copyCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "cp SOURCE DESTINATION",
 		Short: "Give a model another name",
 		Args:  exactly(2, "a model and its new name"),
@@ -167,15 +174,21 @@ func (a *app) copyCommand() *cobra.Command {
 			if err := client.Copy(cmd.Context(), req); err != nil {
 				return daemonError(err)
 			}
+			if asJSON {
+				return a.printJSON(req)
+			}
 			fmt.Fprintf(a.stdout, "copied '%s' to '%s'\n", args[0], args[1])
 			return nil
 		},
 	}
+	defineJSON(cmd, &asJSON, "print JSON")
+	return cmd
 }
 
 // removeCommand builds `mullama rm`.
 func (a *app) removeCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "rm MODEL...",
 		Short: "Remove models from the store",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -185,22 +198,29 @@ func (a *app) removeCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.daemon(cmd.Context())
-			if err != nil {
-				return err
-			}
-			for _, name := range args {
-				if err := client.Delete(
-					cmd.Context(),
-					&api.DeleteRequest{Model: name},
-				); err != nil {
-					return daemonError(err)
-				}
-				fmt.Fprintf(a.stdout, "deleted '%s'\n", name)
-			}
-			return nil
+			return a.remove(cmd.Context(), args, asJSON)
 		},
 	}
+	defineJSON(cmd, &asJSON, "print one JSON object per model")
+	return cmd
+}
+
+func (a *app) remove(ctx context.Context, names []string, asJSON bool) error {
+	client, err := a.daemon(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := client.Delete(ctx, &api.DeleteRequest{Model: name}); err != nil {
+			return daemonError(err)
+		}
+		if !asJSON {
+			fmt.Fprintf(a.stdout, "deleted '%s'\n", name)
+		} else if err := a.printJSON(map[string]string{"deleted": name}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // exactly returns a check for commands that take n arguments.

@@ -30,12 +30,17 @@ func needEngine(t *testing.T) {
 // realRun runs a command line on the real engine, with buffers for streams.
 func realRun(t *testing.T, stdin string, args ...string) outcome {
 	t.Helper()
+	return realRunUntil(t.Context(), stdin, args...)
+}
+
+// realRunUntil is realRun with a context, for what is done when a test has ended.
+func realRunUntil(ctx context.Context, stdin string, args ...string) outcome {
 	var out, errOut bytes.Buffer
 	a := newApp()
 	a.env = readEnvironment(os.Getenv)
 	a.stdin, a.stdout, a.stderr = strings.NewReader(stdin), &output{w: &out}, &errOut
 	a.stdinIsTerminal, a.stdoutIsTerminal, a.stderrIsTerminal = false, false, false
-	code := a.execute(t.Context(), args)
+	code := a.execute(ctx, args)
 	return outcome{code, out.String(), errOut.String()}
 }
 

@@ -20,6 +20,9 @@ func isFile(name string) bool {
 			return true
 		}
 	}
+	if strings.HasPrefix(name, hubPrefix) {
+		return false // whatever file it names there
+	}
 	if strings.HasSuffix(strings.ToLower(name), ".gguf") {
 		return true
 	}

@@ -18,6 +18,7 @@ type runOptions struct {
 	settings *settings
 	load     loadFlags
 	shape    shapeFlags
+	ollama   ollamaFlags
 	system   string
 	raw      bool
 	special  bool
@@ -81,6 +82,7 @@ func (a *app) runCommand() *cobra.Command {
 	})
 	addGroup(cmd, "Sampling", func(set *pflag.FlagSet) { defineParameters(set, o.settings) })
 	addGroup(cmd, "Loading", o.load.define)
+	o.ollama.define(cmd)
 	defineInsecure(cmd, &o.insecure)
 	return cmd
 }
@@ -131,7 +133,7 @@ func (a *app) run(ctx context.Context, o *runOptions, path string, args []string
 			a.notePlan(model)
 		}
 		if embedsOnly(model) && !chatting {
-			return a.printEmbedding(ctx, model, prompt)
+			return a.printEmbedding(ctx, model, prompt, o.ollama.embedding())
 		}
 		talk, err := a.newTalk(model, o)
 		if err != nil {
@@ -142,14 +144,22 @@ func (a *app) run(ctx context.Context, o *runOptions, path string, args []string
 		}
 		return a.answerOnce(ctx, talk, prompt, loading)
 	}
+	if strings.HasPrefix(path, hubPrefix) {
+		if path, err = a.hubModel(ctx, path, o.insecure); err != nil {
+			return err
+		}
+	}
 	err = a.withModel(ctx, path, o.load.options, answer)
-	if found || isFile(path) || !errors.Is(err, mullama.ErrNotFound) {
+	if !found && !isFile(path) && errors.Is(err, mullama.ErrNotFound) {
+		if path, err = a.pull(ctx, path, &transferFlags{insecure: o.insecure}); err != nil {
+			return err
+		}
+		err = a.withModel(ctx, path, o.load.options, answer)
+	}
+	if err != nil {
 		return err
 	}
-	if err := a.pull(ctx, path, o.insecure); err != nil {
-		return err
-	}
-	return a.withModel(ctx, path, o.load.options, answer)
+	return a.keep(ctx, path, o.ollama.keepAlive)
 }
 
 // resolve checks the flags against each other and reads the files they name.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -28,7 +29,7 @@ ends it at once.`
 
 // serveCommand builds `mullama serve`.
 func (a *app) serveCommand() *cobra.Command {
-	f := &serveFlags{drain: 30 * time.Second}
+	f := newServeFlags()
 	var address string
 	cmd := &cobra.Command{
 		Use:     "serve",
@@ -37,15 +38,21 @@ func (a *app) serveCommand() *cobra.Command {
 		Long:    serveLong,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := f.fromVariables(cmd, a.env); err != nil {
+			given := slices.Clone(f.given)
+			if err := f.settle(cmd, a.env); err != nil {
 				return err
+			}
+			f.given = given
+			if address == "" {
+				address = a.env.host
 			}
 			return a.serve(cmd.Context(), f, address)
 		},
 	}
-	cmd.Flags().StringVar(&address, "host", a.env.host,
+	cmd.Flags().StringVar(&address, "host", "",
 		"`ADDRESS` to listen on: host, host:port or unix:/path")
 	f.define(cmd)
+	f.record(cmd)
 	return cmd
 }
 
@@ -78,7 +85,13 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }() // the server has closed it, unless there was none
+	if f.logFile != "" {
+		if err := a.logTo(f); err != nil {
+			return err
+		}
+	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
+	defer a.hold(h, f, log)()
 	options := f.runtimeOptions(models, log)
 	tuning := takeTuning(&options.Defaults)
 	options.HubURL, options.HubToken = a.env.hubURL, a.env.hubToken

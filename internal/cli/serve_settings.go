@@ -31,6 +31,11 @@ type serveFlags struct {
 
 	keepAlive, keepAliveMin, keepAliveMax time.Duration
 	loadTimeout, drain                    time.Duration
+
+	logFile  string
+	given    []string // as NAME=VALUE, to give them to another program
+	logSize  uint64
+	logFiles int
 }
 
 // serveVariables are the environment variables of the daemon without their prefix, and the flags
@@ -72,6 +77,10 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 			"listen on an address that others can reach without asking for a key")
 		set.Var(durationFlag(&f.drain), "drain",
 			"how long running requests may go on when the daemon is told to end")
+		set.StringVar(&f.logFile, "log-file", "", "write the log to this `FILE` instead of stderr")
+		set.Var(bytesFlag(&f.logSize), "log-size",
+			"size at which a new log file is begun (default: 10MiB)")
+		set.Var(indexFlag(&f.logFiles), "log-files", "how many full log files are kept")
 	})
 	addGroup(cmd, "Models", func(set *pflag.FlagSet) {
 		set.StringVar(&f.model, "model", "",
@@ -111,6 +120,20 @@ func durationFlag(at *time.Duration) *value {
 			return err
 		},
 	}
+}
+
+// newServeFlags returns the flags with their defaults.
+func newServeFlags() *serveFlags {
+	return &serveFlags{drain: 30 * time.Second, logSize: 10 << 20, logFiles: 3}
+}
+
+// settle sets the flags that were not given from the environment, or else from the configuration
+// file.
+func (f *serveFlags) settle(cmd *cobra.Command, env environment) error {
+	if err := f.fromVariables(cmd, env); err != nil {
+		return err
+	}
+	return f.fromFile(cmd, env.config)
 }
 
 // fromVariables sets the flags that were not given from the environment.

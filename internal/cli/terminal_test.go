@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(childMain())
 	}
+	_ = os.Setenv(configVariable, os.DevNull) // not that of whoever runs the tests
 	os.Exit(m.Run())
 }
 

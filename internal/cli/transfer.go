@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strings"
 	"time"
 
@@ -21,9 +22,30 @@ hf.co/USER/REPOSITORY:Q4_K_M; hf:USER/REPOSITORY[:FILE][@REVISION] fetches GGUF 
 
 What is there already is not fetched again, and a pull that was interrupted goes on where it was.`
 
+// transferFlags is what the flags of pull and push say.
+type transferFlags struct {
+	insecure bool
+	parallel int
+	rate     uint64
+	json     bool
+}
+
+func (f *transferFlags) define(cmd *cobra.Command) {
+	defineInsecure(cmd, &f.insecure)
+	cmd.Flags().Var(indexFlag(&f.parallel), "parallel", "requests at once; 0: 8")
+	cmd.Flags().Var(bytesFlag(&f.rate), "limit-rate",
+		"most bytes in a second, as 5M or 500kB (default: no limit)")
+	defineJSON(cmd, &f.json, "print one JSON object per step")
+}
+
+func (f *transferFlags) request(model string) *api.PullRequest {
+	return &api.PullRequest{Model: model, Insecure: f.insecure, Parallel: f.parallel,
+		BytesPerSecond: int64(min(f.rate, math.MaxInt64))}
+}
+
 // pullCommand builds `mullama pull`.
 func (a *app) pullCommand() *cobra.Command {
-	var insecure bool
+	f := &transferFlags{}
 	cmd := &cobra.Command{
 		Use:     "pull MODEL",
 		Short:   "Fetch a model from a registry",
@@ -31,10 +53,11 @@ func (a *app) pullCommand() *cobra.Command {
 		Example: "  mullama pull llama3.2:1b\n  mullama pull hf.co/user/repository:Q4_K_M",
 		Args:    exactly(1, "a model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.pull(cmd.Context(), args[0], insecure)
+			_, err := a.pull(cmd.Context(), args[0], f)
+			return err
 		},
 	}
-	defineInsecure(cmd, &insecure)
+	f.define(cmd)
 	return cmd
 }
 
@@ -42,22 +65,31 @@ func defineInsecure(cmd *cobra.Command, insecure *bool) {
 	cmd.Flags().BoolVar(insecure, "insecure", false, "allow a registry without encryption (http)")
 }
 
-func (a *app) pull(ctx context.Context, name string, insecure bool) error {
+func defineJSON(cmd *cobra.Command, asJSON *bool, usage string) {
+	cmd.Flags().BoolVar(asJSON, "json", false, usage)
+}
+
+// pull fetches a model and returns the name that it has in the store.
+func (a *app) pull(ctx context.Context, name string, f *transferFlags) (string, error) {
 	if path, ok := strings.CutPrefix(name, "file:"); ok {
-		return a.importFile(ctx, a.env.serve["MODELS"].value, path, nameOfFile(path))
+		return nameOfFile(path), a.importFile(ctx, "", path, nameOfFile(path), f.json)
 	}
 	client, err := a.daemon(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	ctx, stop := a.interruptible(ctx)
 	defer stop()
-	return a.follow(ctx, client.Pull(ctx, &api.PullRequest{Model: name, Insecure: insecure}))
+	stored, err := a.follow(ctx, client.Pull(ctx, f.request(name)), f.json)
+	if stored == "" {
+		stored = name
+	}
+	return stored, err
 }
 
 // pushCommand builds `mullama push`.
 func (a *app) pushCommand() *cobra.Command {
-	var insecure bool
+	f := &transferFlags{}
 	cmd := &cobra.Command{
 		Use:   "push MODEL",
 		Short: "Send a model to its registry",
@@ -72,31 +104,45 @@ func (a *app) pushCommand() *cobra.Command {
 			}
 			ctx, stop := a.interruptible(cmd.Context())
 			defer stop()
-			return a.follow(ctx,
-				client.Push(ctx, &api.PushRequest{Model: args[0], Insecure: insecure}))
+			request := api.PushRequest(*f.request(args[0]))
+			_, err = a.follow(ctx, client.Push(ctx, &request), f.json)
+			return err
 		},
 	}
-	defineInsecure(cmd, &insecure)
+	f.define(cmd)
 	return cmd
 }
 
-// follow shows how far the daemon is.
-func (a *app) follow(ctx context.Context, parts iter.Seq2[*api.ProgressResponse, error]) error {
+// storedAs begins the step that tells the name of a model that was pulled under another.
+const storedAs = "stored as "
+
+// follow shows how far the daemon is, and returns the name under which it stored the model, if it
+// tells one.
+func (a *app) follow(
+	ctx context.Context, parts iter.Seq2[*api.ProgressResponse, error], asJSON bool,
+) (stored string, err error) {
 	view := a.newTransferView()
 	defer view.end()
 	for part, err := range parts {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return "", context.Cause(ctx)
 		}
 		if status := (*api.StatusError)(nil); errors.As(err, &status) && status.StatusCode == 0 {
-			return mullama.DaemonError("", err) // within the answer, which tells but the kind
+			return "", mullama.DaemonError("", err) // within the answer, which tells but the kind
 		}
 		if err != nil {
-			return daemonError(err)
+			return "", daemonError(err)
 		}
-		view.show(part)
+		if name, ok := strings.CutPrefix(part.Status, storedAs); ok {
+			stored = name
+		}
+		if !asJSON {
+			view.show(part)
+		} else if err := a.printJSON(part); err != nil {
+			return "", err
+		}
 	}
-	return nil
+	return stored, nil
 }
 
 // transferView shows the steps of a pull, push or create: on a terminal each has a line with a bar,

@@ -15,6 +15,7 @@ import (
 func (a *app) verifyCommand() *cobra.Command {
 	o := &mullama.VerifyOptions{}
 	var models string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Look for damaged files in the model store",
@@ -22,21 +23,38 @@ func (a *app) verifyCommand() *cobra.Command {
 			"damaged or missing. With --repair they are fetched anew. No daemon is needed.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.verify(cmd.Context(), models, o)
+			return a.verify(cmd.Context(), models, o, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&o.Repair, "repair", false, "fetch what is damaged anew")
 	a.defineModels(cmd, &models)
 	defineInsecure(cmd, &o.Insecure)
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 
 func (a *app) defineModels(cmd *cobra.Command, models *string) {
-	cmd.Flags().StringVar(models, "models", a.env.serve["MODELS"].value,
+	cmd.Flags().StringVar(models, "models", "",
 		"`FOLDER` of the model store (default: ~/.ollama/models)")
 }
 
-func (a *app) verify(ctx context.Context, folder string, o *mullama.VerifyOptions) error {
+// damagedFile is a file that verify found, as JSON.
+type damagedFile struct {
+	Digest string   `json:"digest"`
+	Models []string `json:"models"`
+	Error  string   `json:"error"`
+	Mended bool     `json:"mended"`
+}
+
+// verifyReport is what verify prints as JSON.
+type verifyReport struct {
+	OK      bool          `json:"ok"`
+	Damaged []damagedFile `json:"damaged"`
+}
+
+func (a *app) verify(
+	ctx context.Context, folder string, o *mullama.VerifyOptions, asJSON bool,
+) error {
 	store, err := a.storeAt(folder)
 	if err != nil {
 		return err
@@ -48,27 +66,62 @@ func (a *app) verify(ctx context.Context, folder string, o *mullama.VerifyOption
 	if err != nil {
 		return err
 	}
-	lost := 0
+	report, lost := verifyReport{Damaged: []damagedFile{}}, 0
 	for _, b := range bad {
-		state := "mended"
+		d := damagedFile{Digest: b.Digest, Models: append([]string{}, b.Models...),
+			Mended: b.Mended}
 		if !b.Mended {
 			lost++
-			state = sentence(b.Err.Error())
+			d.Error = sentence(b.Err.Error())
 		}
-		fmt.Fprintf(a.stdout, "%s of %s: %s\n", b.Digest, strings.Join(b.Models, ", "), state)
+		report.Damaged = append(report.Damaged, d)
 	}
-	switch {
-	case lost > 0:
-		f := &failure{code: exitFailed, message: fmt.Sprintf("%d files are damaged", lost)}
-		return f.withHint("'mullama verify --repair' fetches them anew")
-	case len(bad) == 0:
+	report.OK = lost == 0
+	if asJSON {
+		err = a.printJSON(report)
+	} else {
+		a.printVerified(report)
+	}
+	if err != nil || lost == 0 {
+		return err
+	}
+	f := &failure{code: exitFailed, message: damaged(lost)}
+	if o.Repair {
+		return f.withHint("pull or create the models again")
+	}
+	return f.withHint("'mullama verify --repair' fetches them anew")
+}
+
+// damaged says how many files are.
+func damaged(n int) string {
+	if n == 1 {
+		return "1 file is damaged"
+	}
+	return fmt.Sprintf("%d files are damaged", n)
+}
+
+func (a *app) printVerified(report verifyReport) {
+	for _, d := range report.Damaged {
+		state := d.Error
+		if d.Mended {
+			state = "mended"
+		}
+		if d.Digest == "" {
+			fmt.Fprintln(a.stdout, state) // names the file
+			continue
+		}
+		fmt.Fprintf(a.stdout, "%s of %s: %s\n", d.Digest, strings.Join(d.Models, ", "), state)
+	}
+	if len(report.Damaged) == 0 {
 		fmt.Fprintln(a.stdout, "all files are as they should be")
 	}
-	return nil
 }
 
 // storeAt opens the model store in a folder.
 func (a *app) storeAt(folder string) (modelStore, error) {
+	if folder == "" {
+		folder = a.env.models()
+	}
 	models, err := storeFolder(folder)
 	if err != nil {
 		return nil, err
@@ -79,6 +132,7 @@ func (a *app) storeAt(folder string) (modelStore, error) {
 // pruneCommand builds `mullama prune`.
 func (a *app) pruneCommand() *cobra.Command {
 	var models string
+	var asJSON bool
 	age := 24 * time.Hour
 	cmd := &cobra.Command{
 		Use:   "prune",
@@ -96,11 +150,15 @@ func (a *app) pruneCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return a.printJSON(map[string]int64{"freed_bytes": freed})
+			}
 			fmt.Fprintf(a.stdout, "removed %s\n", byteCount(freed))
 			return nil
 		},
 	}
 	cmd.Flags().DurationVar(&age, "older-than", age, "leave files that are younger than this")
 	a.defineModels(cmd, &models)
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }

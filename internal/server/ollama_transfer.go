@@ -24,11 +24,35 @@ func (s *Server) pullModel(w http.ResponseWriter, r *http.Request) error {
 	if err := checkPullName(name); err != nil {
 		return err
 	}
+	if err := checkPace(&req); err != nil {
+		return err
+	}
 	return s.transfer(w, r, req.Stream, func(ctx context.Context, t transferOptions) error {
-		t.Insecure = req.Insecure
+		pace(&t, &req)
 		_, err := s.runtime.Pull(ctx, name, &t)
 		return err
 	})
+}
+
+// maxParallel is how many requests at once a client may ask for; more only annoy registries.
+const maxParallel = 64
+
+// checkPace refuses numbers that say nothing.
+func checkPace(req *api.PullRequest) error {
+	if req.Parallel < 0 || req.Parallel > maxParallel {
+		return badField("parallel", "parallel is %d; it must be from 0 to %d", req.Parallel,
+			maxParallel)
+	}
+	if req.BytesPerSecond < 0 {
+		return badField("bytes_per_second", "bytes_per_second is %d; it must not be negative",
+			req.BytesPerSecond)
+	}
+	return nil
+}
+
+// pace passes on how a model is to come or go.
+func pace(t *transferOptions, req *api.PullRequest) {
+	t.Insecure, t.Parallel, t.BytesPerSecond = req.Insecure, req.Parallel, req.BytesPerSecond
 }
 
 // checkPullName refuses files of this machine, which are not for every client to read.
@@ -52,8 +76,12 @@ func (s *Server) pushModel(w http.ResponseWriter, r *http.Request) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
+	pull := api.PullRequest(req)
+	if err := checkPace(&pull); err != nil {
+		return err
+	}
 	return s.transfer(w, r, req.Stream, func(ctx context.Context, t transferOptions) error {
-		t.Insecure = req.Insecure
+		pace(&t, &pull)
 		return s.runtime.Push(ctx, name, &t)
 	})
 }

@@ -57,6 +57,15 @@ func (s *site) uploaded() string {
 	return digest
 }
 
+func TestPullsWithPacesThatSayNothingAreRefused(t *testing.T) {
+	s := newSite(t, Config{})
+	for field, value := range map[string]int{"parallel": 65, "bytes_per_second": -1} {
+		for _, path := range []string{"/api/pull", "/api/push"} {
+			s.refused("POST", path, object{"model": "m", field: value}, 400, field)
+		}
+	}
+}
+
 func TestAModelIsCreatedPushedPulledAndAsked(t *testing.T) {
 	s := newSite(t, Config{})
 	registry := testregistry.New(t)

@@ -60,12 +60,12 @@ func (s *Store) ReadBlob(l Layer) ([]byte, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &storeError{kind: ErrCorrupt, message: fmt.Sprintf(
-			"blob %s is missing; pull or create the model again", l.Digest)}
+			"blob %s is missing", l.Digest)}
 	case err != nil:
 		return nil, err
 	case int64(len(b)) != l.Size:
 		return nil, &storeError{kind: ErrCorrupt, message: fmt.Sprintf(
-			"blob %s has %d bytes instead of %d; pull or create the model again",
+			"blob %s has %d bytes instead of %d",
 			l.Digest, len(b), l.Size)}
 	}
 	return b, nil
@@ -116,7 +116,7 @@ func (s *Store) read(n Name) (*Entry, error) {
 	}
 	m, err := ParseManifest(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; pull or create the model again", file, err)
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	sum := sha256.Sum256(b)
 	n.Scheme = ""
@@ -146,7 +146,7 @@ func readFile(path string, limit int64) ([]byte, time.Time, error) {
 // List returns the models, newest first, and for each manifest that cannot be used an error. A
 // store that does not exist yet is empty.
 func (s *Store) List() ([]Entry, []error) {
-	names, problems := s.names()
+	names, problems := s.Names()
 	var entries []Entry
 	for _, n := range names {
 		e, err := s.read(n)
@@ -163,8 +163,8 @@ func (s *Store) List() ([]Entry, []error) {
 	return entries, problems
 }
 
-// names returns the names that the manifests folder has, in alphabetic order.
-func (s *Store) names() ([]Name, []error) {
+// Names returns the names that the manifests folder has, in alphabetic order.
+func (s *Store) Names() ([]Name, []error) {
 	var names []Name
 	problems := s.walk(func(parts []string) {
 		n := Name{Host: parts[0], Namespace: parts[1], Model: parts[2], Tag: parts[3]}

@@ -90,7 +90,7 @@ func TestDamagedManifestsKeepTheirBlobs(t *testing.T) {
 	if len(entries) != 1 || len(problems) != 1 {
 		t.Fatalf("%d models and problems %v; want one of each", len(entries), problems)
 	}
-	wantError(t, problems[0], store.ErrCorrupt, b.File, "cut off", "again")
+	wantError(t, problems[0], store.ErrCorrupt, b.File, "cut off")
 	_, err := s.Get(name(t, "b"))
 	wantError(t, err, store.ErrCorrupt, b.File)
 	if err := s.Delete(name(t, "a")); err != nil {

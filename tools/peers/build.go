@@ -138,7 +138,17 @@ func buildOllama(ctx context.Context, log io.Writer, programs string) (string, e
 			return "", err
 		}
 	}
-	binary := filepath.Join(dir, "bin", "ollama")
+	return ollamaProgram(ctx, log)
+}
+
+// ollamaProgram builds Ollama, once per version, and returns the program. It serves stores without
+// llama.cpp's programs.
+func ollamaProgram(ctx context.Context, log io.Writer) (string, error) {
+	source, err := fetchOllama(ctx, log)
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(filepath.Dir(source), "bin", "ollama")
 	if _, err := os.Stat(binary); err == nil {
 		return binary, nil
 	}

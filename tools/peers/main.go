@@ -1,6 +1,6 @@
 // Command peers runs test suites that others wrote for their servers against ours.
 //
-//	go run ./tools/peers ollama|llama|build
+//	go run ./tools/peers ollama|llama|store|build
 //
 // ollama: the integration tests of Ollama, from its Go module at a pinned version, with a small
 // real model under a name of the store. They are built in the cache folder and run against
@@ -9,6 +9,9 @@
 // llama: llama.cpp's tests of llama-server, from a Python package with the whole tree at the
 // revision of our engine. The tests start servers; what they start is this program under the name
 // llama-server, which starts the daemon with flags that mean the same.
+//
+// store: Ollama serves a store that bin/mullama has made, and the other way round; lists, models
+// and the bytes of manifests must be the same.
 //
 // build: no tests. It builds llama-server and Ollama in the cache folder, to measure beside ours.
 //
@@ -45,8 +48,10 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	switch {
 	case len(args) == 1 && args[0] == "build":
 		return fail(errOut, buildPeers(ctx, out, errOut))
+	case len(args) == 1 && args[0] == "store":
+		return fail(errOut, checkStores(ctx, out, errOut))
 	case len(args) != 1 || suites[args[0]] == nil:
-		fmt.Fprintln(errOut, "usage: go run ./tools/peers ollama|llama|build")
+		fmt.Fprintln(errOut, "usage: go run ./tools/peers ollama|llama|store|build")
 		return 2
 	}
 	return runSuite(ctx, args[0], out, errOut)

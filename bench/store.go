@@ -1,0 +1,221 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/synth"
+)
+
+type storeOptions struct {
+	options
+	models, megabytes int
+}
+
+func storeCommand() *cobra.Command {
+	o := storeOptions{models: 1000, megabytes: 512}
+	cmd := &cobra.Command{
+		Use:   "store",
+		Short: "Measure lists of many models, and a pull beside curl",
+		Long: `Measure how long the list of a store of many small models takes, the first time and
+then, and how fast a model comes from a registry on this machine, beside curl for the same file
+from the same server, which checks no digest.`,
+		Example: "  mullama bench store --json store.json",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return measureStore(cmd, o) },
+	}
+	f := cmd.Flags()
+	f.IntVar(&o.models, "models", o.models, "models of the store")
+	f.IntVar(&o.megabytes, "megabytes", o.megabytes, "size of the model that is pulled")
+	f.IntVar(&o.Rounds, "rounds", 5, "turns of every case")
+	f.Uint64Var(&o.Seed, "seed", 1, "seed of the model that is pulled")
+	f.StringVar(&o.json, "json", "", "write the result to this file; - for standard output alone")
+	return cmd
+}
+
+func measureStore(cmd *cobra.Command, o storeOptions) error {
+	if o.Rounds < 1 || o.models < 1 || o.megabytes < 1 {
+		return errors.New("rounds, models and megabytes must be at least 1")
+	}
+	dir, err := os.MkdirTemp("", "bench-store-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	m := &storeMeter{o: o, dir: dir}
+	r, err := serveBlob(m.o.Seed, o.megabytes)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	config := o.Config
+	config.Threads, config.Context, config.Slots, config.Reps = 1, 1, 1, 1
+	config.PromptTokens, config.GenerateTokens, config.ColdStarts = 1, 1, 1
+	result := newResult("store", commandLine(cmd, ""), ModelFile{File: "random bytes",
+		SHA256: r.digest, SizeBytes: int64(len(r.blob)), Architecture: "none"}, config)
+	fmt.Fprintf(cmd.ErrOrStderr(), "make a store of %d models\n", o.models)
+	if err := m.makeStore(cmd.Context()); err != nil {
+		return err
+	}
+	for round := range o.Rounds {
+		fmt.Fprintf(cmd.ErrOrStderr(), "round %d of %d\n", round+1, o.Rounds)
+		if err := m.round(cmd.Context(), round+1, r); err != nil {
+			return err
+		}
+	}
+	result.Finished = time.Now().UTC()
+	result.Points, result.Rows = m.points, pointRows(result.Group, m.points)
+	return o.write(cmd.OutOrStdout(), result)
+}
+
+// storeMeter collects the points.
+type storeMeter struct {
+	o      storeOptions
+	dir    string
+	points []Point
+}
+
+func (m *storeMeter) open(folder string) (*mullama.Runtime, error) {
+	return mullama.Open(mullama.Options{ModelsDir: filepath.Join(m.dir, folder), KeyDir: m.dir})
+}
+
+// makeStore makes models that differ in their weights, as those of a user do.
+func (m *storeMeter) makeStore(ctx context.Context) error {
+	rt, err := m.open("many")
+	if err != nil {
+		return err
+	}
+	defer rt.Close()
+	for i := range m.o.models {
+		file := filepath.Join(m.dir, "tiny.gguf")
+		if err := synth.TinyFile(file, synth.Options{Seed: uint64(i) + 1}); err != nil {
+			return err
+		}
+		if _, err := rt.Import(ctx, fmt.Sprintf("model-%d", i), file); err != nil {
+			return err
+		}
+		if err := os.Remove(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *storeMeter) round(ctx context.Context, round int, r *blobServer) error {
+	rt, err := m.open("many")
+	if err != nil {
+		return err
+	}
+	defer rt.Close()
+	for _, name := range []string{"first", "next"} {
+		start := time.Now()
+		models, err := rt.List()
+		if err != nil || len(models) != m.o.models {
+			return fmt.Errorf("the list has %d models of %d: %w", len(models), m.o.models, err)
+		}
+		m.add(round, fmt.Sprintf("%s list of %d models", name, m.o.models), "list_ms",
+			milliseconds(time.Since(start)))
+	}
+	pulled, err := m.pull(ctx, r)
+	if err != nil {
+		return err
+	}
+	fetched, err := m.curl(ctx, r)
+	if err != nil {
+		return err
+	}
+	m.add(round, "pull by mullama", "mbs", float64(len(r.blob))/1e6/pulled.Seconds())
+	m.add(round, "the same file by curl", "mbs", float64(len(r.blob))/1e6/fetched.Seconds())
+	return nil
+}
+
+func (m *storeMeter) add(round int, name, key string, value float64) {
+	m.points = append(m.points, Point{Round: round, Case: name,
+		Values: map[string]float64{key: value}})
+}
+
+// pull fetches the model into an empty store.
+func (m *storeMeter) pull(ctx context.Context, r *blobServer) (time.Duration, error) {
+	rt, err := m.open("pulled")
+	if err != nil {
+		return 0, err
+	}
+	defer rt.Close()
+	defer os.RemoveAll(filepath.Join(m.dir, "pulled"))
+	start := time.Now()
+	_, err = rt.Pull(ctx, r.host()+"/some/model", &mullama.TransferOptions{Insecure: true})
+	took := time.Since(start)
+	if errors.Is(err, mullama.ErrStore) {
+		err = nil // it is there, and is no model, as the weights are random bytes
+	}
+	return took, err
+}
+
+// curl fetches the model's file with the program of that name.
+func (m *storeMeter) curl(ctx context.Context, r *blobServer) (time.Duration, error) {
+	file := filepath.Join(m.dir, "curl.bin")
+	defer os.Remove(file)
+	start := time.Now()
+	cmd := exec.CommandContext(ctx, "curl", "-sf", "-o", file,
+		"http://"+r.host()+"/v2/some/model/blobs/sha256:"+r.digest)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("curl: %w: %s", err, out)
+	}
+	return time.Since(start), nil
+}
+
+// blobServer is a registry of one model.
+type blobServer struct {
+	*http.Server
+	listener net.Listener
+	blob     []byte
+	digest   string
+}
+
+// serveBlob serves a model of random bytes.
+func serveBlob(seed uint64, megabytes int) (*blobServer, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &blobServer{listener: listener, blob: make([]byte, megabytes*1e6)}
+	var key [32]byte
+	key[0], key[1] = byte(seed), byte(seed>>8)
+	_, _ = rand.NewChaCha8(key).Read(r.blob)
+	sum := sha256.Sum256(r.blob)
+	r.digest = hex.EncodeToString(sum[:])
+	r.Server = &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = r.Serve(listener) }() // ends with Close
+	return r, nil
+}
+
+func (r *blobServer) host() string { return r.listener.Addr().String() }
+
+func (r *blobServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	switch {
+	case strings.Contains(req.URL.Path, "/manifests/"):
+		fmt.Fprintf(w, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"","digest":"",`+
+			`"size":0},"layers":[{"mediaType":"application/vnd.ollama.image.model",`+
+			`"digest":"sha256:%s","size":%d}]}`,
+			"application/vnd.docker.distribution.manifest.v2+json", r.digest, len(r.blob))
+	case strings.HasSuffix(req.URL.Path, r.digest):
+		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(r.blob))
+	default:
+		http.NotFound(w, req)
+	}
+}
