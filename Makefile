@@ -159,6 +159,15 @@ peers-build: ## build llama-server and Ollama in the cache, to measure beside ou
 	@$(GO) run ./tools/fetchmodels smollm2
 	@$(GO) run ./tools/peers build
 
+.PHONY: peers-embedding
+peers-embedding: ## set up ONNX Runtime with the weights of MiniLM, to measure beside ours
+	@sh conformance/setup.sh venv-embedding bench/callers/requirements.txt
+
+.PHONY: bench-embedding
+bench-embedding: native build peers-build peers-embedding ## measure embeddings beside llama.cpp and others
+	@$(GO) run ./tools/fetchmodels minilm minilm-q8
+	sh bench/embedding.sh "$(MULLAMA_CACHE)" bench/results
+
 .PHONY: bench-report
 bench-report: ## write the tables of docs/benchmarks.md from bench/results
 	$(GO) run ./bench/report

@@ -25,7 +25,7 @@ func Command() *cobra.Command {
 	cmd.AddCommand(throughputCommand(), streamsCommand(), latencyCommand(),
 		offloadCommand(), multiGPUCommand(), memoryCommand(), loadTimeCommand(), kvCommand(),
 		kvQualityCommand(), overheadCommand(), loadCommand(), soakCommand(), oursCommand(),
-		maxsimCommand(), callerCommand(), probeCommand())
+		maxsimCommand(), embeddingCommand(), callerCommand(), probeCommand())
 	return cmd
 }
 

@@ -54,6 +54,7 @@ var pointColumns = map[string][]column{
 		{"gbs", "GB/s", "read, GB/s"}, {"first_ms", "ms", "first search, ms"},
 		{"open_ms", "ms", "open, ms"},
 	},
+	"embedding": {{"texts", "texts/s", "texts/s"}},
 	"load-time": {
 		{"load_s", "s", "load, s"}, {"first_token_s", "s", "first token, s"},
 		{"disk_mb", "MB", "read from disk, MB"}, {"rss_mb", "MB", "RSS, MB"},
