@@ -63,11 +63,12 @@ func (a *app) indexAddCommand() *cobra.Command {
 	o := &indexOptions{}
 	cmd := &cobra.Command{
 		Use: "add FILE MODEL", Short: "Add documents to an index",
-		Long: `Add documents to an index: the lines of stdin, which are JSON objects with an id and a
-text. An id that the index has is refused. Documents are added by the hundreds; those before an
+		Long: `Add documents to an index: the lines of stdin, which are JSON objects with an id and
+a text. An id that the index has is refused. Documents are added by the hundreds; those before an
 error stay.`,
-		Example: `  echo '{"id": "1", "text": "A camelid."}' | mullama index add docs.index colbert.gguf`,
-		Args:    exactly(2, "the file of an index and a model"),
+		Example: `  mullama index add docs.index colbert.gguf < documents.jsonl
+  mullama index add docs.index colbert.gguf --id url --field body < pages.jsonl`,
+		Args: exactly(2, "the file of an index and a model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.indexAdd(cmd.Context(), o, args[0], args[1])
 		},

@@ -32,7 +32,8 @@ func TestDocumentsAreKeptAndFound(t *testing.T) {
 		t.Errorf("search: %+v", got)
 	}
 	got = do("", "search", "m.gguf", "--top", "1", "--json", "llama")
-	if !strings.HasPrefix(got.out, `{"id":"animals","score":`) || strings.Count(got.out, "\n") != 1 {
+	if !strings.HasPrefix(got.out, `{"id":"animals","score":`) ||
+		strings.Count(got.out, "\n") != 1 {
 		t.Errorf("search for JSON: %+v", got)
 	}
 	if got := do("", "train", "--groups", "2"); got != (outcome{}) {
@@ -85,7 +86,8 @@ func TestWhatAnIndexCannotTakeIsSaid(t *testing.T) {
 	got := do(newFake(), many.String()+`{"id": "x", "text": "bad"}`, "add", "m.gguf")
 	expect(got, `document "x": that text again`, "256 documents were added before the error")
 	expect(do(newFake(), `{"id": "7", "text": "a"}`, "add", "m.gguf"), `"7" is in index`)
-	expect(do(newFake(), "", "search", "m.gguf"), "search needs the file of an index, a model and a query")
+	expect(do(newFake(), "", "search", "m.gguf"),
+		"search needs the file of an index, a model and a query")
 	other := newFake()
 	other.model.info.Name = "Another"
 	expect(do(other, "", "search", "m.gguf", "a"), "not of Another")
@@ -107,7 +109,8 @@ func TestARealIndexFindsWhatAQueryMeans(t *testing.T) {
 		{someDocuments, []string{"add", path, model}},
 		{"", []string{"verify", path}},
 	} {
-		if got := realRun(t, step.stdin, append([]string{"index"}, step.args...)...); got.code != 0 {
+		got := realRun(t, step.stdin, append([]string{"index"}, step.args...)...)
+		if got.code != 0 {
 			t.Fatalf("%s: %+v", step.args[0], got)
 		}
 	}

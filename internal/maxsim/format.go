@@ -70,7 +70,8 @@ func decodeShape(path string, b []byte) (shape, error) {
 	if n > maxLabel {
 		return shape{}, damaged(path, "its header is damaged")
 	}
-	s := shape{label: string(b[labelAt : labelAt+n]), kind: llama.VectorKind(le.Uint32(b[16:])), dim: int(le.Uint32(b[12:]))}
+	s := shape{kind: llama.VectorKind(le.Uint32(b[16:])), dim: int(le.Uint32(b[12:])),
+		label: string(b[labelAt : labelAt+n])}
 	if s.dim < 1 || s.dim > maxDim || s.kind < llama.VectorF32 || s.kind > llama.VectorInt8 {
 		return shape{}, damaged(path, "its header is damaged")
 	}

@@ -200,8 +200,8 @@ func (x *Index) Info() (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{Dim: x.dim, Kind: x.kind, Label: x.label, Documents: int(s.docs), Tokens: int(s.tokens),
-		Bytes: int64(s.length)}
+	info := Info{Dim: x.dim, Kind: x.kind, Label: x.label, Documents: int(s.docs),
+		Tokens: int(s.tokens), Bytes: int64(s.length)}
 	if s.grouped != nil {
 		info.Centroids, info.Trained = int(s.grouped.n), int(s.grouped.docs)
 	}

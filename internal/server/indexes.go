@@ -167,7 +167,8 @@ func (s *Server) createIndex(w http.ResponseWriter, r *http.Request) error {
 		o.Dim, o.Model = len(rows[0][0]), label
 	}
 	if o.Dim < 1 {
-		return badField("model", "name the model of the vectors, or say how many dimensions they have")
+		return badField("model", "name the model of the vectors, or say how many dimensions they "+
+			"have")
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

@@ -89,7 +89,8 @@ func TestRequestsThatAnIndexCannotServeAreRefused(t *testing.T) {
 		status       int
 		words        string
 	}{
-		{"POST", "/v1/indexes", object{"name": "../x", "dimensions": 2}, 400, "the name of an index"},
+		{"POST", "/v1/indexes", object{"name": "../x", "dimensions": 2}, 400,
+			"the name of an index"},
 		{"POST", "/v1/indexes", object{"dimensions": 2}, 400, "the name of an index"},
 		{"POST", "/v1/indexes", object{"name": "docs", "dimensions": 2}, 409, "already"},
 		{"POST", "/v1/indexes", object{"name": "x"}, 400, "name the model"},
