@@ -24,7 +24,7 @@ type embeddingOptions struct {
 
 const embeddingLong = `Measure how many texts are embedded in a second: by package mullama in this
 process, by the daemon over HTTP, and by a C program that has llama.cpp alone do it, in calls of one
-and more texts of exact lengths, and for whole collections of documents of 8 to 40 tokens. All take
+and more texts of exact lengths, and for whole collections of documents of 8 to 24 tokens. All take
 turns in another order each round. With --peer other servers take turns too, and with --python, a
 Python of make peers-embedding, ONNX Runtime. A peer that is not measured is named in the result.`
 
@@ -171,6 +171,10 @@ func (m *embeddingMeter) turn(ctx context.Context, round int, w embeddingWork) e
 		side := m.sides[i]
 		if isPeer(side.name()) && w.length == 0 && w.tokens > 2*m.o.heaviest {
 			continue
+		}
+		warm := [][]string{calls[0][:min(len(calls[0]), 8)]}
+		if _, err := side.embed(ctx, warm); err != nil {
+			return fmt.Errorf("%s: %s: %w", side.name(), w.name, err)
 		}
 		seconds, err := side.embed(ctx, calls)
 		if err != nil {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures embeddings of MiniLM in F16 and Q8_0 beside llama.cpp alone and all peers: about 12
+# Measures embeddings of MiniLM in F16 and Q8_0 beside llama.cpp alone and all peers: about 15
 # minutes on two cores.
 #
 # usage: bench/embedding.sh CACHE RESULTS

@@ -33,7 +33,7 @@ const (
 )
 
 // embeddingSide embeds the texts of calls, one call after the other, and says how many seconds it
-// took. The first call is made once more before.
+// took.
 type embeddingSide interface {
 	name() string
 	embed(ctx context.Context, calls [][]string) (seconds float64, err error)
@@ -166,11 +166,8 @@ func (l *embeddingLibrary) stop() error {
 	return errors.Join(l.model.Close(), l.runtime.Close())
 }
 
-// timed does the first call to warm up, and then all of them.
+// timed says how many seconds all calls take.
 func timed[T any](calls []T, do func(T) error) (float64, error) {
-	if err := do(calls[0]); err != nil {
-		return 0, err
-	}
 	start := time.Now()
 	for _, call := range calls {
 		if err := do(call); err != nil {

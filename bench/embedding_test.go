@@ -38,7 +38,7 @@ func TestWorksHaveTheTextsThatTheyName(t *testing.T) {
 		}
 		for _, text := range texts {
 			n := len(strings.Fields(text)) + 2
-			if w.length > 0 && n != w.length || w.length == 0 && (n < 8 || n > 40) {
+			if w.length > 0 && n != w.length || w.length == 0 && (n < 8 || n > 24) {
 				t.Errorf("%s: a text has %d tokens", w.name, n)
 			}
 		}

@@ -28,7 +28,7 @@ var embeddingWords = strings.Fields(`time year people way day man thing woman li
 type embeddingWork struct {
 	name   string
 	counts []int // texts of each call
-	length int   // tokens of each text; 0: 8 to 40
+	length int   // tokens of each text; 0: 8 to 24
 	tokens int   // of all, about
 }
 
@@ -45,7 +45,7 @@ func embeddingWorks(o embeddingOptions) []embeddingWork {
 	}
 	for _, n := range o.documents {
 		for _, each := range []int{1, documentCall} {
-			w := embeddingWork{tokens: 24 * n, counts: split(n, each),
+			w := embeddingWork{tokens: 16 * n, counts: split(n, each),
 				name: fmt.Sprintf("%d documents, calls of %d", n, each)}
 			if each == 1 {
 				w.name = fmt.Sprintf("%d documents, one by one", n)
@@ -80,7 +80,7 @@ func (w embeddingWork) calls(random *rand.Rand) [][]string {
 		for range count {
 			length := w.length
 			if length == 0 {
-				length = 8 + random.IntN(33)
+				length = 8 + random.IntN(17)
 			}
 			words := make([]string, max(1, length-2))
 			for j := range words {

@@ -73,30 +73,11 @@ func sentences() []string {
 // reference has the published model embed texts, in NumPy.
 func reference(t *testing.T, texts []string) (ids [][]int32, rows [][]float32) {
 	t.Helper()
-	models, err := testmodels.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	python := filepath.Join(filepath.Dir(models), "venv-conformance", "bin", "python")
-	if _, err := os.Stat(python); err != nil {
-		if os.Getenv(testmodels.RequireEnv) == "1" {
-			t.Fatal(err)
-		}
-		t.Skipf("NumPy is not set up (%v); run conformance/setup.sh", err)
-	}
 	input, err := json.Marshal(texts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var errs bytes.Buffer
-	cmd := exec.Command(python, "minilm.py")
-	cmd.Env = append(os.Environ(), "OPENBLAS_NUM_THREADS=1")
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &errs
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("minilm.py: %v\n%s", err, errs.String())
-	}
-	line, data, _ := bytes.Cut(out, []byte("\n"))
+	line, data, _ := bytes.Cut(inNumPy(t, "minilm.py", input), []byte("\n"))
 	if err := json.Unmarshal(line, &ids); err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +90,31 @@ func reference(t *testing.T, texts []string) (ids [][]int32, rows [][]float32) {
 		t.Fatalf("minilm.py wrote %d numbers for %d texts", len(numbers), len(texts))
 	}
 	return ids, slices.Collect(slices.Chunk(numbers, width))
+}
+
+// inNumPy runs a script of this folder where NumPy is, and returns what it writes.
+func inNumPy(t *testing.T, script string, input []byte) []byte {
+	t.Helper()
+	models, err := testmodels.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := filepath.Join(filepath.Dir(models), "venv-conformance", "bin", "python")
+	if _, err := os.Stat(python); err != nil {
+		if os.Getenv(testmodels.RequireEnv) == "1" {
+			t.Fatal(err)
+		}
+		t.Skipf("NumPy is not set up (%v); run conformance/setup.sh", err)
+	}
+	var errs bytes.Buffer
+	cmd := exec.Command(python, script)
+	cmd.Env = append(os.Environ(), "OPENBLAS_NUM_THREADS=1")
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, errs.String())
+	}
+	return out
 }
 
 func cosine(a, b []float32) float64 {
