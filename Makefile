@@ -146,7 +146,7 @@ bench-overhead: callers ## measure what a call costs in each language
 
 .PHONY: peers-ollama
 peers-ollama: native build ## run Ollama's own integration tests against the daemon
-	@$(GO) run ./tools/fetchmodels qwen05
+	@$(GO) run ./tools/fetchmodels qwen05 minilm
 	$(GO) run ./tools/peers ollama
 
 .PHONY: peers-llama

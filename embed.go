@@ -25,7 +25,8 @@ type EmbedOptions struct {
 	Raw bool
 	// Dimensions keeps only so many numbers of each row, from its start. 0: all.
 	Dimensions int
-	// Truncate cuts the end off a text that is too long, instead of refusing it.
+	// Truncate cuts the end off a text that is too long, instead of refusing it. Where not one of its
+	// tokens fits, it is refused all the same.
 	Truncate bool
 	// Task puts the words before each text with which models that are known by their names were
 	// trained for it: "query" or "document". "": none.
@@ -265,7 +266,7 @@ func (p *embedPlan) prepare(in *embedInput) (*embedder.Item, Embedding) {
 	case err != nil:
 	case len(tokens) == 0:
 		err = invalid(p.op, "the text is empty")
-	case len(tokens) > p.longest && !p.Truncate:
+	case len(tokens) > p.longest && (!p.Truncate || p.longest <= p.model.bounds(tokens)):
 		err = &Error{Kind: ErrContextFull, Op: p.op, Err: &ContextFullError{
 			Prompt: len(tokens), Context: p.longest, Part: "the text"}}
 	case len(tokens) > p.longest:
@@ -301,6 +302,18 @@ func (p *embedPlan) tokens(in *embedInput) (tokens []Token, cut bool, err error)
 	}
 	tokens, err = p.model.shared.weights.Tokenize(text, true, false)
 	return tokens, cut, wrap(p.op, err)
+}
+
+// bounds is how many tokens at the ends of a text's are the vocabulary's and not of the text.
+func (m *Model) bounds(tokens []Token) (n int) {
+	info := m.shared.weights.Info()
+	if tokens[0] == info.BOS {
+		n++
+	}
+	if last := tokens[len(tokens)-1]; last == info.EOS || last == info.SEP {
+		n++
+	}
+	return n
 }
 
 // cutTokens keeps the first of too many tokens, and the last if the vocabulary ends texts with it.

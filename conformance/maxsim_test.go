@@ -59,7 +59,8 @@ func TestSearchesFindWhatPyLateFinds(t *testing.T) {
 	m := load(t, testmodels.Path(t, "minilm"), nil)
 	docs := tokenVectors(t, m, "document", texts)
 	queries := tokenVectors(t, m, "query", []string{"a violin on the table", "Wo ist der Brief?",
-		"le livre", "gato negro", "a map of the town", "rain in the evening", "книга", "25 percent"})
+		"le livre", "gato negro", "a map of the town", "rain in the evening", "книга",
+		"25 percent"})
 	want := pylateScores(t, queries, docs)
 	for kind, apart := range map[mullama.VectorKind]float64{mullama.VectorsF32: 1e-4,
 		mullama.VectorsF16: 2e-3, mullama.VectorsInt8: 0.1} {
