@@ -25,8 +25,8 @@ type EmbedOptions struct {
 	Raw bool
 	// Dimensions keeps only so many numbers of each row, from its start. 0: all.
 	Dimensions int
-	// Truncate cuts the end off a text that is too long, instead of refusing it. Where not one of its
-	// tokens fits, it is refused all the same.
+	// Truncate cuts the end off a text that is too long, instead of refusing it. Where not one of
+	// its tokens fits, it is refused all the same.
 	Truncate bool
 	// Task puts the words before each text with which models that are known by their names were
 	// trained for it: "query" or "document". "": none.
