@@ -206,7 +206,8 @@ func TestATableHoldsOneGroupOfRows(t *testing.T) {
 	}
 	reason := "no tokens"
 	w = newTableWriter(&out)
-	if err := w.write(0, &mullama.Embedding{Err: errors.New(reason)}); err != nil || w.end(1) != nil {
+	err = w.write(0, &mullama.Embedding{Err: errors.New(reason)})
+	if err := errors.Join(err, w.end(1)); err != nil {
 		t.Error(err)
 	}
 }
