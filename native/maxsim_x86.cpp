@@ -249,13 +249,18 @@ AVX2 void i8_to_f32_256(const uint8_t *in, int32_t n, float scale, float *out) {
 }
 
 // Tiles are used through assembly: the intrinsics of GCC before 15 do not say what they read.
-#define TILE_LOAD(tile, from, step)                                                                \
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(from), "r"((size_t)(step)) : "memor" \
-                                                                                           "y")
-#define TILE_STORE(tile, to) \
-    __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"(to), "r"((size_t)64) : "memory")
-#define TILE_MULTIPLY(sum, rows, panel) \
-    __asm__ volatile("tdpbusd %%tmm" #panel ", %%tmm" #rows ", %%tmm" #sum::)
+template <int tile> inline void tile_load(const void *from, size_t step) {
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(step), "i"(tile) : "memory");
+}
+
+template <int tile> inline void tile_store(void *to) {
+    __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"((size_t)64), "i"(tile)
+                     : "memory");
+}
+
+template <int sum, int rows, int panel> inline void tile_multiply() {
+    __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sum), "i"(rows), "i"(panel));
+}
 
 // ggml sets its tiles up once in a thread and then relies on that, so what was there comes back.
 void tiles_begin(maxsim_tile_state *before) {
@@ -290,30 +295,30 @@ AVX512 inline void raise(const int32_t *sums, const float *scales, int32_t n, fl
 template <int V>
 AVX512 void tiles_32(const maxsim_tiles &a, const uint8_t *rows, const float *scales, int32_t n) {
     alignas(64) int32_t sums[4][256];
-    TILE_LOAD(0, a.bias, 0);
-    TILE_LOAD(2, a.bias, 0);
+    tile_load<0>(a.bias, 0);
+    tile_load<2>(a.bias, 0);
     if constexpr (V == 2) {
-        TILE_LOAD(1, a.bias + 16, 0);
-        TILE_LOAD(3, a.bias + 16, 0);
+        tile_load<1>(a.bias + 16, 0);
+        tile_load<3>(a.bias + 16, 0);
     }
     for (int32_t k = 0; k < a.dim; k += 64) {
         const int8_t *panel = a.panel + (size_t)k * V * 16;
-        TILE_LOAD(4, rows + k, a.dim);
-        TILE_LOAD(5, rows + (size_t)16 * a.dim + k, a.dim);
-        TILE_LOAD(6, panel, V * 64);
-        TILE_MULTIPLY(0, 4, 6);
-        TILE_MULTIPLY(2, 5, 6);
+        tile_load<4>(rows + k, a.dim);
+        tile_load<5>(rows + (size_t)16 * a.dim + k, a.dim);
+        tile_load<6>(panel, V * 64);
+        tile_multiply<0, 4, 6>();
+        tile_multiply<2, 5, 6>();
         if constexpr (V == 2) {
-            TILE_LOAD(7, panel + 64, V * 64);
-            TILE_MULTIPLY(1, 4, 7);
-            TILE_MULTIPLY(3, 5, 7);
+            tile_load<7>(panel + 64, V * 64);
+            tile_multiply<1, 4, 7>();
+            tile_multiply<3, 5, 7>();
         }
     }
-    TILE_STORE(0, sums[0]);
-    TILE_STORE(2, sums[2]);
+    tile_store<0>(sums[0]);
+    tile_store<2>(sums[2]);
     if constexpr (V == 2) {
-        TILE_STORE(1, sums[1]);
-        TILE_STORE(3, sums[3]);
+        tile_store<1>(sums[1]);
+        tile_store<3>(sums[3]);
     }
     for (int32_t v = 0; v < V; v++) {
         raise(sums[v], scales, n < 16 ? n : 16, a.out + v * 16);
