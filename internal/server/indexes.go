@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -23,10 +24,15 @@ func (s *Server) indexRoutes() []route {
 	}
 }
 
-// ofIndex keeps the folder of the indexes out of errors.
+// ofIndex keeps the folder of the indexes out of errors, and has a damaged index read anew by the
+// next request: it may have been mended.
 func (s *Server) ofIndex(handle handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		return s.indexes.hidden(handle(w, r))
+		err := handle(w, r)
+		if errors.Is(err, mullama.ErrStore) {
+			s.indexes.reread(r.PathValue("index"))
+		}
+		return s.indexes.hidden(err)
 	}
 }
 
