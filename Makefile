@@ -158,7 +158,7 @@ peers-store: build ## have Ollama read a store of ours, and us one of Ollama's
 
 .PHONY: peers-ollama
 peers-ollama: native build ## run Ollama's own integration tests against the daemon
-	@$(GO) run ./tools/fetchmodels qwen05
+	@$(GO) run ./tools/fetchmodels qwen05 minilm
 	$(GO) run ./tools/peers ollama
 
 .PHONY: peers-llama
@@ -170,6 +170,15 @@ peers-llama: native build oracles ## run llama.cpp's tests of llama-server again
 peers-build: ## build llama-server and Ollama in the cache, to measure beside ours
 	@$(GO) run ./tools/fetchmodels smollm2
 	@$(GO) run ./tools/peers build
+
+.PHONY: peers-embedding
+peers-embedding: ## set up ONNX Runtime with the weights of MiniLM, to measure beside ours
+	@sh conformance/setup.sh venv-embedding bench/callers/requirements.txt
+
+.PHONY: bench-embedding
+bench-embedding: native build peers-build peers-embedding ## measure embeddings beside llama.cpp and others
+	@$(GO) run ./tools/fetchmodels minilm minilm-q8
+	sh bench/embedding.sh "$(MULLAMA_CACHE)" bench/results
 
 .PHONY: bench-report
 bench-report: ## write the tables of docs/benchmarks.md from bench/results

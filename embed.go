@@ -25,7 +25,8 @@ type EmbedOptions struct {
 	Raw bool
 	// Dimensions keeps only so many numbers of each row, from its start. 0: all.
 	Dimensions int
-	// Truncate cuts the end off a text that is too long, instead of refusing it.
+	// Truncate cuts the end off a text that is too long, instead of refusing it. Where not one of
+	// its tokens fits, it is refused all the same.
 	Truncate bool
 	// Task puts the words before each text with which models that are known by their names were
 	// trained for it: "query" or "document". "": none.
@@ -88,19 +89,20 @@ func (m *Model) Embed(ctx context.Context, r *EmbedRequest) (*EmbedResult, error
 	if m.remote != nil {
 		return m.remote.embed(ctx, m, r)
 	}
-	inputs := func(yield func(embedInput) bool) {
-		for _, text := range r.Texts {
-			if !yield(embedInput{text: text}) {
-				return
-			}
-		}
-		for _, tokens := range r.Tokens {
-			if !yield(embedInput{tokens: tokens, isTokens: true}) {
-				return
-			}
-		}
+	inputs := make([]embedInput, 0, cap(result.Embeddings))
+	for _, text := range r.Texts {
+		inputs = append(inputs, embedInput{text: text})
 	}
-	for e, err := range m.embedAll(ctx, inputs, &r.EmbedOptions) {
+	for _, tokens := range r.Tokens {
+		inputs = append(inputs, embedInput{tokens: tokens, isTokens: true})
+	}
+	windows := func(ctx context.Context, p *embedPlan) iter.Seq[*window] {
+		if len(inputs) <= fewTexts {
+			return p.atOnce(ctx, inputs)
+		}
+		return p.ahead(ctx, slices.Values(inputs))
+	}
+	for e, err := range m.embedAll(ctx, windows, &r.EmbedOptions) {
 		if err != nil {
 			return nil, err
 		}
@@ -122,12 +124,15 @@ func (m *Model) EmbedStream(
 	if m.remote != nil {
 		return m.remote.embedStream(ctx, m, texts, o)
 	}
-	return m.embedAll(ctx, func(yield func(embedInput) bool) {
+	inputs := func(yield func(embedInput) bool) {
 		for text := range texts {
 			if !yield(embedInput{text: text}) {
 				return
 			}
 		}
+	}
+	return m.embedAll(ctx, func(ctx context.Context, p *embedPlan) iter.Seq[*window] {
+		return p.ahead(ctx, inputs)
 	}, o)
 }
 
@@ -148,10 +153,13 @@ type window struct {
 const (
 	windowTexts = 512     // most texts of a window
 	windowBytes = 1 << 20 // of text, beyond which a window takes no more
+	fewTexts    = 16      // for which tokenizing on another goroutine does not pay
 )
 
+// embedAll embeds the texts of windows, which come in their order.
 func (m *Model) embedAll(
-	ctx context.Context, inputs iter.Seq[embedInput], o *EmbedOptions,
+	ctx context.Context, windows func(context.Context, *embedPlan) iter.Seq[*window],
+	o *EmbedOptions,
 ) iter.Seq2[Embedding, error] {
 	const op = "embed"
 	return func(yield func(Embedding, error) bool) {
@@ -167,9 +175,7 @@ func (m *Model) embedAll(
 		}
 		ctx, end := m.untilClosed(ctx)
 		defer end()
-		windows := make(chan *window)
-		go plan.produce(ctx, inputs, windows)
-		for w := range windows {
+		for w := range windows(ctx, plan) {
 			if err := <-w.done; err != nil {
 				yield(Embedding{}, wrap(op, err))
 				return
@@ -197,13 +203,39 @@ type embedPlan struct {
 	longest  int
 }
 
+// ahead has windows of the inputs made while the one before is computed.
+func (p *embedPlan) ahead(ctx context.Context, inputs iter.Seq[embedInput]) iter.Seq[*window] {
+	return func(yield func(*window) bool) {
+		windows := make(chan *window)
+		go p.produce(ctx, inputs, windows)
+		for w := range windows {
+			if !yield(w) {
+				return // the end of ctx ends the goroutine
+			}
+		}
+	}
+}
+
+// atOnce has the inputs computed in one window, without another goroutine.
+func (p *embedPlan) atOnce(ctx context.Context, inputs []embedInput) iter.Seq[*window] {
+	return func(yield func(*window) bool) {
+		if len(inputs) == 0 {
+			return
+		}
+		w := p.tokenize(ctx, inputs)
+		p.compute(ctx, w)
+		yield(w)
+	}
+}
+
 // produce makes windows of the inputs and starts them.
 func (p *embedPlan) produce(ctx context.Context, inputs iter.Seq[embedInput], out chan<- *window) {
 	defer close(out)
 	var batch []embedInput
 	bytes := 0
 	send := func() bool {
-		w := p.start(ctx, batch)
+		w := p.tokenize(ctx, batch)
+		go p.compute(ctx, w)
 		batch, bytes = nil, 0
 		select {
 		case out <- w:
@@ -227,26 +259,32 @@ func (p *embedPlan) produce(ctx context.Context, inputs iter.Seq[embedInput], ou
 	}
 }
 
-// start tokenizes a window, on several goroutines, and has it computed.
-func (p *embedPlan) start(ctx context.Context, batch []embedInput) *window {
+// tokenize makes a window, on several goroutines where that pays.
+func (p *embedPlan) tokenize(ctx context.Context, batch []embedInput) *window {
 	w := &window{
 		items: make([]*embedder.Item, len(batch)), made: make([]Embedding, len(batch)),
 		done: make(chan error, 1),
 	}
-	const each = 16 // texts, for which another goroutine pays
 	var workers sync.WaitGroup
-	n := min(runtime.GOMAXPROCS(0), (len(batch)+each-1)/each)
-	for first := range n {
-		workers.Go(func() {
-			for i := first; i < len(batch) && ctx.Err() == nil; i += n {
-				w.items[i], w.made[i] = p.prepare(&batch[i])
-			}
-		})
+	n := min(runtime.GOMAXPROCS(0), (len(batch)+fewTexts-1)/fewTexts)
+	some := func(first int) {
+		for i := first; i < len(batch) && ctx.Err() == nil; i += n {
+			w.items[i], w.made[i] = p.prepare(&batch[i])
+		}
 	}
+	for first := range n - 1 {
+		workers.Go(func() { some(first) })
+	}
+	some(n - 1)
 	workers.Wait()
+	return w
+}
+
+// compute has a window computed.
+func (p *embedPlan) compute(ctx context.Context, w *window) {
 	if err := context.Cause(ctx); err != nil {
 		w.done <- err
-		return w
+		return
 	}
 	var good []*embedder.Item
 	for i, item := range w.items {
@@ -254,8 +292,7 @@ func (p *embedPlan) start(ctx context.Context, batch []embedInput) *window {
 			good = append(good, item)
 		}
 	}
-	go func() { w.done <- p.engine.Do(ctx, good) }()
-	return w
+	w.done <- p.engine.Do(ctx, good)
 }
 
 // prepare makes the tokens of a text.
@@ -265,7 +302,7 @@ func (p *embedPlan) prepare(in *embedInput) (*embedder.Item, Embedding) {
 	case err != nil:
 	case len(tokens) == 0:
 		err = invalid(p.op, "the text is empty")
-	case len(tokens) > p.longest && !p.Truncate:
+	case len(tokens) > p.longest && (!p.Truncate || p.longest <= p.model.bounds(tokens)):
 		err = &Error{Kind: ErrContextFull, Op: p.op, Err: &ContextFullError{
 			Prompt: len(tokens), Context: p.longest, Part: "the text"}}
 	case len(tokens) > p.longest:
@@ -301,6 +338,18 @@ func (p *embedPlan) tokens(in *embedInput) (tokens []Token, cut bool, err error)
 	}
 	tokens, err = p.model.shared.weights.Tokenize(text, true, false)
 	return tokens, cut, wrap(p.op, err)
+}
+
+// bounds is how many tokens at the ends of a text's are the vocabulary's and not of the text.
+func (m *Model) bounds(tokens []Token) (n int) {
+	info := m.shared.weights.Info()
+	if tokens[0] == info.BOS {
+		n++
+	}
+	if last := tokens[len(tokens)-1]; last == info.EOS || last == info.SEP {
+		n++
+	}
+	return n
 }
 
 // cutTokens keeps the first of too many tokens, and the last if the vocabulary ends texts with it.

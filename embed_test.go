@@ -356,3 +356,19 @@ func TestAModelThatChatsJudgesDocuments(t *testing.T) {
 		t.Errorf("scores %+v", result.Scores)
 	}
 }
+
+func TestAnyNumberOfTextsHasAsManyEmbeddings(t *testing.T) {
+	m := loadNamed(t, "minilm-q8")
+	for _, n := range []int{0, 1, 16, 17, 600} {
+		rows := vectors(t, m, &mullama.EmbedRequest{Texts: slices.Repeat([]string{"a"}, n)})
+		if len(rows) != n || n > 0 && dot(rows[0], rows[n-1]) < 0.999 {
+			t.Errorf("%d texts have %d embeddings", n, len(rows))
+		}
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := m.Embed(cancelled, &mullama.EmbedRequest{Texts: []string{"a"}})
+	if !errors.Is(err, mullama.ErrCancelled) {
+		t.Errorf("a call that was cancelled before: %v", err)
+	}
+}

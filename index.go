@@ -3,6 +3,8 @@ package mullama
 import (
 	"context"
 	"fmt"
+	"os"
+	"unicode/utf8"
 
 	"github.com/mullama/mullama/internal/llama"
 	"github.com/mullama/mullama/internal/maxsim"
@@ -37,6 +39,12 @@ type IndexOptions struct {
 	Dim int
 	// Vectors is how a new index keeps them; one that is there stays as it is.
 	Vectors VectorKind
+	// Model says in words where vectors come from, such as what [ModelLabel] does. A new index
+	// keeps it, and one that has another is not opened. "": any.
+	Model string
+	// InMemory reads the file into memory, and does not map it. That takes time and memory of its
+	// size, and then it does no harm when another program cuts the file.
+	InMemory bool
 	// Threads is how many threads a search uses. 0: as many as Go runs at once.
 	Threads int
 	// LibraryDir is the folder of the native library, as in [Options].
@@ -71,6 +79,7 @@ type IndexResult struct {
 type IndexInfo struct {
 	Dim       int
 	Vectors   VectorKind
+	Model     string // what the first to open it said of the vectors
 	Documents int
 	Tokens    int
 	Bytes     int64 // of the file
@@ -92,17 +101,51 @@ type SearchOptions struct {
 // it.
 func OpenIndex(path string, o IndexOptions) (*Index, error) {
 	const op = "open index"
+	if o.InMemory {
+		if err := fitsMemory(op, path); err != nil {
+			return nil, err
+		}
+	}
 	lib, err := llama.Open(o.LibraryDir)
 	if err != nil {
 		return nil, wrap(op, err)
 	}
 	x, err := maxsim.Open(lib, path, maxsim.Options{
-		Dim: o.Dim, Kind: llama.VectorKind(o.Vectors), Threads: o.Threads,
+		Dim: o.Dim, Kind: llama.VectorKind(o.Vectors), Threads: o.Threads, Label: o.Model,
+		InMemory: o.InMemory,
 	})
 	if err != nil {
 		return nil, wrap(op, err)
 	}
 	return &Index{x}, nil
+}
+
+// fitsMemory refuses to read a file that is larger than the free memory.
+func fitsMemory(op, path string) error {
+	file, err := os.Stat(path)
+	if free := freeMemory(); err == nil && free > 0 && uint64(file.Size()) > free {
+		return &Error{Kind: ErrOutOfMemory, Op: op,
+			Err: fmt.Errorf("index %s has %d MB, and %d MB of memory are free", path,
+				file.Size()>>20, free>>20),
+			Hint: "search it with mullama index search, which leaves it on the disk"}
+	}
+	return nil
+}
+
+// ModelLabel names a model for [IndexOptions].Model: the same for each quantization of it.
+func ModelLabel(info *Info) string {
+	name := info.Name
+	if name == "" {
+		name = "a model without a name"
+	}
+	label := fmt.Sprintf("%s (%s, %d numbers)", name, info.Architecture, info.EmbeddingLength)
+	if end := 200; len(label) > end {
+		for !utf8.RuneStart(label[end]) {
+			end--
+		}
+		label = label[:end]
+	}
+	return label
 }
 
 // Close waits for the calls under way and gives the file back.
@@ -171,9 +214,20 @@ func (x *Index) Contains(id string) (bool, error) {
 // Info says what is in the index now.
 func (x *Index) Info() (IndexInfo, error) {
 	i, err := x.index.Info()
-	return IndexInfo{Dim: i.Dim, Vectors: VectorKind(i.Kind), Documents: i.Documents,
-		Tokens: i.Tokens, Bytes: i.Bytes, Centroids: i.Centroids, Trained: i.Trained,
-	}, wrap("look into index", err)
+	return indexInfo(i), wrap("look into index", err)
+}
+
+func indexInfo(i maxsim.Info) IndexInfo {
+	return IndexInfo{Dim: i.Dim, Vectors: VectorKind(i.Kind), Model: i.Label,
+		Documents: i.Documents, Tokens: i.Tokens, Bytes: i.Bytes, Centroids: i.Centroids,
+		Trained: i.Trained}
+}
+
+// InspectIndex says what is in the file of an index. It reads no more than its header, and needs no
+// native library.
+func InspectIndex(path string) (IndexInfo, error) {
+	i, err := maxsim.Inspect(path)
+	return indexInfo(i), wrap("look into index", err)
 }
 
 // Verify reads the whole file and compares its checksums. Searches do so for what they read for the

@@ -25,7 +25,8 @@ func Command() *cobra.Command {
 	cmd.AddCommand(throughputCommand(), streamsCommand(), latencyCommand(),
 		offloadCommand(), multiGPUCommand(), memoryCommand(), loadTimeCommand(), kvCommand(),
 		kvQualityCommand(), overheadCommand(), loadCommand(), soakCommand(), oursCommand(),
-		maxsimCommand(), storeCommand(), callerCommand(), probeCommand())
+		maxsimCommand(), storeCommand(), embeddingCommand(), callerCommand(),
+		probeCommand())
 	return cmd
 }
 

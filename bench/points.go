@@ -55,6 +55,7 @@ var pointColumns = map[string][]column{
 		{"open_ms", "ms", "open, ms"},
 	},
 	"store": {{"list_ms", "ms", "list, ms"}, {"mbs", "MB/s", "fetched, MB/s"}},
+	"embedding": {{"texts", "texts/s", "texts/s"}},
 	"load-time": {
 		{"load_s", "s", "load, s"}, {"first_token_s", "s", "first token, s"},
 		{"disk_mb", "MB", "read from disk, MB"}, {"rss_mb", "MB", "RSS, MB"},

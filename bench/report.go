@@ -64,6 +64,8 @@ func section(b *strings.Builder, r *Result) {
 	}
 	fmt.Fprintf(b, "## %s: %s\n\n", r.Group, r.Model.File)
 	switch {
+	case r.Group == "embedding":
+		embeddingTable(b, r)
 	case len(r.Points) > 0:
 		pointsTable(b, r)
 	case manySides(r):

@@ -27,6 +27,8 @@ type serving struct {
 	batch   int    // prompt tokens per step; 0: the server's own
 	ubatch  int    // prompt tokens computed at once; 0: the server's own
 	library string // folder of our native library; "": searched for
+
+	embedding bool // the model embeds texts
 }
 
 // batches are the flags of the sizes of batches, which ours and llama-server share.
@@ -150,6 +152,9 @@ func startLlamaServer(ctx context.Context, program string, s serving) (*served, 
 		"--ctx-size", strconv.Itoa(s.slots*s.context), "--threads", strconv.Itoa(s.threads))
 	if s.unified {
 		cmd.Args = append(cmd.Args, "--kv-unified")
+	}
+	if s.embedding {
+		cmd.Args = append(cmd.Args, "--embeddings")
 	}
 	cmd.Args = append(cmd.Args, s.batches()...)
 	return d, d.start(ctx, cmd)

@@ -70,6 +70,28 @@ func sentences() []string {
 	return all
 }
 
+// reference has the published model embed texts, in NumPy.
+func reference(t *testing.T, texts []string) (ids [][]int32, rows [][]float32) {
+	t.Helper()
+	input, err := json.Marshal(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, data, _ := bytes.Cut(inNumPy(t, "minilm.py", input), []byte("\n"))
+	if err := json.Unmarshal(line, &ids); err != nil {
+		t.Fatal(err)
+	}
+	numbers := make([]float32, len(data)/4)
+	if err := binary.Read(bytes.NewReader(data), binary.LittleEndian, numbers); err != nil {
+		t.Fatal(err)
+	}
+	const width = 384
+	if len(numbers) != width*len(texts) {
+		t.Fatalf("minilm.py wrote %d numbers for %d texts", len(numbers), len(texts))
+	}
+	return ids, slices.Collect(slices.Chunk(numbers, width))
+}
+
 // numpy is the Python that has NumPy and the published model.
 func numpy(t *testing.T) string {
 	t.Helper()
@@ -87,34 +109,18 @@ func numpy(t *testing.T) string {
 	return python
 }
 
-// reference has the published model embed texts, in NumPy.
-func reference(t *testing.T, texts []string) (ids [][]int32, rows [][]float32) {
+// inNumPy runs a script of this folder where NumPy is, and returns what it writes.
+func inNumPy(t *testing.T, script string, input []byte) []byte {
 	t.Helper()
-	input, err := json.Marshal(texts)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var errs bytes.Buffer
-	cmd := exec.Command(numpy(t), "minilm.py")
+	cmd := exec.Command(numpy(t), script)
 	cmd.Env = append(os.Environ(), "OPENBLAS_NUM_THREADS=1")
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &errs
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("minilm.py: %v\n%s", err, errs.String())
+		t.Fatalf("%s: %v\n%s", script, err, errs.String())
 	}
-	line, data, _ := bytes.Cut(out, []byte("\n"))
-	if err := json.Unmarshal(line, &ids); err != nil {
-		t.Fatal(err)
-	}
-	numbers := make([]float32, len(data)/4)
-	if err := binary.Read(bytes.NewReader(data), binary.LittleEndian, numbers); err != nil {
-		t.Fatal(err)
-	}
-	const width = 384
-	if len(numbers) != width*len(texts) {
-		t.Fatalf("minilm.py wrote %d numbers for %d texts", len(numbers), len(texts))
-	}
-	return ids, slices.Collect(slices.Chunk(numbers, width))
+	return out
 }
 
 func cosine(a, b []float32) float64 {

@@ -5,7 +5,9 @@
 # JavaScript ones; and one for llama.cpp's tests of its server. Does nothing for one that is there and
 # has the pinned versions.
 #
-# usage: conformance/setup.sh
+# usage: conformance/setup.sh [NAME REQUIREMENTS]
+#
+# With arguments, it makes that environment instead.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -52,6 +54,10 @@ modules() {
     cp "$2/package-lock.json" "$stamp"
 }
 
+if [ $# -eq 2 ]; then
+    environment "$1" "$2"
+    exit
+fi
 environment venv-conformance "$here/requirements.txt"
 environment venv-clients "$here/clients/python/requirements.txt"
 environment venv-langchain "$here/clients/langchain/requirements.txt"

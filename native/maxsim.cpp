@@ -134,6 +134,9 @@ struct mn_queries {
 
     bool integers() const { return kind == MN_VECTORS_INT8; }
     bool fast_integers() const { return integers() && kernel->max_i8 != nullptr; }
+    const mn::maxsim_tiles_fns *tiles() const {
+        return fast_integers() && dim % 64 == 0 ? kernel->tiles : nullptr;
+    }
 };
 
 namespace mn {
@@ -216,12 +219,25 @@ struct scorer {
     aligned<float> best;    // one a lane
     aligned<float> decoded; // a chunk of tokens
     int32_t chunk;          // tokens
+    aligned<uint8_t> spare; // for tiles
+    maxsim_tile_state before;
 
+    scorer(const scorer &) = delete;
+    scorer &operator=(const scorer &) = delete;
     explicit scorer(const mn_queries &queries) : q(queries), k(*queries.kernel) {
         int32_t fit = (int32_t)(chunk_bytes / ((size_t)q.dim * sizeof(float)));
         chunk = std::max(fit / k.rows, 1) * k.rows;
         best.resize(q.lanes);
         decoded.resize((size_t)chunk * q.dim);
+        if (q.tiles() != nullptr) {
+            spare.resize((size_t)32 * q.dim);
+            q.tiles()->begin(&before);
+        }
+    }
+    ~scorer() {
+        if (q.tiles() != nullptr) {
+            q.tiles()->end(&before);
+        }
     }
 
     void score(const uint8_t *vectors, int32_t n, float *scores, size_t stride);
@@ -280,6 +296,13 @@ float scorer::total(const query &one) const {
 void scorer::score(const uint8_t *vectors, int32_t n, float *scores, size_t stride) {
     std::fill(best + 0, best + q.lanes, -std::numeric_limits<float>::infinity());
     const float *scales = (const float *)(vectors + (size_t)n * padded(q.dim));
+    if (q.tiles() != nullptr) {
+        for (const panel &p : q.panels) {
+            q.tiles()->max({q.i8 + p.first * q.dim, q.bias + p.first, vectors, scales, spare + 0,
+                            best + p.first, ahead, p.vectors, n, q.dim});
+        }
+        n = 0; // no blocks
+    }
     int32_t chunk_rows = q.kind == MN_VECTORS_F32 && q.panels.size() == 1 ? n : chunk;
     for (int32_t at = 0; at < n; at += chunk_rows) {
         int32_t rows = std::min(chunk_rows, n - at);

@@ -33,6 +33,30 @@ using maxsim_f32_fn = void (*)(const float *panel, const float *rows, int32_t di
 using maxsim_i8_fn = void (*)(const int8_t *panel, const int32_t *bias, const uint8_t *rows,
                               int32_t dim, const float *scales, maxsim_fetch fetch, float *out);
 
+// The same for all tokens of a document, on a CPU that multiplies tiles of 16 x 64 bytes: dim is a
+// multiple of 64. `spare` has room for 32 tokens, and `fetch` says how far ahead to fetch.
+struct maxsim_tiles {
+    const int8_t *panel;
+    const int32_t *bias;
+    const uint8_t *rows;
+    const float *scales;
+    uint8_t *spare;
+    float *out;
+    size_t fetch;
+    int32_t vectors, n_rows, dim;
+};
+
+// How a thread's tiles were set up before.
+struct maxsim_tile_state {
+    alignas(64) uint8_t config[64];
+};
+
+struct maxsim_tiles_fns {
+    void (*begin)(maxsim_tile_state *before); // of a thread
+    void (*max)(const maxsim_tiles &);
+    void (*end)(const maxsim_tile_state *before);
+};
+
 struct maxsim_kernel {
     const char *name;
     bool (*runs)();  // on this CPU
@@ -46,6 +70,7 @@ struct maxsim_kernel {
     const maxsim_i8_fn *max_i8;
     void (*from_f16)(const uint16_t *in, int32_t n, float *out);
     void (*from_i8)(const uint8_t *in, int32_t n, float scale, float *out);
+    const maxsim_tiles_fns *tiles; // NULL: max_i8 does it all
 };
 
 // Best first; each ends with a kernel without a name.

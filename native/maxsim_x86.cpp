@@ -6,6 +6,10 @@
 
 #include <cpuid.h>
 #include <immintrin.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC's own header makes undefined vectors by reading one that has no value yet.
@@ -244,6 +248,107 @@ AVX2 void i8_to_f32_256(const uint8_t *in, int32_t n, float scale, float *out) {
     }
 }
 
+// Tiles are used through assembly: the intrinsics of GCC before 15 do not say what they read.
+template <int tile> inline void tile_load(const void *from, size_t step) {
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(step), "i"(tile) : "memory");
+}
+
+template <int tile> inline void tile_store(void *to) {
+    __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"((size_t)64), "i"(tile)
+                     : "memory");
+}
+
+template <int sum, int rows, int panel> inline void tile_multiply() {
+    __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sum), "i"(rows), "i"(panel));
+}
+
+// ggml sets its tiles up once in a thread and then relies on that, so what was there comes back.
+void tiles_begin(maxsim_tile_state *before) {
+    alignas(64) static const uint8_t config[64] = {
+        1,  0,  0,  0,  0,  0,  0,  0,  0,  0, 0,  0, 0,  0, 0,  0, // palette 1
+        64, 0,  64, 0,  64, 0,  64, 0,  64, 0, 64, 0, 64, 0, 64, 0, // bytes of a row
+        0,  0,  0,  0,  0,  0,  0,  0,  0,  0, 0,  0, 0,  0, 0,  0, //
+        16, 16, 16, 16, 16, 16, 16, 16,                             // rows
+    };
+    __asm__ volatile("sttilecfg (%0)" ::"r"(before->config) : "memory");
+    __asm__ volatile("ldtilecfg (%0)" ::"r"(config) : "memory");
+}
+
+void tiles_end(const maxsim_tile_state *before) {
+    __asm__ volatile("ldtilecfg (%0)" ::"r"(before->config) : "memory");
+}
+
+// Raises the largest products of 16 lanes by those of some rows.
+AVX512 inline void raise(const int32_t *sums, const float *scales, int32_t n, float *out) {
+    __m512 best = _mm512_loadu_ps(out), other = best;
+    for (int32_t t = 0; t < n; t += 2) {
+        int32_t u = t + 1 < n ? t + 1 : t;
+        __m512 a = _mm512_cvtepi32_ps(_mm512_load_si512(sums + (size_t)t * 16));
+        __m512 b = _mm512_cvtepi32_ps(_mm512_load_si512(sums + (size_t)u * 16));
+        best = _mm512_max_ps(best, _mm512_mul_ps(a, _mm512_set1_ps(scales[t])));
+        other = _mm512_max_ps(other, _mm512_mul_ps(b, _mm512_set1_ps(scales[u])));
+    }
+    _mm512_storeu_ps(out, _mm512_max_ps(best, other));
+}
+
+// Multiplies 32 rows with a panel: tiles 0 to 3 are sums, 4 and 5 rows, 6 and 7 of the panel.
+template <int V>
+AVX512 void tiles_32(const maxsim_tiles &a, const uint8_t *rows, const float *scales, int32_t n) {
+    alignas(64) int32_t sums[4][256];
+    tile_load<0>(a.bias, 0);
+    tile_load<2>(a.bias, 0);
+    if constexpr (V == 2) {
+        tile_load<1>(a.bias + 16, 0);
+        tile_load<3>(a.bias + 16, 0);
+    }
+    for (int32_t k = 0; k < a.dim; k += 64) {
+        const int8_t *panel = a.panel + (size_t)k * V * 16;
+        tile_load<4>(rows + k, a.dim);
+        tile_load<5>(rows + (size_t)16 * a.dim + k, a.dim);
+        tile_load<6>(panel, V * 64);
+        tile_multiply<0, 4, 6>();
+        tile_multiply<2, 5, 6>();
+        if constexpr (V == 2) {
+            tile_load<7>(panel + 64, V * 64);
+            tile_multiply<1, 4, 7>();
+            tile_multiply<3, 5, 7>();
+        }
+    }
+    tile_store<0>(sums[0]);
+    tile_store<2>(sums[2]);
+    if constexpr (V == 2) {
+        tile_store<1>(sums[1]);
+        tile_store<3>(sums[3]);
+    }
+    for (int32_t v = 0; v < V; v++) {
+        raise(sums[v], scales, n < 16 ? n : 16, a.out + v * 16);
+        if (n > 16) {
+            raise(sums[2 + v], scales + 16, n - 16, a.out + v * 16);
+        }
+    }
+}
+
+void tiles_max(const maxsim_tiles &a) {
+    for (int32_t at = 0; at < a.n_rows; at += 32) {
+        const uint8_t *rows = a.rows + (size_t)at * a.dim;
+        int32_t n = a.n_rows - at < 32 ? a.n_rows - at : 32;
+        for (int32_t i = 0; i < n * a.dim; i += 64) {
+            _mm_prefetch((const char *)((uintptr_t)rows + a.fetch + (size_t)i), _MM_HINT_T0);
+        }
+        if (n < 32) { // what is behind the document may be nobody's
+            __builtin_memcpy(a.spare, rows, (size_t)n * a.dim);
+            rows = a.spare;
+        }
+        if (a.vectors == 2) {
+            tiles_32<2>(a, rows, a.scales + at, n);
+        } else {
+            tiles_32<1>(a, rows, a.scales + at, n);
+        }
+    }
+}
+
+const maxsim_tiles_fns tiles_amx = {tiles_begin, tiles_max, tiles_end};
+
 #define BLOCKS_6(f, ...)                                                                           \
     f<__VA_ARGS__, 1>, f<__VA_ARGS__, 2>, f<__VA_ARGS__, 3>, f<__VA_ARGS__, 4>, f<__VA_ARGS__, 5>, \
         f<__VA_ARGS__, 6>
@@ -270,6 +375,20 @@ bool has_avx512() {
 
 bool has_avx512_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
+// A process must ask Linux for the memory of tiles before it uses them.
+bool has_amx() {
+#if defined(__linux__)
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (!has_avx512_vnni() || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d >> 24 & 3) != 3) {
+        return false;
+    }
+    const long request = 0x1023, tile_data = 18; // ARCH_REQ_XCOMP_PERM
+    return syscall(SYS_arch_prctl, request, tile_data) == 0;
+#else
+    return false;
+#endif
+}
+
 // Compilers learnt this name late.
 bool has_avx2_vnni() {
     unsigned a = 0, b = 0, c = 0, d = 0;
@@ -279,12 +398,15 @@ bool has_avx2_vnni() {
 } // namespace
 
 const maxsim_kernel maxsim_kernels_x86[] = {
+    {"amx", has_amx, 16, 2, rows_512, max_512, dots_512, max_i8_512, f16_512, i8_to_f32_512,
+     &tiles_amx},
     {"avx512-vnni", has_avx512_vnni, 16, 2, rows_512, max_512, dots_512, max_i8_512, f16_512,
-     i8_to_f32_512},
-    {"avx512", has_avx512, 16, 2, rows_512, max_512, dots_512, nullptr, f16_512, i8_to_f32_512},
+     i8_to_f32_512, nullptr},
+    {"avx512", has_avx512, 16, 2, rows_512, max_512, dots_512, nullptr, f16_512, i8_to_f32_512,
+     nullptr},
     {"avx2-vnni", has_avx2_vnni, 8, 2, rows_256, max_256, dots_256, max_i8_256, f16_256,
-     i8_to_f32_256},
-    {"avx2", has_avx2, 8, 2, rows_256, max_256, dots_256, nullptr, f16_256, i8_to_f32_256},
+     i8_to_f32_256, nullptr},
+    {"avx2", has_avx2, 8, 2, rows_256, max_256, dots_256, nullptr, f16_256, i8_to_f32_256, nullptr},
     {},
 };
 

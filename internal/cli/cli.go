@@ -137,6 +137,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.embedCommand(),
 		a.rerankCommand(),
 		a.scoreCommand(),
+		a.indexCommand(),
 		a.tokenizeCommand(),
 		a.detokenizeCommand(),
 		bench.Command(),

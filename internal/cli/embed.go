@@ -34,7 +34,8 @@ stdin.
 With --field, each line of stdin is a JSON object, and the text is the field of that name.
 
 Formats: jsonl, an object for each text with its index, embedding and tokens, or with an error;
-json, a list of lists; npy, NumPy's, which goes to the file that --output names.`
+json, a list of lists; npy, NumPy's, and parquet, with the columns index, embedding, tokens and
+error, both of which go to the file that --output names.`
 
 const embedExample = `  mullama embed model.gguf "Why is the sky blue?"
   mullama embed model.gguf --task document < passages.txt > passages.jsonl
@@ -66,7 +67,8 @@ func (a *app) embedCommand() *cobra.Command {
 	})
 	addGroup(cmd, "Input and output", func(set *pflag.FlagSet) {
 		set.StringVar(&o.field, "field", "", "read JSON lines and take the text from this `NAME`")
-		set.Var(oneOf(&o.format, "jsonl", "json", "npy"), "format", "jsonl, json or npy")
+		set.Var(oneOf(&o.format, "jsonl", "json", "npy", "parquet"), "format",
+			"jsonl, json, npy or parquet")
 		set.StringVarP(&o.output, "output", "o", "", "write to this `FILE` instead of stdout")
 	})
 	addGroup(cmd, "Loading", o.load.define)
@@ -85,17 +87,24 @@ func (a *app) embed(ctx context.Context, o *embedOptions, name string, args []st
 		if err != nil {
 			return err
 		}
-		err = a.embedInto(ctx, model, o, args, out)
-		return errors.Join(err, done(err == nil))
+		texts, failed, err := a.embedInto(ctx, model, o, args, out)
+		err = errors.Join(err, done(err == nil))
+		if err == nil && failed > 0 {
+			return &failure{code: exitFailed,
+				message: fmt.Sprintf("%d of %d texts have no embedding", failed, texts)}
+		}
+		return err
 	})
 }
 
 func (o *embedOptions) resolve(args []string) error {
+	table := o.format == "npy" || o.format == "parquet"
 	switch {
-	case o.format == "npy" && o.output == "":
-		return usage("--format npy writes a file; name it with --output")
-	case o.format == "npy" && o.embed.Pooling == "none":
-		return usage("--format npy has one row for each text; it does not go with --pooling none")
+	case table && o.output == "":
+		return usage("--format %s writes a file; name it with --output", o.format)
+	case table && o.embed.Pooling == "none":
+		return usage("--format %s has one row for each text; it does not go with --pooling none",
+			o.format)
 	case o.field != "" && len(args) > 0:
 		return usage("--field is for JSON lines of stdin; there are texts as arguments too")
 	}
@@ -123,46 +132,39 @@ func (a *app) embedOutput(o *embedOptions) (w embedWriter, done func(whole bool)
 	}, nil
 }
 
-// embedInto embeds all texts and writes the results as they come.
+// embedInto embeds all texts and writes the results as they come. failed texts have an error
+// where their embedding would be.
 func (a *app) embedInto(
 	ctx context.Context, model Model, o *embedOptions, args []string, out embedWriter,
-) error {
+) (embedded, failed int, err error) {
 	ctx, stop := a.interruptible(ctx)
 	defer stop()
 	var readErr error
 	texts := slices.Values(args)
 	bar := a.newProgressBar("embedding")
 	defer bar.finish()
-	total, embedded := len(args), 0
+	total := len(args)
 	if len(args) == 0 {
 		texts = a.lineTexts(o.field, bar, &readErr)
 	}
-	failed := 0
 	for e, err := range model.EmbedStream(ctx, texts, &o.embed) {
 		if err != nil {
-			return err
+			return embedded, failed, err
 		}
 		if e.Err != nil {
 			failed++
 		}
 		if err := out.write(embedded, &e); err != nil {
-			return err
+			return embedded, failed, err
 		}
 		if embedded++; total > 0 {
 			bar.update(float32(embedded) / float32(total))
 		}
 	}
 	if readErr != nil {
-		return readErr
+		return embedded, failed, readErr
 	}
-	if err := out.end(embedded); err != nil {
-		return err
-	}
-	if failed > 0 {
-		return &failure{code: exitFailed,
-			message: fmt.Sprintf("%d of %d texts have no embedding", failed, embedded)}
-	}
-	return nil
+	return embedded, failed, out.end(embedded)
 }
 
 // longestLine is the longest line of stdin.
@@ -255,6 +257,8 @@ func newEmbedWriter(format string, out io.Writer, file io.WriterAt) embedWriter 
 		return &arrayWriter{w: out, file: file}
 	case "json":
 		return &listWriter{w: out}
+	case "parquet":
+		return newTableWriter(out)
 	}
 	return &lineWriter{w: out}
 }

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/internal/testmodels"
@@ -151,5 +155,59 @@ func TestRealEmbedding(t *testing.T) {
 	got = realRun(t, "", "rerank", testmodels.Path(t, "minilm-rank"), "--query", "q", "a", "b c")
 	if got.code != 0 || strings.Count(got.out, "\n") != 2 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestEmbedWritesParquet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rows.parquet")
+	got := run(newFake(), "a\nbad\nabc\n", "embed", "m.gguf", "--format", "parquet", "-o", path)
+	if got.code != exitFailed || !strings.Contains(got.err, "1 of 3 texts have no embedding") {
+		t.Fatalf("got %+v", got)
+	}
+	rows, err := parquet.ReadFile[tableRow](path)
+	want := []tableRow{{Index: 0, Embedding: []float32{1, 0}, Tokens: 1},
+		{Index: 1, Embedding: []float32{}, Error: new("that text again")},
+		{Index: 2, Embedding: []float32{3, 2}, Tokens: 3}}
+	if err != nil || !reflect.DeepEqual(rows, want) {
+		t.Errorf("rows %+v, %v", rows, err)
+	}
+	broken := newFake()
+	broken.model.err = errors.New("gone")
+	got = run(broken, "a\nabc\n", "embed", "m.gguf", "--format", "parquet", "-o", path)
+	if _, err := os.Stat(path); got.code == 0 || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that is not whole stays: %+v, %v", got, err)
+	}
+	got = run(newFake(), "", "embed", "m.gguf", "--format", "parquet", "a")
+	if got.code != exitUsage || !strings.Contains(got.err, "name it with --output") {
+		t.Errorf("to the terminal: %+v", got)
+	}
+}
+
+func TestATableHoldsOneGroupOfRows(t *testing.T) {
+	var out bytes.Buffer
+	w := newTableWriter(&out)
+	e := &mullama.Embedding{Vector: make([]float32, rowGroup/4)}
+	for i := range e.Vector {
+		e.Vector[i] = float32(i)
+	}
+	for i := range 8 {
+		if err := w.write(i, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := out.Len()
+	if err := w.end(8); err != nil {
+		t.Fatal(err)
+	}
+	file, err := parquet.OpenFile(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	if err != nil || file.NumRows() != 8 || len(file.RowGroups()) != 2 || before == 0 {
+		t.Errorf("%d rows in %d groups, %d bytes written before the end, %v", file.NumRows(),
+			len(file.RowGroups()), before, err)
+	}
+	reason := "no tokens"
+	w = newTableWriter(&out)
+	err = w.write(0, &mullama.Embedding{Err: errors.New(reason)})
+	if err := errors.Join(err, w.end(1)); err != nil {
+		t.Error(err)
 	}
 }

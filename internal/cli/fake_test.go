@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,6 +115,9 @@ func (m *fakeModel) EmbedStream(
 		n := 0
 		for text := range texts {
 			e := mullama.Embedding{Vector: []float32{float32(len(text)), float32(n)}, Tokens: n + 1}
+			if o.Pooling == "none" {
+				e = mullama.Embedding{Rows: wordRows(text), Tokens: len(strings.Fields(text))}
+			}
 			if text == "bad" {
 				e = mullama.Embedding{Err: errors.New("that text again")}
 			}
@@ -125,6 +129,15 @@ func (m *fakeModel) EmbedStream(
 			yield(mullama.Embedding{}, m.err)
 		}
 	}
+}
+
+// wordRows has a row of length 1 for each word, the same for the same first letter.
+func wordRows(text string) (rows [][]float32) {
+	for _, word := range strings.Fields(text) {
+		angle := float64(word[0])
+		rows = append(rows, []float32{float32(math.Sin(angle)), float32(math.Cos(angle))})
+	}
+	return rows
 }
 
 // Rerank scores documents by their length.

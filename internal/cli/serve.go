@@ -80,6 +80,10 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	if err != nil {
 		return err
 	}
+	indexes := f.indexes
+	if indexes == "" {
+		indexes = filepath.Join(models, "indexes")
+	}
 	listener, err := listen(h)
 	if err != nil {
 		return err
@@ -103,8 +107,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 	api := server.New(runtime, server.Config{
 		Version: mullama.Version(), Keys: keys, Origins: f.origins, Local: h.isLocal(),
 		Defaults: options.Defaults, Model: f.model, Tuning: tuning, Template: template,
-		Options: f.options,
-		Log:     log,
+		Options: f.options, Indexes: indexes, Log: log,
 	})
 	log.Info("listening", "address", h.String(), "models", models,
 		"version", mullama.Version(), "engine", runtime.Engine().Version)

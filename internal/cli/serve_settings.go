@@ -16,6 +16,7 @@ import (
 // serveFlags is what the user chose about the daemon.
 type serveFlags struct {
 	models   string
+	indexes  string
 	keyFile  string
 	origins  []string
 	insecure bool
@@ -45,6 +46,7 @@ var serveVariables = []struct {
 	flags []string
 }{
 	{"MODELS", []string{"models"}},
+	{"INDEXES", []string{"indexes"}},
 	{"API_KEY_FILE", []string{"api-key-file"}},
 	{"ORIGINS", []string{"origins"}},
 	{"CONTEXT_LENGTH", []string{"ctx-size"}},
@@ -69,6 +71,8 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 	addGroup(cmd, "Daemon", func(set *pflag.FlagSet) {
 		set.StringVar(&f.models, "models", "",
 			"`FOLDER` of the model store (default: ~/.ollama/models)")
+		set.StringVar(&f.indexes, "indexes", "",
+			"`FOLDER` of the indexes for late interaction (default: indexes in the model store)")
 		set.StringVar(&f.keyFile, "api-key-file", "",
 			"`FILE` with one API key per line; requests must then show one")
 		set.Var(listFlag(&f.origins), "origins",

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mullama/mullama/internal/llama"
@@ -269,5 +272,44 @@ func BenchmarkMaxSim(b *testing.B) {
 				b.ReportMetric(mac/b.Elapsed().Seconds()/1e9, "Gmac/s")
 			})
 		}
+	}
+}
+
+func TestAllKernelsAgreeOnTiles(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	for _, dim := range []int{64, 128, 384} {
+		var docs [][]float32
+		for _, tokens := range []int{1, 2, 15, 16, 17, 31, 32, 33, 47, 65, 128} {
+			docs = append(docs, vectors(r, tokens, dim))
+		}
+		for _, tokens := range []int{1, 16, 17, 32, 33, 70} {
+			queries := [][]float32{vectors(r, tokens, dim), vectors(r, 3, dim)}
+			p := llama.QueriesParams{Kind: llama.VectorInt8, Dim: dim, Kernel: "portable"}
+			want := scores(t, p, queries, docs)
+			for _, p.Kernel = range library(t).MaxSimKernels() {
+				for i, got := range scores(t, p, queries, docs) {
+					if math.Abs(float64(got-want[i])) > 1e-6*float64(tokens+3) {
+						t.Errorf("%s, %d numbers, %d tokens: score %d is %v, want %v", p.Kernel,
+							dim, tokens, i, got, want[i])
+					}
+				}
+			}
+		}
+	}
+}
+
+// ggml sets the tiles of a thread up once, and then multiplies with them.
+func TestAScoreLeavesTheThreadAsItWas(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	m := minilm(t, "minilm-q8")
+	c := embedder(t, m, llama.PoolingMean)
+	r := rand.New(rand.NewPCG(8, 8))
+	text := strings.Repeat("a text of many words ", 8)
+	want := embed(t, m, c, text)
+	p := llama.QueriesParams{Kind: llama.VectorInt8, Dim: 128}
+	first := scores(t, p, [][]float32{vectors(r, 32, 128)}, [][]float32{vectors(r, 100, 128)})
+	if got := embed(t, m, c, text); !slices.EqualFunc(got, want, slices.Equal[[]float32]) {
+		t.Errorf("another embedding after a score of %v", first)
 	}
 }

@@ -16,6 +16,8 @@ const (
 	headerSize = 4096 // the first page: what never changes, and two states
 	fixedSize  = 512
 	stateSize  = 64
+	labelAt    = 24
+	maxLabel   = 256
 	alignment  = 64 // of the vectors of a document, and of everything else
 
 	partMagic     = "MXPART\x00\x00"
@@ -37,8 +39,9 @@ var le = binary.LittleEndian
 
 // shape is what never changes in an index.
 type shape struct {
-	kind llama.VectorKind
-	dim  int
+	kind  llama.VectorKind
+	dim   int
+	label string
 }
 
 func (s shape) encode() []byte {
@@ -47,6 +50,8 @@ func (s shape) encode() []byte {
 	le.PutUint32(b[8:], version)
 	le.PutUint32(b[12:], uint32(s.dim))
 	le.PutUint32(b[16:], uint32(s.kind))
+	le.PutUint32(b[20:], uint32(len(s.label)))
+	copy(b[labelAt:], s.label)
 	le.PutUint32(b[fixedSize-4:], checksum(b[:fixedSize-4]))
 	return b
 }
@@ -61,7 +66,12 @@ func decodeShape(path string, b []byte) (shape, error) {
 		return shape{}, damaged(path, "it is of version %d, this program reads %d",
 			le.Uint32(b[8:]), version)
 	}
-	s := shape{kind: llama.VectorKind(le.Uint32(b[16:])), dim: int(le.Uint32(b[12:]))}
+	n := le.Uint32(b[20:])
+	if n > maxLabel {
+		return shape{}, damaged(path, "its header is damaged")
+	}
+	s := shape{kind: llama.VectorKind(le.Uint32(b[16:])), dim: int(le.Uint32(b[12:])),
+		label: string(b[labelAt : labelAt+n])}
 	if s.dim < 1 || s.dim > maxDim || s.kind < llama.VectorF32 || s.kind > llama.VectorInt8 {
 		return shape{}, damaged(path, "its header is damaged")
 	}

@@ -28,6 +28,11 @@ type Options struct {
 	Dim int
 	// Kind is how vectors are kept in an index that is made. One that is there keeps its own.
 	Kind llama.VectorKind
+	// Label says in words where the vectors come from. An index that is made keeps it; one that is
+	// there and has another one is not opened. Empty: any.
+	Label string
+	// InMemory reads the file instead of mapping it: then it may be cut while it is searched.
+	InMemory bool
 	// Threads is how many threads search. 0: as many as Go runs at once.
 	Threads int
 	// Kernel is the code to compute with, one of [llama.Library.MaxSimKernels]. Empty: the best.
@@ -56,13 +61,16 @@ func Open(lib *llama.Library, path string, o Options) (*Index, error) {
 	if o.Dim < 0 || o.Dim > maxDim {
 		return nil, invalid("vectors of %d numbers: an index takes 1 to %d", o.Dim, maxDim)
 	}
+	if len(o.Label) > maxLabel {
+		return nil, invalid("a label of %d bytes: at most %d", len(o.Label), maxLabel)
+	}
 	if o.Threads <= 0 {
 		o.Threads = runtime.GOMAXPROCS(0)
 	}
 	x := &Index{lib: lib, path: path, options: o}
 	err := x.openFile()
 	if errors.Is(err, fs.ErrNotExist) && o.Dim > 0 {
-		if err = x.create(shape{o.Kind, o.Dim}); err == nil {
+		if err = x.create(shape{o.Kind, o.Dim, o.Label}); err == nil {
 			err = x.openFile()
 		}
 	}
@@ -73,11 +81,22 @@ func Open(lib *llama.Library, path string, o Options) (*Index, error) {
 		x.file.Close()
 		return nil, err
 	}
-	if o.Dim > 0 && o.Dim != x.dim {
-		x.file.Close()
-		return nil, invalid("index %s has vectors of %d numbers, not of %d", path, x.dim, o.Dim)
+	if err := x.fits(o); err != nil {
+		_ = x.Close() // it was only read
+		return nil, err
 	}
 	return x, nil
+}
+
+// fits says why an index is not the one that the options are for.
+func (x *Index) fits(o Options) error {
+	if o.Dim > 0 && o.Dim != x.dim {
+		return invalid("index %s has vectors of %d numbers, not of %d", x.path, x.dim, o.Dim)
+	}
+	if o.Label != "" && x.label != "" && o.Label != x.label {
+		return invalid("index %s has vectors of %s, not of %s", x.path, x.label, o.Label)
+	}
+	return nil
 }
 
 func (x *Index) openFile() (err error) {
@@ -162,6 +181,7 @@ func (x *Index) begin() (end func(), err error) {
 type Info struct {
 	Dim       int
 	Kind      llama.VectorKind
+	Label     string
 	Documents int
 	Tokens    int
 	Bytes     int64
@@ -180,12 +200,59 @@ func (x *Index) Info() (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info := Info{Dim: x.dim, Kind: x.kind, Documents: int(s.docs), Tokens: int(s.tokens),
-		Bytes: int64(s.length)}
+	info := Info{Dim: x.dim, Kind: x.kind, Label: x.label, Documents: int(s.docs),
+		Tokens: int(s.tokens), Bytes: int64(s.length)}
 	if s.grouped != nil {
 		info.Centroids, info.Trained = int(s.grouped.n), int(s.grouped.docs)
 	}
 	return info, nil
+}
+
+// Inspect says what is in a file, from its header alone.
+func Inspect(path string) (Info, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Info{}, err
+	}
+	defer f.Close() // only read
+	header := make([]byte, headerSize)
+	n, err := io.ReadFull(f, header)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return Info{}, err
+	}
+	shape, err := decodeShape(path, header[:n])
+	if err != nil {
+		return Info{}, err
+	}
+	s, err := newest(path, header)
+	if err != nil {
+		return Info{}, err
+	}
+	file, err := f.Stat()
+	if err != nil {
+		return Info{}, err
+	}
+	if uint64(file.Size()) < s.length {
+		return Info{}, cut(path, file.Size(), s.length)
+	}
+	info := Info{Dim: shape.dim, Kind: shape.kind, Label: shape.label, Documents: int(s.docs),
+		Tokens: int(s.tokens), Bytes: int64(s.length)}
+	if s.centroids != 0 {
+		raw := make([]byte, blockSize)
+		if _, err := f.ReadAt(raw, int64(s.centroids)); err != nil {
+			return Info{}, damaged(path, "it points outside of itself")
+		}
+		h, ok := decodeBlock(raw, centroidMagic)
+		if !ok {
+			return Info{}, damaged(path, "its tables are damaged")
+		}
+		info.Centroids, info.Trained = int(h.numbers[0]), int(h.numbers[1])
+	}
+	return info, nil
+}
+
+func cut(path string, is int64, should uint64) error {
+	return damaged(path, "%d bytes of %d are there", is, should)
 }
 
 // Contains reports whether a document is in the index.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -236,5 +237,72 @@ func TestAClosedIndexSaysSo(t *testing.T) {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%v, want that it is closed", err)
 		}
+	}
+}
+
+func TestAnIndexKeepsWhereItsVectorsComeFrom(t *testing.T) {
+	path := newPath(t)
+	if err := open(t, path, Options{Dim: 2, Label: "a model"}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	for label, fits := range map[string]bool{"": true, "a model": true, "another": false} {
+		x, err := Open(library(t), path, Options{Label: label})
+		if fits != (err == nil) {
+			t.Errorf("%q: error is %v", label, err)
+		}
+		if err != nil {
+			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(),
+				"has vectors of a model, not of another") {
+				t.Errorf("error is %v", err)
+			}
+			continue
+		}
+		if info, err := x.Info(); err != nil || info.Label != "a model" {
+			t.Errorf("label %q, %v", info.Label, err)
+		}
+		x.Close()
+	}
+	long := Options{Dim: 2, Label: strings.Repeat("x", maxLabel+1)}
+	if _, err := Open(library(t), newPath(t), long); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a long label: %v", err)
+	}
+}
+
+func TestAnIndexInMemoryBearsThatItsFileIsCut(t *testing.T) {
+	path := newPath(t)
+	x := open(t, path, Options{Dim: 4, InMemory: true})
+	r := rand.New(rand.NewPCG(3, 3))
+	add(t, x, documents(r, 0, 300, 4))
+	add(t, x, documents(r, 300, 20, 4))
+	query := [][]float32{{1, 0, 0, 0}}
+	want, err := x.Search(bg, query, 5, SearchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := x.refresh()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := pack(x.lib, llama.QueriesParams{Kind: x.kind, Dim: x.dim}, query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	if err := os.Truncate(path, headerSize); err != nil {
+		t.Fatal(err)
+	}
+	tops, err := s.score(bg, packed, everything(s.docs), 5) // of a search that has begun
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.results(tops)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("found %v (%v), want %v", got, err, want)
+	}
+	if _, err := x.Search(bg, query, 5, SearchOptions{}); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a search after that: %v", err)
+	}
+	if _, err := mapRange(x.file, headerSize, 2*headerSize, true); !errors.Is(err, ErrDamaged) {
+		t.Errorf("reading what is cut off: %v", err)
 	}
 }

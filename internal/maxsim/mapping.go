@@ -1,6 +1,8 @@
 package maxsim
 
 import (
+	"errors"
+	"io"
 	"os"
 	"runtime"
 )
@@ -26,12 +28,19 @@ func (m *mapping) close() {
 	unmap(m.raw)
 }
 
-// mapRange maps a range of the file that has been committed.
-func mapRange(f *os.File, start, end uint64) (extent, error) {
+// mapRange maps a range of the file that has been committed, or reads it into memory of its own.
+func mapRange(f *os.File, start, end uint64, inMemory bool) (extent, error) {
 	from := start / uint64(os.Getpagesize()) * uint64(os.Getpagesize())
-	raw, err := mapFile(f, int64(from), int(end-from))
+	open := mapFile
+	if inMemory {
+		open = readFile
+	}
+	raw, err := open(f, int64(from), int(end-from))
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return extent{}, damaged(f.Name(), "another program has cut it")
+	}
 	if err != nil {
-		return extent{}, &os.PathError{Op: "map", Path: f.Name(), Err: err}
+		return extent{}, &os.PathError{Op: "read", Path: f.Name(), Err: err}
 	}
 	m := &mapping{raw: raw}
 	m.cleanup = runtime.AddCleanup(m, unmap, raw)

@@ -8,7 +8,9 @@ import (
 )
 
 // Where there is no mapping, files are read.
-func mapFile(f *os.File, from int64, n int) ([]byte, error) {
+func mapFile(f *os.File, from int64, n int) ([]byte, error) { return readFile(f, from, n) }
+
+func readFile(f *os.File, from int64, n int) ([]byte, error) {
 	raw := make([]byte, n)
 	_, err := io.ReadFull(io.NewSectionReader(f, from, int64(n)), raw)
 	return raw, err

@@ -4,12 +4,27 @@ package maxsim
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 )
 
 func mapFile(f *os.File, from int64, n int) ([]byte, error) {
 	return syscall.Mmap(int(f.Fd()), from, n, syscall.PROT_READ, syscall.MAP_SHARED)
+}
+
+// readFile reads a range into memory that Go's collector does not look after.
+func readFile(f *os.File, from int64, n int) ([]byte, error) {
+	raw, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE,
+		syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(io.NewSectionReader(f, from, int64(n)), raw); err != nil {
+		unmap(raw)
+		return nil, err
+	}
+	return raw, nil
 }
 
 func unmap(raw []byte) { _ = syscall.Munmap(raw) }

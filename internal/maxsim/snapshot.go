@@ -36,7 +36,7 @@ func (x *Index) refresh() (*snapshot, error) {
 		return nil, err
 	}
 	if uint64(info.Size()) < st.length {
-		return nil, damaged(x.path, "%d bytes of %d are there", info.Size(), st.length)
+		return nil, cut(x.path, info.Size(), st.length)
 	}
 	old := x.current.Load()
 	if old != nil && old.state == st {
@@ -76,7 +76,7 @@ func (x *Index) snapshot(st state, old *snapshot) (*snapshot, error) {
 		}
 	}
 	if st.length > from {
-		e, err := mapRange(x.file, from, st.length)
+		e, err := mapRange(x.file, from, st.length, x.options.InMemory)
 		if err != nil {
 			return nil, err
 		}

@@ -185,6 +185,10 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		embed.Texts = nil // which for Ollama is no text, but in a list it is one
 	}
 	result, err := embedTexts(r.Context(), lease.Model, embed)
+	if errors.Is(err, mullama.ErrContextFull) && embed.Truncate {
+		return refuse(http.StatusBadRequest,
+			"the input after truncation exceeds maximum context length: %v", err)
+	}
 	if errors.Is(err, mullama.ErrContextFull) {
 		return refuse(http.StatusBadRequest, "the input length exceeds the context length: %v", err)
 	}

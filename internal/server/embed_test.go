@@ -318,3 +318,16 @@ func TestEmbeddingsOfManyCallersAreTheirOwn(t *testing.T) {
 		}
 	})
 }
+
+func TestATextOfWhichNothingFitsIsRefused(t *testing.T) {
+	s := newEmbedSite(t)
+	body := object{"model": "minilm", "input": "why is the sky blue?",
+		"options": object{"num_ctx": 3}}
+	if got := s.ok("POST", "/api/embed", body); got["prompt_eval_count"] != 3.0 {
+		t.Errorf("cut to three tokens: %v", got["prompt_eval_count"])
+	}
+	for _, size := range []int{1, 2} {
+		body["options"] = object{"num_ctx": size}
+		s.refused("POST", "/api/embed", body, 400, "input after truncation exceeds maximum")
+	}
+}

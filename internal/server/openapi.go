@@ -74,6 +74,17 @@ var operations = map[string]operation{
 	"POST /v1/score": {summary: "Scores documents by late interaction.",
 		request: api.RerankRequest{}, answer: api.RerankResponse{}},
 
+	"GET /v1/indexes": {summary: "The indexes for late interaction.", answer: indexList{}},
+	"POST /v1/indexes": {summary: "Makes an empty index.", request: createIndexRequest{},
+		answer: indexInfo{}},
+	"GET /v1/indexes/{index}":    {summary: "What is in an index.", answer: indexInfo{}},
+	"DELETE /v1/indexes/{index}": {summary: "Removes an index."},
+	"POST /v1/indexes/{index}/documents": {summary: "Adds documents to an index.",
+		request: addToIndexRequest{}, answer: indexInfo{}},
+	"POST /v1/indexes/{index}/search": {summary: "Finds documents of an index.",
+		request: searchIndexRequest{}, answer: searchIndexResponse{}},
+	"POST /v1/indexes/{index}/verify": {summary: "Reads an index and compares its checksums."},
+
 	"POST /v1/chat/completions": {summary: "Answers a conversation.",
 		request: chatCompletionRequest{}, stream: events},
 	"POST /v1/completions": {summary: "Continues a prompt.", request: completionRequest{},

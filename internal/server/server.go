@@ -59,6 +59,8 @@ type Config struct {
 	// Options are those of requests where neither they nor the model say otherwise. CheckOptions
 	// finds what is wrong with them.
 	Options map[string]any
+	// Indexes is the folder of the indexes for late interaction. Empty: there are none.
+	Indexes string
 	// Log gets a line per request. Nil: silence.
 	Log *slog.Logger
 }
@@ -77,6 +79,7 @@ type Server struct {
 
 	description
 	borrowed borrowed
+	indexes  indexFiles
 
 	mu       sync.Mutex // held to set draining, and while sockets grow
 	draining atomic.Bool
@@ -89,7 +92,8 @@ type Server struct {
 func New(runtime Runtime, config Config) *Server {
 	s := &Server{
 		runtime: runtime, config: config, log: config.Log, drained: make(chan struct{}),
-		ping: pingInterval, patience: writeTimeout, bodyTimeout: bodyTimeout,
+		indexes: indexFiles{folder: config.Indexes, idle: indexIdle},
+		ping:    pingInterval, patience: writeTimeout, bodyTimeout: bodyTimeout,
 	}
 	s.guard, s.metrics = newGuard(&s.config), newMetrics(runtime)
 	if s.log == nil {
@@ -106,6 +110,7 @@ func (s *Server) Drain() {
 		close(s.drained)
 	}
 	s.borrowed.forget()
+	s.indexes.forget()
 }
 
 func errDraining() error {
@@ -158,7 +163,8 @@ type route struct {
 }
 
 func (s *Server) routes() []route {
-	return slices.Concat(s.ollamaRoutes(), s.openAIRoutes(), s.nativeRoutes(), s.rerankRoutes())
+	return slices.Concat(s.ollamaRoutes(), s.openAIRoutes(), s.nativeRoutes(), s.rerankRoutes(),
+		s.indexRoutes())
 }
 
 // serve turns a handler into one of net/http that sends errors in the form of its face.

@@ -11,21 +11,18 @@ struct texts {
     size_t count;
 };
 
-static bool read_texts(const struct engine *engine, const char *path, int32_t longest,
-                       struct texts *out) {
-    struct records records;
-    if (!records_read(path, &records)) {
-        return false;
-    }
-    out->count = records.count;
-    out->lengths = must_alloc(records.count + 1, sizeof(int32_t));
-    out->tokens = must_alloc(records.count + 1, sizeof(llama_token) * (size_t)longest);
+// Makes tokens of some records, of each text at most longest.
+static bool make_texts(const struct engine *engine, const struct record *items, size_t count,
+                       int32_t longest, struct texts *out) {
+    out->count = count;
+    out->lengths = must_alloc(count + 1, sizeof(int32_t));
+    out->tokens = must_alloc(count + 1, sizeof(llama_token) * (size_t)longest);
     size_t used = 0;
     bool ok = true;
-    for (size_t i = 0; ok && i < records.count; i++) {
+    for (size_t i = 0; ok && i < count; i++) {
         int32_t n = 0;
         llama_token *tokens =
-            tokenize(engine->vocab, records.items[i].data, records.items[i].size, true, false, &n);
+            tokenize(engine->vocab, items[i].data, items[i].size, true, false, &n);
         ok = tokens != NULL;
         n = n < longest ? n : longest;
         for (int32_t j = 0; ok && j < n; j++) {
@@ -34,6 +31,20 @@ static bool read_texts(const struct engine *engine, const char *path, int32_t lo
         out->lengths[i] = n;
         free(tokens);
     }
+    return ok;
+}
+
+static void free_texts(struct texts *texts) {
+    free(texts->tokens);
+    free(texts->lengths);
+    *texts = (struct texts){0};
+}
+
+static bool read_texts(const struct engine *engine, const char *path, int32_t longest,
+                       struct texts *out) {
+    struct records records;
+    bool ok = records_read(path, &records) &&
+              make_texts(engine, records.items, records.count, longest, out);
     records_free(&records);
     return ok;
 }
@@ -59,11 +70,13 @@ static size_t fill(struct llama_batch *batch, const struct texts *texts, size_t 
     return n;
 }
 
-static bool run(struct engine *engine, const struct texts *texts, int32_t capacity, bool print) {
+// Computes the texts, prints their rows if print is set, and returns how many tokens they have, or
+// -1.
+static int64_t compute(struct engine *engine, const struct texts *texts, int32_t capacity,
+                       bool print) {
     struct llama_batch batch = llama_batch_init(capacity, 0, 1);
     int32_t width = llama_model_n_embd_out(engine->model);
     const llama_token *tokens = texts->tokens;
-    int64_t start = ggml_time_us(), total = 0;
     bool ok = true;
     for (size_t first = 0; ok && first < texts->count;) {
         size_t n = fill(&batch, texts, first, tokens, capacity);
@@ -79,14 +92,90 @@ static bool run(struct engine *engine, const struct texts *texts, int32_t capaci
             }
         }
         tokens += batch.n_tokens;
-        total += batch.n_tokens;
         first += n;
     }
-    double seconds = (double)(ggml_time_us() - start) / 1e6;
     llama_batch_free(batch);
+    return ok ? tokens - texts->tokens : -1;
+}
+
+static bool run(struct engine *engine, const struct texts *texts, int32_t capacity, bool print) {
+    int64_t start = ggml_time_us();
+    int64_t total = compute(engine, texts, capacity, print);
+    double seconds = (double)(ggml_time_us() - start) / 1e6;
     fprintf(stderr, "{\"texts\":%zu,\"tokens\":%lld,\"seconds\":%.3f,\"tokens_per_second\":%.0f}\n",
             texts->count, (long long)total, seconds, (double)total / seconds);
+    return total >= 0;
+}
+
+// Makes the context for batches of so many tokens, unless it has them.
+static bool fit(struct engine *engine, struct llama_context_params params, int32_t capacity) {
+    if (engine->ctx != NULL && (int32_t)llama_n_batch(engine->ctx) == capacity) {
+        return true;
+    }
+    engine_stop(engine);
+    params.n_ctx = params.n_batch = params.n_ubatch = (uint32_t)capacity;
+    params.n_seq_max = capacity < 256 ? (uint32_t)capacity : 256;
+    return engine_start(engine, params);
+}
+
+static int32_t longest_text(const struct texts *texts) {
+    int32_t longest = 0;
+    for (size_t i = 0; i < texts->count; i++) {
+        longest = texts->lengths[i] > longest ? texts->lengths[i] : longest;
+    }
+    return longest;
+}
+
+// Embeds the texts of a file in calls of so many, each from text to rows, and prints how long all
+// took. The first texts say how many tokens the longest has.
+static bool calls(struct engine *engine, struct llama_context_params params, const char *path,
+                  size_t each, int32_t capacity) {
+    struct records records;
+    struct texts texts = {0};
+    const int32_t limit = 1 << 16;
+    bool ok = records_read(path, &records) &&
+              make_texts(engine, records.items, records.count < each ? records.count : each, limit,
+                         &texts);
+    int32_t longest = longest_text(&texts);
+    capacity = longest > capacity ? longest : capacity;
+    ok = ok && fit(engine, params, capacity);
+    free_texts(&texts);
+    int64_t start = ggml_time_us(), total = 0;
+    for (size_t first = 0; ok && first < records.count; first += each) {
+        size_t left = records.count - first;
+        ok = make_texts(engine, records.items + first, left < each ? left : each, capacity, &texts);
+        int64_t n = ok ? compute(engine, &texts, capacity, false) : -1;
+        ok = n >= 0;
+        total += n;
+        free_texts(&texts);
+    }
+    double seconds = (double)(ggml_time_us() - start) / 1e6;
+    records_free(&records);
+    printf("{\"tokens\":%lld,\"seconds\":%.9f}\n", (long long)total, seconds);
+    fflush(stdout);
     return ok;
+}
+
+// Does so for each line of standard input, "TEXTS-IN-A-CALL RECORDS", with one load of the model.
+int cmd_embed_calls(int argc, char **argv) {
+    if (argc < 2) {
+        return 2;
+    }
+    struct engine engine = {0};
+    int32_t capacity = (int32_t)option(argc, argv, "batch", 256);
+    struct llama_context_params params = llama_context_default_params();
+    params.n_threads = params.n_threads_batch = (int32_t)option(argc, argv, "threads", 2);
+    params.embeddings = params.kv_unified = true;
+    bool ok = engine_load(&engine, argv[1], llama_model_default_params());
+    printf("{\"engine\":\"llama.cpp %s\"}\n", llama_version());
+    fflush(stdout);
+    size_t each;
+    char path[4096];
+    while (ok && scanf("%zu %4095s", &each, path) == 2) {
+        ok = each > 0 && calls(&engine, params, path, each, capacity);
+    }
+    engine_free(&engine);
+    return ok ? 0 : 1;
 }
 
 int cmd_embed(int argc, char **argv) {
@@ -97,18 +186,15 @@ int cmd_embed(int argc, char **argv) {
     struct texts texts = {0};
     int32_t capacity = (int32_t)option(argc, argv, "batch", 256);
     struct llama_context_params params = llama_context_default_params();
-    params.n_ctx = params.n_batch = params.n_ubatch = (uint32_t)capacity;
-    params.n_seq_max = capacity < 256 ? (uint32_t)capacity : 256;
     params.n_threads = params.n_threads_batch = (int32_t)option(argc, argv, "threads", 2);
     params.embeddings = params.kv_unified = true;
     params.pooling_type = (enum llama_pooling_type)option(argc, argv, "pooling", -1);
     bool ok = engine_load(&engine, argv[1], llama_model_default_params()) &&
-              read_texts(&engine, argv[2], capacity, &texts) && engine_start(&engine, params);
+              read_texts(&engine, argv[2], capacity, &texts) && fit(&engine, params, capacity);
     for (int rounds = (int)option(argc, argv, "rounds", 1); ok && rounds > 0; rounds--) {
         ok = run(&engine, &texts, capacity, option(argc, argv, "print", 0) != 0);
     }
-    free(texts.tokens);
-    free(texts.lengths);
+    free_texts(&texts);
     engine_free(&engine);
     return ok ? 0 : 1;
 }

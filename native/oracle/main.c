@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"score", cmd_score, "MODEL RECORDS IDS [threads=2] [ctx=512] [ban_end=1] [parse_special=0]"},
     {"quantize", cmd_quantize, "MODEL NEW-MODEL TYPE [threads=0] [pure=0] [imatrix=RECORDS]"},
     {"embed", cmd_embed, "MODEL RECORDS [batch=256] [threads=2] [pooling=-1] [rounds=1] [print=0]"},
+    {"embed-calls", cmd_embed_calls, "MODEL [batch=256] [threads=2]"},
     {"bench", cmd_bench, "see bench.c"},
     {"limits", cmd_limits, "[threads=1] [bytes=1073741824]"},
 };
@@ -36,7 +37,7 @@ static void log_errors(enum ggml_log_level level, const char *text, void *user) 
 static int usage(void) {
     fprintf(stderr, "usage: mullama-oracle COMMAND …\n");
     for (size_t i = 0; i < n_commands; i++) {
-        fprintf(stderr, "  %-10s %s\n", commands[i].name, commands[i].usage);
+        fprintf(stderr, "  %-11s %s\n", commands[i].name, commands[i].usage);
     }
     return 2;
 }

@@ -25,6 +25,7 @@ int cmd_score(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_limits(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
+int cmd_embed_calls(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 
 // Byte strings read from a file; free with records_free. items[i].data is not zero-terminated.

@@ -21,27 +21,46 @@ const (
 	ollamaVersion = "v0.32.15"
 )
 
-// ollamaTests are the groups that need neither another Ollama nor other models.
-const ollamaTests = "TestAPI|TestBasic|TestChat|TestContext|TestConcurrency|TestTools"
+// ollamaGroup is some of the tests, with the name and the test model that they run on.
+type ollamaGroup struct {
+	tag, tests, name, set string
+	anywhere              bool // the tests run on every model, and are to run on this one
+}
 
-// ollamaModel is the name of the model under test. Answers are looked through for words, so it is
-// the largest of the test models.
-const ollamaModel = "qwen05"
+// ollamaGroups are those that need no other Ollama. Answers are looked through for words, so the
+// model that chats is the largest. Tests of embeddings name their model themselves.
+var ollamaGroups = []ollamaGroup{
+	{"fast", "TestAPI|TestBasic|TestChat|TestContext|TestConcurrency|TestTools", "qwen05", "qwen05",
+		true},
+	{"release", "TestEmbedding/.*/all-minilm", "all-minilm", "minilm", false},
+}
 
-func runOllama(ctx context.Context, log io.Writer) ([]outcome, error) {
-	binary, source, err := buildOllamaTests(ctx, log)
+func runOllama(ctx context.Context, log io.Writer) (all []outcome, err error) {
+	for _, g := range ollamaGroups {
+		outcomes, err := g.run(ctx, log)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, outcomes...)
+	}
+	return all, nil
+}
+
+func (g *ollamaGroup) run(ctx context.Context, log io.Writer) ([]outcome, error) {
+	binary, source, err := buildOllamaTests(ctx, log, g.tag)
 	if err != nil {
 		return nil, err
 	}
-	d, err := startDaemon(ctx, io.Discard, map[string]string{ollamaModel: "qwen05"})
+	d, err := startDaemon(ctx, io.Discard, map[string]string{g.name: g.set})
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.timeout=20m", "-test.run",
-		ollamaTests)
+	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.timeout=20m", "-test.run", g.tests)
 	cmd.Dir = filepath.Join(source, "integration")
-	cmd.Env = append(os.Environ(), "OLLAMA_TEST_EXISTING=1", "OLLAMA_HOST="+d.address,
-		"OLLAMA_TEST_MODEL="+ollamaModel)
+	cmd.Env = append(os.Environ(), "OLLAMA_TEST_EXISTING=1", "OLLAMA_HOST="+d.address)
+	if g.anywhere {
+		cmd.Env = append(cmd.Env, "OLLAMA_TEST_MODEL="+g.name)
+	}
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&output, log), log
 	err = cmd.Run() // a failed test is in the output
@@ -80,17 +99,19 @@ func fetchOllama(ctx context.Context, log io.Writer) (string, error) {
 }
 
 // buildOllamaTests builds the test binary once per version, and returns it and the module's source.
-func buildOllamaTests(ctx context.Context, log io.Writer) (binary, source string, err error) {
+func buildOllamaTests(
+	ctx context.Context, log io.Writer, tag string,
+) (binary, source string, err error) {
 	source, err = fetchOllama(ctx, log)
 	if err != nil {
 		return "", "", err
 	}
-	binary = filepath.Join(filepath.Dir(source), "integration.test")
+	binary = filepath.Join(filepath.Dir(source), "integration-"+tag+".test")
 	if _, err := os.Stat(binary); err == nil {
 		return binary, source, nil
 	}
 	fmt.Fprintf(log, "peers: building the tests of %s %s\n", ollamaModule, ollamaVersion)
-	return binary, source, goCommand(ctx, source, log, "test", "-tags=integration,fast", "-c", "-o",
+	return binary, source, goCommand(ctx, source, log, "test", "-tags=integration,"+tag, "-c", "-o",
 		binary, "./integration/").Run()
 }
 

@@ -1,0 +1,197 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// embeddingOptions are the flags of bench embedding.
+type embeddingOptions struct {
+	options
+	lengths, batches, documents []int
+	heaviest                    int
+	peers                       map[string]string
+	python                      string
+}
+
+const embeddingLong = `Measure how many texts are embedded in a second: by package mullama in this
+process, by the daemon over HTTP, and by a C program that has llama.cpp alone do it, in calls of one
+and more texts of exact lengths, and for whole collections of documents of 8 to 24 tokens. All take
+turns in another order each round. With --peer other servers take turns too, and with --python, a
+Python of make peers-embedding, ONNX Runtime. A peer that is not measured is named in the result.`
+
+func embeddingCommand() *cobra.Command {
+	var o embeddingOptions
+	cmd := &cobra.Command{
+		Use:   "embedding --model FILE",
+		Short: "Measure embeddings beside llama.cpp alone and other servers",
+		Long:  embeddingLong,
+		Example: `  mullama bench embedding --model minilm.gguf --quick
+  mullama bench embedding --model minilm.gguf --peer llama-server=./llama-server`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.quick {
+				o.shortenEmbedding(cmd)
+			}
+			return embedding(cmd, o)
+		},
+	}
+	o.define(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&o.quick, "quick", false, "1 round of small works: a first look, not a result")
+	f.IntSliceVar(&o.lengths, "lengths", []int{16, 64, 256, 512}, "tokens of a text")
+	f.IntSliceVar(&o.batches, "batches", []int{1, 32, 256}, "texts of a call")
+	f.IntSliceVar(&o.documents, "documents", []int{100, 1000, 10000},
+		"sizes of collections, embedded one by one and in calls of 256")
+	f.IntVar(&o.Rounds, "rounds", 3, "turns of every side and work")
+	f.IntVar(&o.heaviest, "heaviest", 20000,
+		"most tokens of a work that takes a turn in every round, not in the first alone; peers "+
+			"embed no larger collection than twice that")
+	f.StringToStringVar(&o.peers, "peer", nil,
+		"measure this server as well: llama-server=PROGRAM or ollama=PROGRAM (repeatable)")
+	f.StringVar(&o.python, "python", "", "Python with onnxruntime, tokenizers and the weights")
+	f.Uint64Var(&o.Seed, "seed", 1, "seed of the texts and of the order of the sides")
+	return cmd
+}
+
+// shortenEmbedding sets what --quick stands for, except where a flag says otherwise.
+func (o *embeddingOptions) shortenEmbedding(cmd *cobra.Command) {
+	for name, set := range map[string]func(){
+		"rounds":    func() { o.Rounds = 1 },
+		"lengths":   func() { o.lengths = []int{16, 256} },
+		"batches":   func() { o.batches = []int{1, 32} },
+		"documents": func() { o.documents = []int{100} },
+	} {
+		if !cmd.Flags().Changed(name) {
+			set()
+		}
+	}
+}
+
+func (o *embeddingOptions) check() error {
+	numbers := slices.Concat(o.lengths, o.batches, o.documents, []int{o.Rounds, o.Threads})
+	if slices.Min(numbers) < 1 || len(o.lengths)*len(o.batches)+len(o.documents) == 0 {
+		return errors.New("rounds, threads, lengths, batches and documents must be at least 1")
+	}
+	if slices.Max(append([]int{3}, o.lengths...)) > embeddingLongest {
+		return fmt.Errorf("lengths are at most %d tokens", embeddingLongest)
+	}
+	return nil
+}
+
+// embedding runs the group and writes its result.
+func embedding(cmd *cobra.Command, o embeddingOptions) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
+	o.Slots, o.Context = 1, embeddingLongest
+	o.Reps, o.ColdStarts, o.MaxForeign, o.PromptTokens, o.GenerateTokens = 1, 1, 1, 1, 1
+	model, err := describeModel(o.model)
+	if err != nil {
+		return err
+	}
+	m := &embeddingMeter{o: o, random: rand.New(rand.NewPCG(o.Seed, 1)),
+		result: newResult("embedding", commandLine(cmd, model.File), model, o.Config),
+		say: func(format string, args ...any) {
+			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+		}}
+	defer func() { err = errors.Join(err, m.stop()) }()
+	if err := m.start(cmd.Context()); err != nil {
+		return err
+	}
+	if err := m.run(cmd.Context()); err != nil {
+		return err
+	}
+	m.result.Finished = time.Now().UTC()
+	m.result.Rows = embeddingRows(m.result.Points)
+	return o.write(cmd.OutOrStdout(), m.result)
+}
+
+// embeddingRows are those of the points, with the goal of our sides.
+func embeddingRows(points []Point) []Row {
+	rows := pointRows("embedding", points)
+	for i := range rows {
+		r := &rows[i]
+		ours := strings.HasPrefix(r.Name, daemonName+"_") ||
+			strings.HasPrefix(r.Name, libraryName+"_")
+		if ours && r.Ratio != nil {
+			r.Goal = &Goal{RatioAtLeast, 0.95}
+			r.compare()
+		}
+	}
+	return rows
+}
+
+// embeddingMeter measures all sides in turn.
+type embeddingMeter struct {
+	o       embeddingOptions
+	sides   []embeddingSide
+	cleanup []func() error
+	random  *rand.Rand
+	result  *Result
+	say     func(format string, args ...any)
+}
+
+// run measures every work in each round, or in the first alone if it is heavy.
+func (m *embeddingMeter) run(ctx context.Context) error {
+	works := embeddingWorks(m.o)
+	for round := 1; round <= m.o.Rounds; round++ {
+		for _, w := range works {
+			if round > 1 && w.tokens > m.o.heaviest {
+				continue
+			}
+			if err := m.turn(ctx, round, w); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func isPeer(side string) bool {
+	return side != aloneName && side != libraryName && side != daemonName
+}
+
+// turn has each side do a work.
+func (m *embeddingMeter) turn(ctx context.Context, round int, w embeddingWork) error {
+	seed := m.o.Seed + uint64(round)
+	calls := w.calls(rand.New(rand.NewPCG(seed, uint64(w.tokens))))
+	texts := float64(w.texts())
+	speeds := map[string]float64{}
+	order := m.random.Perm(len(m.sides))
+	for _, i := range order {
+		side := m.sides[i]
+		if isPeer(side.name()) && w.length == 0 && w.tokens > 2*m.o.heaviest {
+			continue
+		}
+		warm := [][]string{calls[0][:min(len(calls[0]), 8)]}
+		if _, err := side.embed(ctx, warm); err != nil {
+			return fmt.Errorf("%s: %s: %w", side.name(), w.name, err)
+		}
+		seconds, err := side.embed(ctx, calls)
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", side.name(), w.name, err)
+		}
+		speeds[side.name()] = texts / seconds
+	}
+	baseline := map[string]float64{"texts": speeds[aloneName]}
+	for _, name := range slices.Sorted(maps.Keys(speeds)) {
+		p := Point{Round: round, Case: name + ": " + w.name,
+			Values: map[string]float64{"texts": speeds[name]}}
+		if name != aloneName {
+			p.Baseline = baseline
+		}
+		m.result.Points = append(m.result.Points, p)
+		m.say("round %d, %s: %.1f texts/s, %.2f of llama.cpp", round, p.Case, speeds[name],
+			speeds[name]/speeds[aloneName])
+	}
+	return nil
+}
