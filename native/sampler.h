@@ -33,7 +33,7 @@ class recent_tokens {
 
 // What is known about a list that is being looked at.
 struct list_buffers {
-    std::vector<float> maxima; // of its parts
+    std::vector<float> maxima;           // of its parts
     std::vector<llama_token_data> found; // what is large enough, and room
 };
 

@@ -55,6 +55,7 @@ func (a *app) indexCreateCommand() *cobra.Command {
 	}
 	cmd.Flags().Var(oneOf(&o.vectors, "f32", "f16", "int8"), "vectors",
 		"how numbers are kept: f32, f16 or int8")
+	defineJSON(cmd, &o.json, "print what is in the new index as JSON")
 	addGroup(cmd, "Loading", o.load.define)
 	return cmd
 }
@@ -75,6 +76,7 @@ error stay.`,
 	}
 	cmd.Flags().StringVar(&o.id, "id", "id", "take the ids from this `NAME`")
 	cmd.Flags().StringVar(&o.field, "field", "text", "take the texts from this `NAME`")
+	defineJSON(cmd, &o.json, "print JSON")
 	addGroup(cmd, "Loading", o.load.define)
 	return cmd
 }
@@ -105,11 +107,15 @@ func (a *app) indexTrainCommand() *cobra.Command {
 			return withIndex(args[0], "", func(x *mullama.Index) error {
 				ctx, stop := a.interruptible(cmd.Context())
 				defer stop()
-				return x.Train(ctx, o.groups)
+				if err := x.Train(ctx, o.groups); err != nil || !o.json {
+					return err
+				}
+				return a.inspectIndex(o, args[0])
 			})
 		},
 	}
 	cmd.Flags().Var(indexFlag(&o.groups), "groups", "how many groups; 0: by the number of tokens")
+	defineJSON(cmd, &o.json, "print what is in the index as JSON")
 	return cmd
 }
 
@@ -119,19 +125,24 @@ func (a *app) indexInfoCommand() *cobra.Command {
 		Use: "info FILE", Short: "Print what is in an index",
 		Args: exactly(1, "the file of an index"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			info, err := mullama.InspectIndex(args[0])
-			if err != nil {
-				return err
-			}
-			return a.printIndexInfo(o, &info)
+			return a.inspectIndex(o, args[0])
 		},
 	}
-	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	defineJSON(cmd, &o.json, "print JSON")
 	return cmd
 }
 
+func (a *app) inspectIndex(o *indexOptions, path string) error {
+	info, err := mullama.InspectIndex(path)
+	if err != nil {
+		return err
+	}
+	return a.printIndexInfo(o, &info)
+}
+
 func (a *app) indexVerifyCommand() *cobra.Command {
-	return &cobra.Command{
+	o := &indexOptions{}
+	cmd := &cobra.Command{
 		Use: "verify FILE", Short: "Compare all of an index with its checksums",
 		Args: exactly(1, "the file of an index"),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -139,11 +150,19 @@ func (a *app) indexVerifyCommand() *cobra.Command {
 				if err := x.Verify(); err != nil {
 					return err
 				}
+				if o.json {
+					return a.printJSON(struct {
+						File string `json:"file"`
+						OK   bool   `json:"ok"`
+					}{args[0], true})
+				}
 				fmt.Fprintf(a.stdout, "%s is whole\n", args[0])
 				return nil
 			})
 		},
 	}
+	defineJSON(cmd, &o.json, "print JSON")
+	return cmd
 }
 
 // withIndex opens an index that is there, of the model if one is named.
@@ -193,7 +212,10 @@ func (a *app) indexCreate(ctx context.Context, o *indexOptions, path, name strin
 		if err != nil {
 			return err
 		}
-		return x.Close()
+		if err := x.Close(); err != nil || !o.json {
+			return err
+		}
+		return a.inspectIndex(o, path)
 	})
 }
 
@@ -216,6 +238,12 @@ func (a *app) indexAdd(ctx context.Context, o *indexOptions, path, name string) 
 	return a.withIndexAndModel(ctx, o, path, name,
 		func(ctx context.Context, x *mullama.Index, m Model) error {
 			n, err := a.addLines(ctx, o, x, m)
+			if err == nil && o.json {
+				return a.printJSON(struct {
+					File  string `json:"file"`
+					Added int    `json:"added"`
+				}{path, n})
+			}
 			if err == nil {
 				fmt.Fprintf(a.stdout, "added %d documents to %s\n", n, path)
 			} else if n > 0 {

@@ -56,6 +56,13 @@ func TestDocumentsAreKeptAndFound(t *testing.T) {
 	if got := do("", "verify"); got.out != path+" is whole\n" {
 		t.Errorf("verify: %+v", got)
 	}
+	if got := do("", "verify", "--json"); got.out != `{"file":"`+path+`","ok":true}`+"\n" {
+		t.Errorf("verify for JSON: %+v", got)
+	}
+	got = do(strings.ReplaceAll(someDocuments, `"id": "`, `"id": "new `), "add", "m.gguf", "--json")
+	if got.out != `{"file":"`+path+`","added":2}`+"\n" {
+		t.Errorf("add for JSON: %+v", got)
+	}
 }
 
 func TestWhatAnIndexCannotTakeIsSaid(t *testing.T) {

@@ -28,6 +28,7 @@ const quantizeExample = `  mullama quantize model-f16.gguf model-q4.gguf Q4_K_M
 // quantizeCommand builds `mullama quantize`.
 func (a *app) quantizeCommand() *cobra.Command {
 	o := &mullama.QuantizeOptions{}
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "quantize FILE NEW-FILE TYPE",
 		Short:   "Write a model with its weights in another type",
@@ -36,7 +37,7 @@ func (a *app) quantizeCommand() *cobra.Command {
 		Args:    exactly(3, "a file, a new file and a type"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Type = args[2]
-			return a.quantize(cmd.Context(), args[0], args[1], o)
+			return a.quantize(cmd.Context(), args[0], args[1], o, asJSON)
 		},
 	}
 	set := cmd.Flags()
@@ -50,11 +51,12 @@ func (a *app) quantizeCommand() *cobra.Command {
 	set.StringVar(&o.OutputType, "output-tensor-type", "", "`TYPE` of output.weight, as q8_0")
 	set.StringVar(&o.EmbeddingType, "token-embedding-type", "",
 		"`TYPE` of the table of tokens, as q8_0")
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 
 func (a *app) quantize(
-	ctx context.Context, path, out string, o *mullama.QuantizeOptions,
+	ctx context.Context, path, out string, o *mullama.QuantizeOptions, asJSON bool,
 ) error {
 	engine, err := a.openEngine()
 	if err != nil {
@@ -80,6 +82,14 @@ func (a *app) quantize(
 	after, err := os.Stat(out)
 	if err != nil {
 		return err
+	}
+	if asJSON {
+		return a.printJSON(struct {
+			File   string `json:"file"`
+			Type   string `json:"type"`
+			Size   int64  `json:"size"`
+			Before int64  `json:"size_before"`
+		}{out, o.Type, after.Size(), before.Size()})
 	}
 	fmt.Fprintf(a.stdout, "%s: %s, from %s\n", out, humanize.Bytes(uint64(after.Size())),
 		humanize.Bytes(uint64(before.Size())))
