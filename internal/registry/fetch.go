@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"net/url"
@@ -174,12 +175,11 @@ func (b *blob) resume(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		start, end := b.span(i)
-		own := sha256.New()
-		into := io.Writer(own)
-		if _, err := io.Copy(into, io.NewSectionReader(b.file, start, end-start)); err != nil {
-			return fmt.Errorf("read %s: %w", b.partial.Path, err)
+		own := crc32.New(castagnoli)
+		if err := b.copyTo(own, start, end); err != nil {
+			return err
 		}
-		if sum(own.Sum(nil)) == *want {
+		if own.Sum32() == *want {
 			b.pieces[i].done = true
 			b.got += end - start
 		}
@@ -200,11 +200,21 @@ func (b *blob) hash() error {
 			return nil
 		}
 		start, stop := b.span(b.front)
-		if _, err := io.Copy(b.whole, io.NewSectionReader(b.file, start, stop-start)); err != nil {
-			return fmt.Errorf("read %s: %w", b.partial.Path, err)
+		if err := b.copyTo(b.whole, start, stop); err != nil {
+			return err
 		}
 		b.front++
 	}
+}
+
+// copyTo writes a part of the file into a hash.
+func (b *blob) copyTo(h hash.Hash, start, end int64) error {
+	part := io.NewSectionReader(b.file, start, end-start)
+	buf := make([]byte, min(readSize, end-start))
+	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{part}, buf); err != nil {
+		return fmt.Errorf("read %s: %w", b.partial.Path, err)
+	}
+	return nil
 }
 
 // stop ends hash.
@@ -288,10 +298,10 @@ func (b *blob) giveBack(first, last int) {
 }
 
 // finish notes that a piece is there.
-func (b *blob) finish(i int, s []byte) error {
+func (b *blob) finish(i int, sum uint32) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_, err := fmt.Fprintf(b.journal, "%d %x\n", i, s)
+	_, err := fmt.Fprintf(b.journal, "%d %08x\n", i, sum)
 	b.pieces[i].done = true
 	b.more.Broadcast()
 	return b.c.store.WriteError(err)

@@ -2,32 +2,33 @@ package registry
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"os"
+	"strconv"
 	"strings"
 )
 
 // A journal says which pieces of a partial file are there:
 //
-//	mullama-partial 1 <size of the blob> <size of a piece>
-//	<number of a piece> <SHA-256 of it>
+//	mullama-partial 2 <size of the blob> <size of a piece>
+//	<number of a piece> <CRC-32C of it, 8 hexadecimal digits>
 //	…
 //
-// Lines are only added. One that was cut off counts for nothing.
+// Lines are only added. One that was cut off counts for nothing. The checksums tell pieces that the
+// disk lost; what a server sends is known by the digest of the whole.
 
-// sum is a SHA-256.
-type sum = [sha256.Size]byte
+// castagnoli makes checksums at the speed of memory.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func journalHead(size, piece int64) string {
-	return fmt.Sprintf("mullama-partial 1 %d %d\n", size, piece)
+	return fmt.Sprintf("mullama-partial 2 %d %d\n", size, piece)
 }
 
-// readJournal returns the hashes of the pieces that a journal has, nil for others. One that is for
-// other sizes has none.
-func readJournal(path string, size, piece int64) []*sum {
-	pieces := make([]*sum, countPieces(size, piece))
+// readJournal returns the checksums of the pieces that a journal has, nil for others. One that is
+// for other sizes has none.
+func readJournal(path string, size, piece int64) []*uint32 {
+	pieces := make([]*uint32, countPieces(size, piece))
 	f, err := os.Open(path)
 	if err != nil {
 		return pieces
@@ -38,15 +39,13 @@ func readJournal(path string, size, piece int64) []*sum {
 		return pieces
 	}
 	for lines.Scan() {
-		var i int
-		var digits string
-		if _, err := fmt.Sscanf(lines.Text(), "%d %64s", &i, &digits); err != nil ||
-			i < 0 || i >= len(pieces) {
+		number, digits, _ := strings.Cut(lines.Text(), " ")
+		i, err := strconv.Atoi(number)
+		if err != nil || i < 0 || i >= len(pieces) || len(digits) != 8 {
 			continue
 		}
-		if b, err := hex.DecodeString(strings.TrimSpace(digits)); err == nil &&
-			len(b) == sha256.Size {
-			s := sum(b)
+		if sum, err := strconv.ParseUint(digits, 16, 32); err == nil {
+			s := uint32(sum)
 			pieces[i] = &s
 		}
 	}
@@ -68,7 +67,7 @@ func journalBytes(path string) int64 {
 	if !lines.Scan() {
 		return 0
 	}
-	if _, err := fmt.Sscanf(lines.Text(), "mullama-partial 1 %d %d", &size, &piece); err != nil {
+	if _, err := fmt.Sscanf(lines.Text(), "mullama-partial 2 %d %d", &size, &piece); err != nil {
 		return 0
 	}
 	for lines.Scan() {

@@ -2,9 +2,9 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"time"
@@ -118,12 +118,12 @@ func (b *blob) readAll(ctx context.Context, body io.Reader) error {
 // readPiece reads a piece into the file.
 func (b *blob) readPiece(ctx context.Context, body io.Reader, i int) error {
 	start, end := b.span(i)
-	sum := sha256.New()
+	sum := uint32(0)
 	buf := make([]byte, min(b.c.readSize(), end-start))
 	for at := start; at < end; {
 		n, err := body.Read(buf[:min(int64(len(buf)), end-at)])
 		if n > 0 {
-			sum.Write(buf[:n])
+			sum = crc32.Update(sum, castagnoli, buf[:n])
 			if _, err := b.file.WriteAt(buf[:n], at); err != nil {
 				return b.c.store.WriteError(err)
 			}
@@ -138,7 +138,7 @@ func (b *blob) readPiece(ctx context.Context, body io.Reader, i int) error {
 			return b.broken(ctx, err)
 		}
 	}
-	return b.finish(i, sum.Sum(nil))
+	return b.finish(i, sum)
 }
 
 // broken is an answer that ended too soon.
