@@ -4,9 +4,6 @@
 
 #include "llama-model.h"
 
-#include <cmath>
-#include <numeric>
-
 namespace mn {
 
 namespace {

@@ -29,35 +29,28 @@ func exists(path string) bool {
 
 // defineAdapters declares the flags for what is put on top of a model.
 func defineAdapters(set *pflag.FlagSet, o *mullama.LoadOptions) {
-	set.Var(adaptersFlag(&o.Adapters), "lora",
+	lora := func(path string, scale *float32) {
+		o.Adapters = append(o.Adapters, mullama.Adapter{Path: path, Scale: scale})
+	}
+	set.Var(scaledFlag(lora), "lora",
 		"apply a LoRA adapter, as FILE or FILE=SCALE (repeatable)")
-	set.Var(controlFlag(&o.ControlVectors), "control-vector",
+	control := func(path string, scale *float32) {
+		o.ControlVectors = append(o.ControlVectors,
+			mullama.ControlVector{Path: path, Scale: scale})
+	}
+	set.Var(scaledFlag(control), "control-vector",
 		"add a control vector to the outputs of layers, as FILE or FILE=SCALE (repeatable)")
 	set.Var(layerRangeFlag(&o.ControlLayers), "control-vector-layers",
 		"the layers that control vectors are added to, as FIRST-LAST (default: all)")
 }
 
-// adaptersFlag is a repeatable flag for a LoRA adapter.
-func adaptersFlag(at *[]mullama.Adapter) *value {
+// scaledFlag is a repeatable flag for a file and how strong it is.
+func scaledFlag(add func(path string, scale *float32)) *value {
 	return &value{
 		kind: "file",
 		get:  func() string { return "" },
 		set: func(text string) error {
-			path, scale := splitScale(text)
-			*at = append(*at, mullama.Adapter{Path: path, Scale: scale})
-			return nil
-		},
-	}
-}
-
-// controlFlag is a repeatable flag for a control vector.
-func controlFlag(at *[]mullama.ControlVector) *value {
-	return &value{
-		kind: "file",
-		get:  func() string { return "" },
-		set: func(text string) error {
-			path, scale := splitScale(text)
-			*at = append(*at, mullama.ControlVector{Path: path, Scale: scale})
+			add(splitScale(text))
 			return nil
 		},
 	}

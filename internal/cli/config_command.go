@@ -29,7 +29,7 @@ func (a *app) configCommand() *cobra.Command {
 			return a.printSettings(rows, asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	cmd.AddCommand(a.configPathCommand(), a.configCheckCommand())
 	return cmd
 }

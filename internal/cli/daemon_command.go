@@ -106,6 +106,16 @@ func (d *daemonAt) checked(cmd *cobra.Command, f *serveFlags) ([]string, error) 
 	return given, f.check(d.host, keys)
 }
 
+// daemonWith is the daemon with the flags that were given for it.
+func (a *app) daemonWith(cmd *cobra.Command, f *serveFlags) (*daemonAt, []string, error) {
+	d, err := a.daemonAt()
+	if err != nil {
+		return nil, nil, err
+	}
+	args, err := d.checked(cmd, f)
+	return d, args, err
+}
+
 func (a *app) daemonStartCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -116,13 +126,9 @@ func (a *app) daemonStartCommand() *cobra.Command {
 		Args: nothing,
 	}
 	f := serveFlagsFor(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		d, err := a.daemonAt()
-		if err != nil {
-			return err
-		}
-		args, err := d.checked(cmd, f)
+		d, args, err := a.daemonWith(cmd, f)
 		if err != nil {
 			return err
 		}
@@ -177,7 +183,7 @@ func (a *app) daemonStopCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().Var(durationFlag(&patience), "timeout", "how long it may take to end")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 
@@ -261,13 +267,9 @@ func (a *app) daemonRestartCommand() *cobra.Command {
 		Args: nothing,
 	}
 	f := serveFlagsFor(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		d, err := a.daemonAt()
-		if err != nil {
-			return err
-		}
-		args, err := d.checked(cmd, f)
+		d, args, err := a.daemonWith(cmd, f)
 		if err != nil {
 			return err
 		}
@@ -317,7 +319,7 @@ func (a *app) daemonStatusCommand() *cobra.Command {
 			return d.printStatus(cmd.Context(), asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 

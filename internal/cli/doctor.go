@@ -49,7 +49,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Args: nothing,
 		RunE: func(*cobra.Command, []string) error { return a.doctor(asJSON) },
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 

@@ -93,7 +93,7 @@ func (a *app) indexSearchCommand() *cobra.Command {
 	cmd.Flags().Var(countFlag(&o.top), "top", "print only so many")
 	cmd.Flags().Var(indexFlag(&o.probe), "probe",
 		"groups to look at for each token of the query, in an index with groups; 0: everything")
-	cmd.Flags().BoolVar(&o.json, "json", false, "print one JSON object per document")
+	defineJSON(cmd, &o.json, "print one JSON object per document")
 	addGroup(cmd, "Loading", o.load.define)
 	return cmd
 }

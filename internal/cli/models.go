@@ -24,7 +24,7 @@ func (a *app) listCommand() *cobra.Command {
 			return a.list(cmd.Context(), strings.Join(args, ""), asJSON)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 
@@ -74,7 +74,7 @@ func (a *app) psCommand() *cobra.Command {
 			return a.running(cmd.Context(), asJSON, verbose)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "add what each takes on which device")
 	return cmd
 }

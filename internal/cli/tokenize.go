@@ -147,7 +147,7 @@ func (a *app) detokenizeCommand() *cobra.Command {
 			return a.detokenize(cmd.Context(), asJSON, args[0], args[1:])
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 

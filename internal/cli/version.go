@@ -26,7 +26,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Args:  nothing,
 		RunE:  func(*cobra.Command, []string) error { return a.version(asJSON) },
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	defineJSON(cmd, &asJSON, "print JSON")
 	return cmd
 }
 
