@@ -135,6 +135,35 @@ func TestAReaderSeesWhatAnotherAdds(t *testing.T) {
 	}
 }
 
+func TestReadersOfOneIndexAgreeOnWhatIsNewest(t *testing.T) {
+	path := newPath(t)
+	writer, reader := open(t, path, Options{Dim: 2}), open(t, path, Options{})
+	var work sync.WaitGroup
+	done := make(chan struct{})
+	for range 8 {
+		work.Go(func() {
+			for seen := 0; ; {
+				info, err := reader.Info()
+				if err != nil || info.Documents < seen {
+					t.Errorf("%d documents after %d, %v", info.Documents, seen, err)
+					return
+				}
+				seen = info.Documents
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for i := range 60 {
+		add(t, writer, []Document{{fmt.Sprint(i), []float32{float32(i), 1}}})
+	}
+	close(done)
+	work.Wait()
+}
+
 func TestWritersTakeTurnsAndReadersGoOn(t *testing.T) {
 	path := newPath(t)
 	var work sync.WaitGroup

@@ -23,33 +23,25 @@ type snapshot struct {
 
 // refresh returns the newest snapshot.
 func (x *Index) refresh() (*snapshot, error) {
-	header := make([]byte, headerSize)
-	if _, err := io.ReadFull(io.NewSectionReader(x.file, 0, headerSize), header); err != nil {
-		return nil, damaged(x.path, "its header cannot be read (%v)", err)
-	}
-	st, err := newest(x.path, header)
+	st, err := x.committed()
 	if err != nil {
 		return nil, err
 	}
-	info, err := x.file.Stat()
-	if err != nil {
-		return nil, err
+	if s := x.current.Load(); s != nil && s.state == st {
+		return s, nil
 	}
-	if uint64(info.Size()) < st.length {
-		return nil, cut(x.path, info.Size(), st.length)
+	x.loading.Lock()
+	defer x.loading.Unlock()
+	// Read again: meanwhile another goroutine may have loaded a newer state than the one above.
+	if st, err = x.committed(); err != nil {
+		return nil, err
 	}
 	old := x.current.Load()
 	if old != nil && old.state == st {
 		return old, nil
 	}
-	x.loading.Lock()
-	defer x.loading.Unlock()
-	old = x.current.Load()
-	if old != nil && old.sequence >= st.sequence {
-		if uint64(info.Size()) < old.length {
-			return nil, damaged(x.path, "another program has written over it")
-		}
-		return old, nil
+	if old != nil && st.sequence <= old.sequence {
+		return nil, damaged(x.path, "another program has written over it")
 	}
 	s, err := x.snapshot(st, old)
 	if err != nil {
@@ -57,6 +49,26 @@ func (x *Index) refresh() (*snapshot, error) {
 	}
 	x.current.Store(s)
 	return s, nil
+}
+
+// committed reads the newest state in the file.
+func (x *Index) committed() (state, error) {
+	header := make([]byte, headerSize)
+	if _, err := io.ReadFull(io.NewSectionReader(x.file, 0, headerSize), header); err != nil {
+		return state{}, damaged(x.path, "its header cannot be read (%v)", err)
+	}
+	st, err := newest(x.path, header)
+	if err != nil {
+		return state{}, err
+	}
+	info, err := x.file.Stat()
+	if err != nil {
+		return state{}, err
+	}
+	if uint64(info.Size()) < st.length {
+		return state{}, cut(x.path, info.Size(), st.length)
+	}
+	return st, nil
 }
 
 // snapshot maps what is new since an older one.
