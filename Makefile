@@ -171,6 +171,11 @@ peers-build: ## build llama-server and Ollama in the cache, to measure beside ou
 	@$(GO) run ./tools/fetchmodels smollm2
 	@$(GO) run ./tools/peers build
 
+.PHONY: peers-bindings
+peers-bindings: ## set up llama-cpp-python and node-llama-cpp, to measure beside ours (compiles long)
+	@sh conformance/setup.sh node-peers bench/callers/peers/node
+	@sh conformance/setup.sh venv-llama-cpp-python bench/callers/peers/python/requirements.txt
+
 .PHONY: peers-embedding
 peers-embedding: ## set up ONNX Runtime with the weights of MiniLM, to measure beside ours
 	@sh conformance/setup.sh venv-embedding bench/callers/requirements.txt

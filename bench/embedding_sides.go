@@ -233,32 +233,14 @@ func (d *served) post(ctx context.Context, path string, body []byte) ([]byte, er
 // embeddingProgram is a program that embeds texts for each line it reads, and answers with the
 // seconds it took.
 type embeddingProgram struct {
-	side   string
+	*worker
 	engine string
 	order  func(calls [][]string) ([]byte, error)
-
-	cmd     *exec.Cmd
-	orders  io.WriteCloser
-	answers *json.Decoder
-	stderr  bytes.Buffer
 }
 
-func (p *embeddingProgram) start(cmd *exec.Cmd) error {
-	p.cmd = cmd
-	cmd.Stderr = &p.stderr
-	var err error
-	if p.orders, err = cmd.StdinPipe(); err != nil {
-		return err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", p.side, err)
-	}
-	p.answers = json.NewDecoder(out)
-	header, err := p.read()
+func (p *embeddingProgram) start(side string, cmd *exec.Cmd) (err error) {
+	var header embeddingAnswer
+	p.worker, err = startWorker(side, cmd, &header)
 	p.engine = header.Engine
 	return err
 }
@@ -269,38 +251,16 @@ type embeddingAnswer struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// read reads the next line. When the program ends instead, the error says why.
-func (p *embeddingProgram) read() (a embeddingAnswer, err error) {
-	if err = p.answers.Decode(&a); err == nil {
-		return a, nil
-	}
-	_ = p.orders.Close() // it may be waiting for more
-	if ended := p.cmd.Wait(); ended != nil {
-		err = ended
-	}
-	return a, stageError(program{p.side}, "embeddings", err, p.stderr.String())
-}
-
-func (p *embeddingProgram) name() string { return p.side }
+func (p *embeddingProgram) name() string { return p.worker.name }
 
 func (p *embeddingProgram) embed(_ context.Context, calls [][]string) (float64, error) {
 	order, err := p.order(calls)
 	if err != nil {
 		return 0, err
 	}
-	_, writeErr := p.orders.Write(append(order, '\n'))
-	answer, err := p.read()
-	if err != nil {
-		return 0, errors.Join(err, writeErr)
-	}
-	return answer.Seconds, nil
-}
-
-func (p *embeddingProgram) stop() error {
-	if err := p.orders.Close(); err != nil {
-		return nil //nolint:nilerr // it has ended before, which was reported then
-	}
-	return p.cmd.Wait()
+	var answer embeddingAnswer
+	err = p.worker.order(order, &answer)
+	return answer.Seconds, err
 }
 
 // startAlone starts the C program, which reads the texts from a file of records.
@@ -314,7 +274,7 @@ func (m *embeddingMeter) startAlone(ctx context.Context) (*embeddingProgram, err
 		return nil, err
 	}
 	path := filepath.Join(dir, "records")
-	p := &embeddingProgram{side: aloneName, order: func(calls [][]string) ([]byte, error) {
+	p := &embeddingProgram{order: func(calls [][]string) ([]byte, error) {
 		var data []byte
 		for _, text := range slices.Concat(calls...) {
 			data = binary.LittleEndian.AppendUint32(data, uint32(len(text)))
@@ -325,7 +285,7 @@ func (m *embeddingMeter) startAlone(ctx context.Context) (*embeddingProgram, err
 	cmd := exec.CommandContext(ctx, oracle[0], "embed-calls", m.o.model,
 		"threads="+strconv.Itoa(m.o.Threads))
 	m.cleanup = append(m.cleanup, func() error { return os.RemoveAll(dir) })
-	return p, p.start(cmd)
+	return p, p.start(aloneName, cmd)
 }
 
 // startPython starts ONNX Runtime, with the weights of the model's kind.
@@ -340,11 +300,11 @@ func (m *embeddingMeter) startPython(ctx context.Context) error {
 	if strings.HasPrefix(m.result.Model.Quantization, "Q") {
 		kind = "int8"
 	}
-	p := &embeddingProgram{side: "onnxruntime-" + kind,
+	p := &embeddingProgram{
 		order: func(calls [][]string) ([]byte, error) { return json.Marshal(calls) }}
 	cmd := exec.CommandContext(ctx, m.o.python, "-c", embeddingPeer, kind,
 		strconv.Itoa(m.o.Threads))
-	if err := p.start(cmd); err != nil {
+	if err := p.start("onnxruntime-"+kind, cmd); err != nil {
 		return err
 	}
 	m.sides = append(m.sides, p)

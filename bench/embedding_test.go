@@ -96,8 +96,8 @@ func TestAnAnswerWithOtherEmbeddingsIsAnError(t *testing.T) {
 }
 
 func TestAProgramThatEndsSaysWhy(t *testing.T) {
-	p := &embeddingProgram{side: "some program"}
-	err := p.start(exec.Command("sh", "-c", "echo no weights >&2; exit 3"))
+	var header any
+	_, err := startWorker("some program", exec.Command("sh", "-c", "echo no weights >&2; exit 3"), &header)
 	if err == nil || !strings.Contains(err.Error(), "some program") ||
 		!strings.Contains(err.Error(), "no weights") {
 		t.Errorf("error is %v", err)

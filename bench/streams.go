@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -104,7 +103,8 @@ choosing tokens: what llama.cpp does alone.`,
 		"prompt tokens computed at once by all sides; 0: each one's own")
 	samplingFlags(f, &o.sampling)
 	f.StringToStringVar(&o.peers, "peer", nil,
-		"measure this server as well: llama-server=PROGRAM or ollama=PROGRAM (repeatable)")
+		"measure this as well (repeatable): llama-server=PROGRAM, ollama=PROGRAM, "+
+			"llama-cpp-python=PYTHON or node-llama-cpp=MODULES")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the prompts and of the order of the sides")
 	return cmd
 }
@@ -156,13 +156,14 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 
 // waves measures all sides in turn.
 type waves struct {
-	o       streamOptions
-	servers []server
-	library *inProcess
-	alone   *alone
-	special int // tokens of a prompt that are not of its text, such as one for its beginning
-	random  *rand.Rand
-	say     func(format string, args ...any)
+	o        streamOptions
+	servers  []server
+	bindings []*worker
+	library  *inProcess
+	alone    *alone
+	special  int // tokens of a prompt that are not of its text, such as one for its beginning
+	random   *rand.Rand
+	say      func(format string, args ...any)
 }
 
 // server is a side that answers over HTTP.
@@ -218,26 +219,12 @@ func (m *waves) warmUp(ctx context.Context) error {
 	return nil
 }
 
-func (m *waves) startPeers(ctx context.Context, work serving) error {
-	for _, name := range slices.Sorted(maps.Keys(m.o.peers)) {
-		begin, ok := map[string]func(context.Context, string, serving) (*served, error){
-			"llama-server": startLlamaServer, "ollama": startOllama,
-		}[name]
-		if !ok {
-			return fmt.Errorf("--peer names %q; use llama-server or ollama", name)
-		}
-		peer, err := begin(ctx, m.o.peers[name], work)
-		if err != nil {
-			return err
-		}
-		m.servers = append(m.servers, server{name, peer})
-	}
-	return nil
-}
-
 func (m *waves) stop() (err error) {
 	for _, s := range m.servers {
 		err = errors.Join(err, s.stop())
+	}
+	for _, b := range m.bindings {
+		err = errors.Join(err, b.stop())
 	}
 	if m.library != nil {
 		err = errors.Join(err, m.library.close())
@@ -264,6 +251,11 @@ func (m *waves) sides() []waveSide {
 	for _, s := range m.servers {
 		sides = append(sides, warmed(func(ctx context.Context, round, width int) (Wave, error) {
 			return m.ours(ctx, s, round, width)
+		}))
+	}
+	for _, b := range m.bindings {
+		sides = append(sides, warmed(func(ctx context.Context, round, width int) (Wave, error) {
+			return b.wave(ctx, m.work(round, width))
 		}))
 	}
 	return sides

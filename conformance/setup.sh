@@ -7,7 +7,8 @@
 #
 # usage: conformance/setup.sh [NAME REQUIREMENTS]
 #
-# With arguments, it makes that environment instead.
+# With arguments, it makes that environment instead, or that folder of Node.js packages if
+# REQUIREMENTS is a folder with a package-lock.json.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -50,12 +51,17 @@ modules() {
     mkdir -p "$home"
     cp "$2/package.json" "$2/package-lock.json" "$home"
     (cd "$home" && PATH="$cache/venv-node/bin:$PATH" \
-        npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error)
+        npm ci --ignore-scripts --omit=optional --omit=peer --no-audit --no-fund --no-update-notifier --loglevel=error)
     cp "$2/package-lock.json" "$stamp"
 }
 
 if [ $# -eq 2 ]; then
-    environment "$1" "$2"
+    if [ -d "$2" ]; then
+        environment venv-node "$here/clients/node/requirements.txt"
+        modules "$1" "$2"
+    else
+        environment "$1" "$2"
+    fi
     exit
 fi
 environment venv-conformance "$here/requirements.txt"
