@@ -2,10 +2,10 @@
 //
 // usage: node -e TEXT -- PACKAGE MODEL THREADS SLOTS CONTEXT
 //
-// TEXT is this file's, and PACKAGE the file to import. The first line of standard output names the engine. Then each line
-// of standard input is a wave of prompts, and for each a line is printed: the answers, with the time
-// of every part of their text. The prompts of a wave are answered at once, each in a sequence of
-// its own, which node-llama-cpp batches by itself.
+// TEXT is this file's, and PACKAGE the file to import. The first line of standard output names the
+// engine. Then each line of standard input is a wave of prompts, and for each a line is printed: the
+// answers, with the time of every part of their text. The prompts of a wave are answered at once,
+// each in a sequence of its own, which node-llama-cpp batches by itself.
 const { createInterface } = require("node:readline");
 
 async function main() {
