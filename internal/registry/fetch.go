@@ -76,7 +76,7 @@ type blob struct {
 	journal *os.File
 
 	mu     sync.Mutex
-	more   *sync.Cond // a piece came, or the fetch ended
+	more   *sync.Cond // a piece came, went or was hashed, or the fetch ended
 	pieces []piece
 	got    int64 // bytes that came, also those of pieces that are not complete
 	told   int64 // got when progress was reported last
@@ -85,6 +85,7 @@ type blob struct {
 
 	whole hash.Hash // of the first front pieces
 	front int
+	had   int // the first pieces that were there at the beginning
 }
 
 type piece struct{ taken, done bool }
@@ -184,11 +185,15 @@ func (b *blob) resume(ctx context.Context) error {
 			b.got += end - start
 		}
 	}
+	for b.had < len(b.pieces) && b.pieces[b.had].done {
+		b.had++
+	}
 	return nil
 }
 
 // hash computes the digest of the whole, piece after piece as they come.
 func (b *blob) hash() error {
+	defer b.stop()
 	for {
 		b.mu.Lock()
 		for !b.failed && b.front < len(b.pieces) && !b.pieces[b.front].done {
@@ -203,7 +208,10 @@ func (b *blob) hash() error {
 		if err := b.copyTo(b.whole, start, stop); err != nil {
 			return err
 		}
+		b.mu.Lock()
 		b.front++
+		b.more.Broadcast()
+		b.mu.Unlock()
 	}
 }
 
@@ -217,7 +225,7 @@ func (b *blob) copyTo(h hash.Hash, start, end int64) error {
 	return nil
 }
 
-// stop ends hash.
+// stop ends hash, and the waiting of others for it.
 func (b *blob) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -229,6 +237,7 @@ func (b *blob) stop() {
 func (b *blob) fetchAll(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer context.AfterFunc(ctx, b.stop)()
 	var all sync.WaitGroup
 	for range min(b.c.o.Parallel, len(b.pieces)) {
 		all.Go(func() {
@@ -243,12 +252,13 @@ func (b *blob) fetchAll(ctx context.Context) error {
 
 // work fetches one run of pieces after another until there are none.
 func (b *blob) work(ctx context.Context) error {
+	pace := pace{pieces: 1}
 	for failures := 0; ; {
-		first, last, ok := b.take()
+		first, last, ok := b.take(pace.pieces)
 		if !ok {
 			return nil
 		}
-		next, err := b.fetchRun(ctx, first, last)
+		next, err := b.fetchRun(ctx, first, last, &pace)
 		b.giveBack(next, last)
 		switch {
 		case err == nil:
@@ -266,19 +276,33 @@ func (b *blob) work(ctx context.Context) error {
 	}
 }
 
-// maxRun bounds one request, so that what is left is shared when others are done.
-const maxRun = 64 << 20
+// hashIsLate reports whether so much is there and not hashed yet that fetching more would take time
+// from hashing: else whoever has a fast network and few processors would fetch all first and hash
+// then. It is not late when it waits for a piece, nor while it reads what was there at the beginning.
+func (b *blob) hashIsLate(first, most int) bool {
+	return b.front >= b.had && b.pieces[b.front].done && first-b.front > b.c.o.Parallel*most
+}
 
-// take finds the first pieces that are missing and that nobody fetches.
-func (b *blob) take() (first, last int, ok bool) {
+// take finds the first pieces that are missing and that nobody fetches, at most some. It waits while
+// too much is not hashed yet.
+func (b *blob) take(most int) (first, last int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.serial {
-		return 0, 0, false
-	}
-	most := max(1, min(int(maxRun/b.pieceSize()), len(b.pieces)/b.c.o.Parallel))
-	for first < len(b.pieces) && (b.pieces[first].done || b.pieces[first].taken) {
-		first++
+	most = max(1, min(most, len(b.pieces)/b.c.o.Parallel))
+	for ; ; b.more.Wait() {
+		if b.serial || b.failed {
+			return 0, 0, false
+		}
+		for first < len(b.pieces) && (b.pieces[first].done || b.pieces[first].taken) {
+			first++
+		}
+		if first == len(b.pieces) {
+			return 0, 0, false
+		}
+		if !b.hashIsLate(first, most) {
+			break
+		}
+		first = 0
 	}
 	last = first
 	for last < len(b.pieces) && last-first < most && !b.pieces[last].done &&
@@ -286,7 +310,7 @@ func (b *blob) take() (first, last int, ok bool) {
 		b.pieces[last].taken = true
 		last++
 	}
-	return first, last, last > first
+	return first, last, true
 }
 
 func (b *blob) giveBack(first, last int) {
@@ -295,6 +319,7 @@ func (b *blob) giveBack(first, last int) {
 	for i := first; i < last; i++ {
 		b.pieces[i].taken = false
 	}
+	b.more.Broadcast()
 }
 
 // finish notes that a piece is there.
