@@ -128,7 +128,7 @@ fuzz: ## run every fuzz target for $(FUZZ_TIME)
 	@GO="$(GO)" sh tools/fuzz.sh $(FUZZ_TIME)
 
 .PHONY: bench-store
-bench-store: native build ## measure lists of 1,000 models, and a pull beside curl
+bench-store: native build ## measure lists of 1,000 models, a pull beside curl, and create
 	bin/mullama bench store --json bench/results/store.json
 
 .PHONY: bench

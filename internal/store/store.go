@@ -9,8 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -148,19 +151,35 @@ func readFile(path string, limit int64) ([]byte, time.Time, error) {
 func (s *Store) List() ([]Entry, []error) {
 	names, problems := s.Names()
 	var entries []Entry
-	for _, n := range names {
-		e, err := s.read(n)
-		if errors.Is(err, ErrNotFound) { // deleted meanwhile
+	found, wrong := s.readAll(names)
+	for i, e := range found {
+		if errors.Is(wrong[i], ErrNotFound) { // deleted meanwhile
 			continue
 		}
-		if err != nil {
-			problems = append(problems, err)
+		if wrong[i] != nil {
+			problems = append(problems, wrong[i])
 			continue
 		}
 		entries = append(entries, *e)
 	}
 	slices.SortStableFunc(entries, func(a, b Entry) int { return b.Modified.Compare(a.Modified) })
 	return entries, problems
+}
+
+// readAll reads manifests on all cores.
+func (s *Store) readAll(names []Name) ([]*Entry, []error) {
+	found, wrong := make([]*Entry, len(names)), make([]error, len(names))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(len(names), runtime.GOMAXPROCS(0)) {
+		all.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(names); i = next.Add(1) - 1 {
+				found[i], wrong[i] = s.read(names[i])
+			}
+		})
+	}
+	all.Wait()
+	return found, wrong
 }
 
 // Names returns the names that the manifests folder has, in alphabetic order.
@@ -191,20 +210,29 @@ func (s *Store) walk(fn func(parts []string)) []error {
 		}
 		for _, e := range entries {
 			next := append(slices.Clone(parts), e.Name())
-			info, err := os.Stat(filepath.Join(path, e.Name()))
+			isDir, err := isFolder(path, e)
 			switch {
 			case errors.Is(err, fs.ErrNotExist): // deleted meanwhile, or a broken link
 			case err != nil:
 				problems = append(problems, err)
-			case len(next) == 4 && !info.IsDir():
+			case len(next) == 4 && !isDir:
 				fn(next)
-			case len(next) < 4 && info.IsDir():
+			case len(next) < 4 && isDir:
 				down(next)
 			}
 		}
 	}
 	down(nil)
 	return problems
+}
+
+// isFolder reports whether an entry of a folder is a folder, or a link to one.
+func isFolder(dir string, e fs.DirEntry) (bool, error) {
+	if e.Type().IsDir() || e.Type().IsRegular() {
+		return e.IsDir(), nil
+	}
+	info, err := os.Stat(filepath.Join(dir, e.Name()))
+	return err == nil && info.IsDir(), err
 }
 
 // find looks for the stored name of a model. At each level it tries the spelling as given first.
