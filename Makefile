@@ -158,7 +158,7 @@ peers-store: build ## have Ollama read a store of ours, and us one of Ollama's
 
 .PHONY: peers-ollama
 peers-ollama: native build ## run Ollama's own integration tests against the daemon
-	@$(GO) run ./tools/fetchmodels qwen05 minilm
+	@$(GO) run ./tools/fetchmodels qwen05 minilm smollm2
 	$(GO) run ./tools/peers ollama
 
 .PHONY: peers-llama

@@ -228,8 +228,8 @@ func (m *StoredModel) scaleAdapters() {
 	}
 }
 
-// addHeader takes in what the GGUF file says, if there is one, and derives the capabilities. Those of
-// the config are of a model on another host, or stated by whoever made the model.
+// addHeader takes in what the GGUF file says, if there is one, and derives the capabilities. Those
+// of the config are of a model on another host, or stated by whoever made the model.
 func (m *StoredModel) addHeader(h *header, stated []string) {
 	add := func(capabilities ...string) {
 		for _, c := range capabilities {

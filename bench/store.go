@@ -175,7 +175,8 @@ func (m *storeMeter) create(ctx context.Context, round int, r *blobServer) error
 	took := time.Since(start)
 	name := fmt.Sprintf("create from a file of %d MB", m.o.megabytes)
 	m.points = append(m.points, Point{Round: round, Case: name, Values: map[string]float64{
-		"mbs": float64(len(r.blob)) / 1e6 / took.Seconds(), "beyond_ms": milliseconds(took - hashed),
+		"mbs":       float64(len(r.blob)) / 1e6 / took.Seconds(),
+		"beyond_ms": milliseconds(took - hashed),
 	}})
 	return nil
 }

@@ -277,14 +277,14 @@ func (b *blob) work(ctx context.Context) error {
 }
 
 // hashIsLate reports whether so much is there and not hashed yet that fetching more would take time
-// from hashing: else whoever has a fast network and few processors would fetch all first and hash
-// then. It is not late when it waits for a piece, nor while it reads what was there at the beginning.
+// from hashing: else whoever has a fast network and few processors would fetch first and then hash.
+// It is not late when it waits for a piece, nor while it reads what was there at the start.
 func (b *blob) hashIsLate(first, most int) bool {
 	return b.front >= b.had && b.pieces[b.front].done && first-b.front > b.c.o.Parallel*most
 }
 
-// take finds the first pieces that are missing and that nobody fetches, at most some. It waits while
-// too much is not hashed yet.
+// take finds the first pieces that are missing and that nobody fetches, at most some. It waits
+// while too much is not hashed yet.
 func (b *blob) take(most int) (first, last int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -19,7 +19,7 @@ var errSerial = errors.New("the server sends whole blobs only")
 // maxRun bounds one request, so that what is left is shared when others are done.
 const maxRun = 64 << 20
 
-// A pace is how many pieces a worker asks for at once. Short runs keep what comes close behind what is
+// A pace is how many pieces a worker asks for at once. Short runs keep what comes close to what is
 // hashed, which goes from the front to the end; long ones lose less time to waiting for answers.
 type pace struct {
 	pieces int

@@ -32,6 +32,13 @@ type daemon struct {
 func startDaemon(
 	ctx context.Context, log io.Writer, models map[string]string, flags ...string,
 ) (*daemon, error) {
+	return startDaemonWith(ctx, log, nil, models, flags...)
+}
+
+// startDaemonWith does so with further environment variables.
+func startDaemonWith(
+	ctx context.Context, log io.Writer, env []string, models map[string]string, flags ...string,
+) (*daemon, error) {
 	store, err := os.MkdirTemp("", "mullama-store-")
 	if err != nil {
 		return nil, err
@@ -48,6 +55,7 @@ func startDaemon(
 	args := append([]string{"serve", "--host", d.address, "--models", store}, flags...)
 	d.cmd = exec.Command(program, args...)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
+	d.cmd.Env = append(os.Environ(), env...)
 	if err := d.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w; run 'make build' first", program, err)
 	}
