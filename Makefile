@@ -149,8 +149,8 @@ bench-overhead: callers ## measure what a call costs in each language
 		--json bench/results/overhead-smollm2.json
 
 .PHONY: crash-test
-crash-test: native ## kill a program that changes a model store at 500 random points
-	MULLAMA_TEST_CRASHES=500 $(GO) test -count=1 -run OutlivesTheEndOfItsWriter -v .
+crash-test: native ## kill a program that changes a model store at 500 random points, twice
+	MULLAMA_TEST_CRASHES=500 $(GO) test -count=1 -run 'OutlivesTheEnd|OutlivesABadDisk' -v .
 
 .PHONY: peers-store
 peers-store: build ## have Ollama read a store of ours, and us one of Ollama's

@@ -63,7 +63,7 @@ func (g *ollamaGroup) run(ctx context.Context, log io.Writer) ([]outcome, error)
 			return nil, err
 		}
 	}
-	d, err := startDaemonWith(ctx, io.Discard, w.daemonEnv, models)
+	d, err := startDaemon(ctx, io.Discard, w.daemonEnv, models)
 	if err != nil {
 		return nil, err
 	}
