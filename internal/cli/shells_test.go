@@ -63,8 +63,9 @@ func TestShellsCompleteCommandsFlagsAndModels(t *testing.T) {
 			got := typeInto(t, program, s, models,
 				"mullama qua\t", "mullama run pl\t", "mullama run plain:la\t",
 				"mullama run --temperat\t1", "mullama rm plain:latest b\t", "mullama run hf.co/U\t")
-			want := []string{"quantize", "run plain:latest", "run plain:latest", "run --temperature 1",
-				"rm plain:latest big:cloud", "run hf.co/User-1/Repo.GGUF:Q4_K_M"}
+			want := []string{"quantize", "run plain:latest", "run plain:latest",
+				"run --temperature 1", "rm plain:latest big:cloud",
+				"run hf.co/User-1/Repo.GGUF:Q4_K_M"}
 			if strings.Join(got, "\n") != strings.Join(want, "\n") {
 				t.Errorf("typed was %q, want %q", got, want)
 			}
