@@ -70,8 +70,8 @@ func FuzzJournal(f *testing.F) {
 	})
 }
 
-// FuzzAnswer checks what is made of the headers and the body that a registry refuses with: a message
-// of some length that can be printed, and a time to wait.
+// FuzzAnswer checks what is made of the headers and the body that a registry refuses with: a
+// message of some length that can be printed, and a time to wait.
 func FuzzAnswer(f *testing.F) {
 	f.Add(`Bearer realm="https://x/token",service="x",scope="a b"`, "120", `{"error":"no"}`)
 	f.Add(`Basic realm="x"`, "Wed, 21 Oct 2037 07:28:00 GMT",
