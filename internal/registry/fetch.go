@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mullama/mullama/internal/store"
 )
@@ -86,6 +87,9 @@ type blob struct {
 	whole hash.Hash // of the first front pieces
 	front int
 	had   int // the first pieces that were there at the beginning
+
+	idle  time.Duration // how long hashing has waited for pieces since isStarved was asked
+	since time.Time     // when it began to wait, or zero
 }
 
 type piece struct{ taken, done bool }
@@ -196,9 +200,12 @@ func (b *blob) hash() error {
 	defer b.stop()
 	for {
 		b.mu.Lock()
+		b.since = time.Now()
 		for !b.failed && b.front < len(b.pieces) && !b.pieces[b.front].done {
 			b.more.Wait()
 		}
+		b.idle += time.Since(b.since)
+		b.since = time.Time{}
 		end := b.failed || b.front == len(b.pieces)
 		b.mu.Unlock()
 		if end {
@@ -233,21 +240,61 @@ func (b *blob) stop() {
 	b.more.Broadcast()
 }
 
+// Fetching begins with few requests, and as long as hashing waits for most of an interval another
+// one is added: each beyond what the network needs makes pieces come later that are hashed first.
+const (
+	fewRequests = 2
+	addInterval = 100 * time.Millisecond
+)
+
 // fetchAll fetches the missing pieces by several requests at once. The first error ends all.
 func (b *blob) fetchAll(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, b.stop)()
-	var all sync.WaitGroup
-	for range min(b.c.o.Parallel, len(b.pieces)) {
-		all.Go(func() {
+	ended := make(chan struct{})
+	start := func() {
+		go func() { // ends when there are no pieces, or with ctx
 			if err := b.work(ctx); err != nil {
 				cancel(err)
 			}
-		})
+			ended <- struct{}{}
+		}()
 	}
-	all.Wait()
+	most := min(b.c.o.Parallel, len(b.pieces))
+	started := min(most, fewRequests)
+	for range started {
+		start()
+	}
+	tick := time.NewTicker(addInterval)
+	defer tick.Stop()
+	for running := started; running > 0; {
+		select {
+		case <-ended:
+			running--
+		case <-tick.C:
+			if started < most && b.isStarved() {
+				start()
+				started++
+				running++
+			}
+		}
+	}
 	return context.Cause(ctx)
+}
+
+// isStarved reports whether hashing has waited for most of the time since it was asked, or cannot
+// tell yet, as it reads what was there at the start.
+func (b *blob) isStarved() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	idle := b.idle
+	if !b.since.IsZero() {
+		idle += time.Since(b.since)
+		b.since = time.Now()
+	}
+	b.idle = 0
+	return idle > addInterval/2 || b.front < b.had
 }
 
 // work fetches one run of pieces after another until there are none.

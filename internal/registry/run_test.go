@@ -100,3 +100,30 @@ func TestWhoWaitsForHashingIsWoken(t *testing.T) {
 		})
 	}
 }
+
+func TestRequestsAreAddedWhileHashingWaits(t *testing.T) {
+	waits := func(b *blob, d time.Duration) *blob { b.idle = d; return b }
+	for _, tt := range []struct {
+		name string
+		b    *blob
+		want bool
+	}{
+		{"most of the time", waits(waiting(0, 0, 0), 80*time.Millisecond), true},
+		{"at times", waits(waiting(0, 0, 0), 20*time.Millisecond), false},
+		{"not yet, as it reads what was there", waits(waiting(50, 10, 50), 0), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.b.isStarved(); got != tt.want {
+				t.Errorf("starved is %t", got)
+			}
+			if tt.b.idle != 0 {
+				t.Error("the time counts again")
+			}
+		})
+	}
+	b := waiting(0, 0, 0)
+	b.since = time.Now().Add(-time.Second)
+	if !b.isStarved() || b.isStarved() {
+		t.Error("a wait that has not ended does not count, or counts twice")
+	}
+}
