@@ -146,7 +146,7 @@ func (m *storeMeter) round(ctx context.Context, round int, r *blobServer) error 
 	hashed := time.Since(start)
 	m.add(round, "pull by mullama", "mbs", float64(len(r.blob))/1e6/pulled.Seconds())
 	m.add(round, "the same file by curl", "mbs", float64(len(r.blob))/1e6/fetched.Seconds())
-	m.add(round, "SHA-256 by one core", "mbs", float64(len(r.blob))/1e6/hashed.Seconds())
+	m.add(round, "sha-256 by one core", "mbs", float64(len(r.blob))/1e6/hashed.Seconds())
 	return m.create(ctx, round, r)
 }
 

@@ -163,8 +163,11 @@ func (b *blob) readPiece(ctx context.Context, body io.Reader, i int) error {
 			return b.broken(ctx, err)
 		}
 	}
-	beginSync(b.file, start, end-start)
-	return b.finish(i, sum)
+	if err := b.finish(i, sum); err != nil {
+		return err
+	}
+	beginSync(b.file, start, end-start) // takes a moment, in which the piece is hashed already
+	return nil
 }
 
 // broken is an answer that ended too soon.
