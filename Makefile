@@ -128,7 +128,7 @@ fuzz: ## run every fuzz target for $(FUZZ_TIME)
 	@GO="$(GO)" sh tools/fuzz.sh $(FUZZ_TIME)
 
 .PHONY: bench-store
-bench-store: native build ## measure lists of 1,000 models, and a pull beside curl
+bench-store: native build ## measure lists of 1,000 models, a pull beside curl, and create
 	bin/mullama bench store --json bench/results/store.json
 
 .PHONY: bench
@@ -149,8 +149,8 @@ bench-overhead: callers ## measure what a call costs in each language
 		--json bench/results/overhead-smollm2.json
 
 .PHONY: crash-test
-crash-test: native ## kill a program that changes a model store at 500 random points
-	MULLAMA_TEST_CRASHES=500 $(GO) test -count=1 -run OutlivesTheEndOfItsWriter -v .
+crash-test: native ## kill a program that changes a model store at 500 random points, twice
+	MULLAMA_TEST_CRASHES=500 $(GO) test -count=1 -run 'OutlivesTheEnd|OutlivesABadDisk' -v .
 
 .PHONY: peers-store
 peers-store: build ## have Ollama read a store of ours, and us one of Ollama's
@@ -158,7 +158,7 @@ peers-store: build ## have Ollama read a store of ours, and us one of Ollama's
 
 .PHONY: peers-ollama
 peers-ollama: native build ## run Ollama's own integration tests against the daemon
-	@$(GO) run ./tools/fetchmodels qwen05 minilm
+	@$(GO) run ./tools/fetchmodels qwen05 minilm smollm2
 	$(GO) run ./tools/peers ollama
 
 .PHONY: peers-llama

@@ -24,6 +24,8 @@ const (
 	writerVariable = "MULLAMA_TEST_WRITER"
 	// crashesVariable says how often it is killed.
 	crashesVariable = "MULLAMA_TEST_CRASHES"
+	// faultsVariable has the writer say its errors.
+	faultsVariable = "MULLAMA_TEST_FAULTS"
 )
 
 // writer changes a store in random ways, without an end.
@@ -38,31 +40,39 @@ func writer() int {
 	}
 	random := rand.New(rand.NewPCG(seed, 1))
 	fmt.Println("ready")
-	for ctx := context.Background(); ; {
-		model := fmt.Sprintf("m%d", random.IntN(3))
-		switch random.IntN(6) { // errors are of models that are not there
-		case 0:
-			_, _ = rt.Pull(ctx, name, &insecure)
-		case 1:
-			_, _ = rt.Create(ctx, model, &mullama.CreateOptions{TransferOptions: insecure,
-				From: name, System: fmt.Sprint("Be number ", random.IntN(1000))})
-		case 2:
-			_ = rt.Delete([]string{model, name}[random.IntN(2)])
-		case 3:
-			_ = rt.Copy(name, model)
-		case 4:
-			_, _ = rt.Import(ctx, model, file)
-		case 5:
-			_, _ = rt.Prune(time.Duration(random.IntN(2)) * time.Hour)
+	for {
+		if err := change(rt, random, name, file); err != nil && os.Getenv(faultsVariable) != "" {
+			fmt.Printf("%s %q\n", mullama.ErrorName(err), err.Error())
 		}
 	}
 }
 
-// crashes is how many times the writer is killed.
-func crashes(t *testing.T) int {
+// change changes a store in a random way. Errors are of models that are not there, or of the disk.
+func change(rt *mullama.Runtime, random *rand.Rand, name, file string) error {
+	ctx, model, err := context.Background(), fmt.Sprintf("m%d", random.IntN(3)), error(nil)
+	switch random.IntN(6) {
+	case 0:
+		_, err = rt.Pull(ctx, name, &insecure)
+	case 1:
+		_, err = rt.Create(ctx, model, &mullama.CreateOptions{TransferOptions: insecure,
+			From: name, System: fmt.Sprint("Be number ", random.IntN(1000))})
+	case 2:
+		err = rt.Delete([]string{model, name}[random.IntN(2)])
+	case 3:
+		err = rt.Copy(name, model)
+	case 4:
+		_, err = rt.Import(ctx, model, file)
+	case 5:
+		_, err = rt.Prune(time.Duration(random.IntN(2)) * time.Hour)
+	}
+	return err
+}
+
+// crashes is how many times the writer is killed, unless a variable says.
+func crashes(t *testing.T, usual int) int {
 	text := os.Getenv(crashesVariable)
 	if text == "" {
-		return 60
+		return usual
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -112,7 +122,7 @@ func TestAStoreOutlivesTheEndOfItsWriterAtAnyPoint(t *testing.T) {
 	rt, dir, log := withStore(t)
 	file := tinyFile(t, synth.Options{Seed: 3})
 	random, seen := rand.New(rand.NewPCG(7, 7)), map[string]int{}
-	for i := range crashes(t) {
+	for i := range crashes(t, 60) {
 		after := time.Duration(random.Int64N(int64(40 * time.Millisecond)))
 		crash(t, i, after, dir, name, file)
 		if _, err := os.Stat(dir); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"syscall"
 
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/gguf"
@@ -126,6 +127,7 @@ var kinds = []struct {
 	{registry.ErrInsecure, ErrInvalidOption, "allow it with insecure"},
 	{registry.ErrInvalid, ErrInvalidOption, ""},
 	{registry.ErrSpace, ErrStore, "free some space, or choose another folder for the models"},
+	{syscall.EIO, ErrStore, "the disk fails; look for its errors in the system's log"},
 	{fs.ErrNotExist, ErrNotFound, "check the path"},
 	{fs.ErrPermission, ErrNotFound, "check the permissions of the file"},
 	{maxsim.ErrInvalid, ErrInvalidOption, ""},
@@ -164,7 +166,7 @@ func wrap(op string, err error) error {
 			return &Error{Kind: k.kind, Op: op, Hint: k.hint, Err: err}
 		}
 	}
-	if e := (*fs.PathError)(nil); errors.As(err, &e) { // a name too long, a disk that fails, …
+	if e := (*fs.PathError)(nil); errors.As(err, &e) { // a name too long, …
 		return &Error{Kind: ErrNotFound, Op: op, Hint: "check the path", Err: err}
 	}
 	return &Error{Kind: ErrInternal, Op: op, Err: err}

@@ -33,6 +33,30 @@ func (k VectorKind) String() string {
 	return fmt.Sprintf("VectorKind(%d)", int(k))
 }
 
+// ParseVectorKind reads what String writes.
+func ParseVectorKind(text string) (VectorKind, error) {
+	for _, k := range []VectorKind{VectorsF32, VectorsF16, VectorsInt8} {
+		if k.String() == text {
+			return k, nil
+		}
+	}
+	return 0, invalid("", fmt.Sprintf("vectors are %.40q; use f32, f16 or int8", text))
+}
+
+// MarshalText writes what String does, and nothing for what is no kind.
+func (k VectorKind) MarshalText() ([]byte, error) {
+	if _, err := ParseVectorKind(k.String()); err != nil {
+		return nil, nil
+	}
+	return []byte(k.String()), nil
+}
+
+// UnmarshalText reads the name of a kind.
+func (k *VectorKind) UnmarshalText(text []byte) (err error) {
+	*k, err = ParseVectorKind(string(text))
+	return err
+}
+
 // IndexOptions are for [OpenIndex].
 type IndexOptions struct {
 	// Dim is how many numbers a vector has. With 0 the index must be there already.
@@ -77,14 +101,15 @@ type IndexResult struct {
 
 // IndexInfo says what is in an index.
 type IndexInfo struct {
-	Dim       int
-	Vectors   VectorKind
-	Model     string // what the first to open it said of the vectors
-	Documents int
-	Tokens    int
-	Bytes     int64 // of the file
+	Model     string     `json:"model"` // what the first to open it said of the vectors
+	Dim       int        `json:"dimensions"`
+	Vectors   VectorKind `json:"vectors"`
+	Documents int        `json:"documents"`
+	Tokens    int        `json:"tokens"`
+	Bytes     int64      `json:"bytes"` // of the file
 	// Centroids is how many groups of tokens Train made, Trained how many documents it saw.
-	Centroids, Trained int
+	Centroids int `json:"groups"`
+	Trained   int `json:"grouped_documents"`
 }
 
 // SearchOptions say how a search goes about it. The zero value looks at all documents.

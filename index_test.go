@@ -102,3 +102,19 @@ func TestMaxSimAddsTheLargestProducts(t *testing.T) {
 		}
 	}
 }
+
+func TestKindsOfVectorsHaveNames(t *testing.T) {
+	for _, kind := range []mullama.VectorKind{mullama.VectorsF32, mullama.VectorsF16,
+		mullama.VectorsInt8} {
+		text, err := kind.MarshalText()
+		var read mullama.VectorKind
+		if err != nil || read.UnmarshalText(text) != nil || read != kind {
+			t.Errorf("%s is written %q and read as %s", kind, text, read)
+		}
+	}
+	_, err := mullama.ParseVectorKind("f64")
+	wantKind(t, err, mullama.ErrInvalidOption, "f64", "int8")
+	if text, err := mullama.VectorKind(-1).MarshalText(); err != nil || len(text) > 0 {
+		t.Errorf("no kind is written %q, %v", text, err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime"
 	"slices"
 	"sync"
@@ -99,6 +100,13 @@ func (r *Runtime) describeAll(s *store.Store, entries []store.Entry) ([]*StoredM
 	}
 	wg.Wait()
 	return models, wrong
+}
+
+// LinkBlob makes a file a blob of the store in a folder without copying it, for a daemon on this
+// machine that has the folder. The caller has computed the digest, and says what the file was
+// before that. It fails where the file is on another disk.
+func LinkBlob(folder, path, digest string, before fs.FileInfo) error {
+	return wrap("link "+path, store.New(folder).Link(path, digest, before))
 }
 
 // StoredNames returns the names of the models in the folder of a store, in alphabetic order. It

@@ -23,7 +23,8 @@ import (
 // takes long to look through: by the digest of the manifest, for as long as the model's file is the
 // same.
 type catalog struct {
-	dir string // empty: no store
+	dir     string // empty: no store
+	headers headers
 
 	mu    sync.Mutex
 	known map[string]described
@@ -101,7 +102,7 @@ func (c *catalog) describe(s *store.Store, e *store.Entry) (*StoredModel, error)
 	if format := m.Details.Format; format != "" && format != "gguf" {
 		m.Path = "" // a format that the engine does not read
 	}
-	d := described{}
+	d, found := described{}, (*header)(nil)
 	if m.Path != "" {
 		file, err := os.Stat(m.Path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -112,10 +113,11 @@ func (c *catalog) describe(s *store.Store, e *store.Entry) (*StoredModel, error)
 			return nil, err
 		}
 		d.size, d.when = file.Size(), file.ModTime()
+		if found, err = c.headers.of(c.dir, m.Path, file); err != nil {
+			return nil, fmt.Errorf("%w: %s", store.ErrCorrupt, err.Error()) // no wrong argument
+		}
 	}
-	if err := m.addFile(config.Capabilities); err != nil {
-		return nil, err
-	}
+	m.addHeader(found, config.Capabilities)
 	d.model = *m
 	c.mu.Lock()
 	if c.known == nil {
@@ -226,9 +228,9 @@ func (m *StoredModel) scaleAdapters() {
 	}
 }
 
-// addFile takes in what the GGUF file says, and derives the capabilities. Capabilities of the
-// config are those of a model on another host, or stated by whoever made the model.
-func (m *StoredModel) addFile(stated []string) error {
+// addHeader takes in what the GGUF file says, if there is one, and derives the capabilities. Those
+// of the config are of a model on another host, or stated by whoever made the model.
+func (m *StoredModel) addHeader(h *header, stated []string) {
 	add := func(capabilities ...string) {
 		for _, c := range capabilities {
 			if c != "" && !slices.Contains(m.Capabilities, c) {
@@ -237,13 +239,9 @@ func (m *StoredModel) addFile(stated []string) error {
 		}
 	}
 	add(stated...)
-	if m.Path != "" {
-		info, err := Inspect(m.Path)
-		if err != nil {
-			return fmt.Errorf("%w: %s", store.ErrCorrupt, err.Error()) // it is no wrong argument
-		}
-		add(info.Capabilities...)
-		m.Details.fill(info)
+	if h != nil {
+		add(h.Capabilities...)
+		m.Details.fill(h)
 	}
 	add(templateCapabilities(m.Template)...)
 	if len(m.Projectors) > 0 {
@@ -258,11 +256,10 @@ func (m *StoredModel) addFile(stated []string) error {
 			return has == c
 		})
 	}
-	return nil
 }
 
 // fill adds what a config left out.
-func (d *ModelDetails) fill(info *Info) {
+func (d *ModelDetails) fill(info *header) {
 	if d.Format == "" {
 		d.Format = "gguf"
 	}

@@ -80,7 +80,10 @@ type ShowResponse struct {
 	Tensors       []Tensor       `json:"tensors,omitempty"`
 	Capabilities  []string       `json:"capabilities,omitempty"`
 	ModifiedAt    time.Time      `json:"modified_at"`
-	Plan          *Plan          `json:"plan,omitempty"` // where it is asked for; not Ollama's
+	Renderer      string         `json:"renderer,omitempty"`
+	Parser        string         `json:"parser,omitempty"`
+	Requires      string         `json:"requires,omitempty"` // version of Ollama
+	Plan          *Plan          `json:"plan,omitempty"`     // where it is asked for; not Ollama's
 }
 
 // Tensor is one of a model's tensors.

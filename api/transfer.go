@@ -50,7 +50,9 @@ type CreateRequest struct {
 	Parser   string `json:"parser,omitempty"`
 	Requires string `json:"requires,omitempty"`
 	Quantize string `json:"quantize,omitempty"`
-	Stream   *bool  `json:"stream,omitempty"` // nil: true
+	// Quantization is older than Quantize, the same.
+	Quantization string `json:"quantization,omitempty"`
+	Stream       *bool  `json:"stream,omitempty"` // nil: true
 
 	// The fields from here on are not Ollama's.
 

@@ -54,7 +54,10 @@ var pointColumns = map[string][]column{
 		{"gbs", "GB/s", "read, GB/s"}, {"first_ms", "ms", "first search, ms"},
 		{"open_ms", "ms", "open, ms"},
 	},
-	"store":     {{"list_ms", "ms", "list, ms"}, {"mbs", "MB/s", "fetched, MB/s"}},
+	"store": {
+		{"list_ms", "ms", "list, ms"}, {"mbs", "MB/s", "MB/s"},
+		{"beyond_ms", "ms", "beyond the hash, ms"},
+	},
 	"embedding": {{"texts", "texts/s", "texts/s"}},
 	"load-time": {
 		{"load_s", "s", "load, s"}, {"first_token_s", "s", "first token, s"},

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -31,10 +32,11 @@ func storeCommand() *cobra.Command {
 	o := storeOptions{models: 1000, megabytes: 512}
 	cmd := &cobra.Command{
 		Use:   "store",
-		Short: "Measure lists of many models, and a pull beside curl",
-		Long: `Measure how long the list of a store of many small models takes, the first time and
-then, and how fast a model comes from a registry on this machine, beside curl for the same file
-from the same server, which checks no digest.`,
+		Short: "Measure lists of many models, a pull beside curl, and create",
+		Long: `Measure how long the list of a store of many small models takes, the first time in a
+program and then, how fast a model comes from a registry on this machine, beside curl for the same
+file from the same server, which checks no digest, and beside SHA-256 alone, and how long a model
+made of a file takes beyond the hash of the file.`,
 		Example: "  mullama bench store --json store.json",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return measureStore(cmd, o) },
@@ -139,9 +141,67 @@ func (m *storeMeter) round(ctx context.Context, round int, r *blobServer) error 
 	if err != nil {
 		return err
 	}
+	start := time.Now()
+	sha256.Sum256(r.blob)
+	hashed := time.Since(start)
 	m.add(round, "pull by mullama", "mbs", float64(len(r.blob))/1e6/pulled.Seconds())
 	m.add(round, "the same file by curl", "mbs", float64(len(r.blob))/1e6/fetched.Seconds())
+	m.add(round, "sha-256 by one core", "mbs", float64(len(r.blob))/1e6/hashed.Seconds())
+	return m.create(ctx, round, r)
+}
+
+// create makes a model of a file on the disk of the store, and hashes the file just before.
+func (m *storeMeter) create(ctx context.Context, round int, r *blobServer) error {
+	rt, err := m.open("created")
+	if err != nil {
+		return err
+	}
+	defer rt.Close()
+	defer os.RemoveAll(filepath.Join(m.dir, "created"))
+	file := filepath.Join(m.dir, "large.gguf")
+	defer os.Remove(file)
+	if err := r.writeModel(file); err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := hashFile(file); err != nil {
+		return err
+	}
+	hashed := time.Since(start)
+	start = time.Now()
+	if _, err := rt.Import(ctx, "large", file); err != nil {
+		return err
+	}
+	took := time.Since(start)
+	name := fmt.Sprintf("create from a file of %d MB", m.o.megabytes)
+	m.points = append(m.points, Point{Round: round, Case: name, Values: map[string]float64{
+		"mbs":       float64(len(r.blob)) / 1e6 / took.Seconds(),
+		"beyond_ms": milliseconds(took - hashed),
+	}})
 	return nil
+}
+
+func hashFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(sha256.New(), f)
+	return err
+}
+
+// writeModel writes a model, and the random bytes behind it.
+func (r *blobServer) writeModel(file string) error {
+	if err := synth.TinyFile(file, synth.Options{Seed: 1}); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(r.blob)
+	return errors.Join(err, f.Close())
 }
 
 func (m *storeMeter) add(round int, name, key string, value float64) {

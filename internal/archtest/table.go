@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"tools/fetchmodels":        {"internal/convert", "internal/gguf", "internal/testmodels"},
 	"tools/nativebuild":        {},
 	"tools/parity":             {"conformance/vectors"},
-	"tools/peers":              {"internal/testmodels"},
+	"tools/peers":              {"internal/testmodels", "internal/testregistry"},
 }
 
 // folderRules are rows for folders that may grow packages without a row each.

@@ -28,13 +28,15 @@ func (a *app) place(h host) instance.Place {
 
 // hold makes this process known as the daemon at an address. What release undoes. A daemon that
 // cannot be known works all the same.
-func (a *app) hold(h host, f *serveFlags, log *slog.Logger) (release func()) {
+func (a *app) hold(
+	h host, f *serveFlags, models string, log *slog.Logger,
+) (release func()) {
 	isPlace := func(arg string) bool {
 		return strings.HasPrefix(arg, "--log-file=") || strings.HasPrefix(arg, "--host=")
 	}
 	record := instance.Record{PID: os.Getpid(), Address: h.String(),
 		Args: slices.DeleteFunc(f.given, isPlace), Log: f.logFile,
-		Config: a.env.config.path, Version: mullama.Version(), Started: time.Now()}
+		Config: a.env.config.path, Models: models, Version: mullama.Version(), Started: time.Now()}
 	release, err := a.place(h).Hold(record)
 	if err != nil {
 		log.Warn("'mullama daemon' will not know of this one", "error", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
 	"github.com/mullama/mullama/internal/modelfile"
 )
@@ -21,7 +22,8 @@ const createLong = `Make a model as a Modelfile says, in the daemon's store.
 
 FROM names a model, which is pulled if it is not there, GGUF files, or a folder with a model in
 safetensors. Without -f the file is
-Mullamafile or Modelfile in this folder; - is stdin. Paths in it are relative to its folder.`
+Mullamafile or Modelfile in this folder; - is stdin. Paths in it are relative to its folder. Files
+are sent to the daemon; one on this machine links those on the disk of its store.`
 
 const createExample = `  mullama create brief -f Modelfile
   printf 'FROM smollm2\nSYSTEM Be brief.' | mullama create brief -f -`
@@ -313,6 +315,9 @@ func (c *creation) sendAs(
 	}
 	(*into)[base] = digest
 	has, err := c.client.HasBlob(ctx, digest)
+	if err == nil && !has && c.link(path, digest, info) {
+		has, err = c.client.HasBlob(ctx, digest)
+	}
 	if err != nil || has {
 		return daemonError(err)
 	}
@@ -326,6 +331,20 @@ func (c *creation) sendAs(
 		return context.Cause(ctx)
 	}
 	return daemonError(err)
+}
+
+// link makes a file a blob of the store without sending it, where the daemon is one of this
+// user on this machine, and both are on one disk.
+func (c *creation) link(path, digest string, before os.FileInfo) bool {
+	h, err := parseHost(c.app.env.host)
+	if err != nil || !h.isLocal() {
+		return false
+	}
+	daemon, err := c.app.place(h).Running()
+	if err != nil || daemon == nil || daemon.Models == "" {
+		return false
+	}
+	return mullama.LinkBlob(daemon.Models, path, digest, before) == nil
 }
 
 // countedReader shows how far it was read.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -378,7 +377,7 @@ func printDaemonStatus(w *output, s *daemonStatus) {
 		{"flags", strings.Join(s.Arguments, " ")}}
 	if s.PID != 0 {
 		rows = append([][2]string{{"process", fmt.Sprint(s.PID)},
-			{"started", humanize.Time(*s.Started)}}, rows...)
+			{"started", moment(*s.Started)}}, rows...)
 	}
 	var names []string
 	for _, m := range s.Models {

@@ -200,15 +200,17 @@ func (a *app) indexCreate(ctx context.Context, o *indexOptions, path, name strin
 		return (&failure{code: exitFailed, message: path + " is there already"}).
 			withHint("remove it, or choose another name")
 	}
-	kinds := map[string]mullama.VectorKind{"f32": mullama.VectorsF32, "f16": mullama.VectorsF16,
-		"int8": mullama.VectorsInt8}
+	vectors, err := mullama.ParseVectorKind(o.vectors)
+	if err != nil {
+		return err
+	}
 	return a.withModel(ctx, name, o.load.options, func(m Model, _ time.Duration) error {
 		rows, err := tokenRows(ctx, m, "query", "a")
 		if err != nil {
 			return err
 		}
 		x, err := mullama.OpenIndex(path, mullama.IndexOptions{Dim: len(rows[0]),
-			Vectors: kinds[o.vectors], Model: mullama.ModelLabel(m.Info())})
+			Vectors: vectors, Model: mullama.ModelLabel(m.Info())})
 		if err != nil {
 			return err
 		}
@@ -346,23 +348,9 @@ func (a *app) indexSearch(ctx context.Context, o *indexOptions, path, name, quer
 		})
 }
 
-// indexInfo is what is in an index, as JSON.
-type indexInfo struct {
-	Model      string `json:"model"`
-	Dimensions int    `json:"dimensions"`
-	Vectors    string `json:"vectors"`
-	Documents  int    `json:"documents"`
-	Tokens     int    `json:"tokens"`
-	Bytes      int64  `json:"bytes"`
-	Groups     int    `json:"groups"`
-	Grouped    int    `json:"grouped_documents"`
-}
-
 func (a *app) printIndexInfo(o *indexOptions, i *mullama.IndexInfo) error {
 	if o.json {
-		return a.printJSON(indexInfo{Model: i.Model, Dimensions: i.Dim,
-			Vectors: i.Vectors.String(), Documents: i.Documents, Tokens: i.Tokens, Bytes: i.Bytes,
-			Groups: i.Centroids, Grouped: i.Trained})
+		return a.printJSON(i)
 	}
 	model := i.Model
 	if model == "" {

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/mullama/mullama/api"
@@ -50,7 +49,7 @@ func (a *app) list(ctx context.Context, prefix string, asJSON bool) error {
 	fmt.Fprintf(rows, "NAME\tID\tSIZE\tMODIFIED\n")
 	for _, m := range models {
 		fmt.Fprintf(rows, "%s\t%s\t%s\t%s\n", oneLine(m.Name), shortID(m.Digest),
-			shortBytes(m.Size), humanize.Time(m.ModifiedAt))
+			shortBytes(m.Size), moment(m.ModifiedAt))
 	}
 	rows.end()
 	return nil
@@ -131,7 +130,7 @@ func until(m api.RunningModel) string {
 	case left < 0:
 		return "Stopping..."
 	}
-	return humanize.Time(m.ExpiresAt)
+	return moment(m.ExpiresAt)
 }
 
 // stopCommand builds `mullama stop`.

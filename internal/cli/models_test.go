@@ -149,6 +149,23 @@ func TestRunAsksTheDaemonForModelsOfTheStore(t *testing.T) {
 	}
 }
 
+func TestShowOfAStoredModelHasTheSectionsOfOllama(t *testing.T) {
+	d := &fakeDaemon{answers: map[string]any{"/api/show": api.ShowResponse{
+		Template: "{{ .Prompt }}", System: "Be brief.\n\nReally.", License: "MIT",
+		Parameters: "num_ctx                        512\n" +
+			"stop                           \"a b\"",
+		Details: api.ModelDetails{ParameterSize: "134.52M", QuantizationLevel: "Q4_1"},
+		ModelInfo: map[string]any{"general.architecture": "llama", "llama.context_length": 8192.0,
+			"llama.embedding_length": 576.0},
+		Capabilities: []string{"completion", "tools"}, Requires: "0.12.3",
+	}}}
+	got := runAgainst(t, d, "", "show", "made")
+	if got.code != 0 || got.err != "" {
+		t.Errorf("got %+v", got)
+	}
+	golden(t, "show_stored", got.out)
+}
+
 func TestAnErrorInTheMiddleOfAnAnswerIsTold(t *testing.T) {
 	d := &fakeDaemon{answers: map[string]any{
 		"/api/show":     api.ShowResponse{Template: "{{ x }}"},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -212,5 +213,24 @@ func TestRunTakesTheFlagsOfOllamas(t *testing.T) {
 	want := mullama.EmbedOptions{Dimensions: 1}
 	if got.code != 0 || len(fake.model.embeds) != 1 || fake.model.embeds[0] != want {
 		t.Errorf("got %+v, embedded with %+v", got, fake.model.embeds)
+	}
+}
+
+func TestManualPagesAreSetWithoutAWarning(t *testing.T) {
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	if got := run(newFake(), "", "man", dir); got.code != 0 {
+		t.Fatalf("got %+v", got)
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
+	if err != nil || len(pages) == 0 {
+		t.Fatal(err, pages)
+	}
+	args := append([]string{"-K", "utf8", "-man", "-ww", "-z"}, pages...)
+	if out, err := exec.Command(groff, args...).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("groff: %v\n%s", err, out)
 	}
 }

@@ -95,7 +95,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, address string) error {
 		}
 	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: a.logLevel()}))
-	defer a.hold(h, f, log)()
+	defer a.hold(h, f, models, log)()
 	options := f.runtimeOptions(models, log)
 	tuning := takeTuning(&options.Defaults)
 	options.HubURL, options.HubToken = a.env.hubURL, a.env.hubToken

@@ -105,7 +105,24 @@ func (a *app) showStored(ctx context.Context, o *showOptions, name string) error
 	case o.parameters && shown.Parameters != "":
 		return a.printPart(shown.Parameters, "")
 	}
-	return a.showInfo(o, mullama.DaemonInfo(shown))
+	info := mullama.DaemonInfo(shown)
+	if o.template || o.license || o.parameters || o.metadata {
+		return a.showInfo(o, info)
+	}
+	d := description{info: info, size: shown.Details.ParameterSize, requires: shown.Requires,
+		parameters: parameterRows(shown.Parameters), system: shown.System}
+	d.print(a.stdout, o.verbose)
+	return nil
+}
+
+// parameterRows are the lines of parameters in the form of Modelfiles.
+func parameterRows(text string) [][2]string {
+	var rows [][2]string
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		rows = append(rows, [2]string{name, strings.TrimSpace(value)})
+	}
+	return rows
 }
 
 // showInfo prints what o asks for of info.
@@ -147,31 +164,50 @@ func (a *app) printPart(text, none string) error {
 	return err
 }
 
-// printInfo prints a description of a model in sections.
+// description is what is printed of a model. All but info is of models of the store.
+type description struct {
+	info           *mullama.Info
+	size, requires string
+	parameters     [][2]string
+	system         string
+}
+
+// printInfo prints a description of a file.
 func printInfo(w io.Writer, info *mullama.Info, verbose bool) {
+	d := description{info: info, size: shortCount(info.Parameters),
+		parameters: recommendedRows(info)}
+	d.print(w, verbose)
+}
+
+// print prints a description in sections, with the names that Ollama gives them.
+func (d *description) print(w io.Writer, verbose bool) {
 	fmt.Fprintln(w, "Model")
-	printRows(w, modelRows(info))
-	if len(info.Capabilities) > 0 {
+	printRows(w, d.rows())
+	if len(d.info.Capabilities) > 0 {
 		fmt.Fprintln(w, "\nCapabilities")
-		for _, capability := range info.Capabilities {
+		for _, capability := range d.info.Capabilities {
 			fmt.Fprintf(w, "  %s\n", printable(capability))
 		}
 	}
-	if rows := recommendedRows(info); len(rows) > 0 {
+	if len(d.parameters) > 0 {
 		fmt.Fprintln(w, "\nParameters")
-		printRows(w, rows)
+		printRows(w, d.parameters)
 	}
-	if info.Template != "" {
+	if d.info.Template != "" {
 		fmt.Fprintln(w, "\nChat template")
-		fmt.Fprintf(w, "  %d characters\n", len([]rune(info.Template)))
+		fmt.Fprintf(w, "  %d characters\n", len([]rune(d.info.Template)))
 	}
-	if info.License != "" {
-		fmt.Fprintln(w, "\nLicence")
-		printLicense(w, info.License)
+	if d.system != "" {
+		fmt.Fprintln(w, "\nSystem")
+		printLines(w, d.system, "--system")
+	}
+	if d.info.License != "" {
+		fmt.Fprintln(w, "\nLicense")
+		printLines(w, d.info.License, "--license")
 	}
 	if verbose {
 		fmt.Fprintln(w, "\nMetadata")
-		printMetadata(w, info.Metadata, "  ", true)
+		printMetadata(w, d.info.Metadata, "  ", true)
 	}
 }
 
@@ -186,19 +222,21 @@ func printRows(w io.Writer, rows [][2]string) {
 	columns.end()
 }
 
-// modelRows are the rows of the first section. Values the file does not tell are empty.
-func modelRows(info *mullama.Info) [][2]string {
+// rows are those of the first section. Values that nobody tells are empty.
+func (d *description) rows() [][2]string {
+	info := d.info
 	return [][2]string{
 		{"name", info.Name},
 		{"architecture", info.Architecture},
-		{"parameters", shortCount(info.Parameters)},
-		{"quantisation", info.Quantization},
+		{"parameters", d.size},
+		{"quantization", info.Quantization},
 		{"file size", shortBytes(info.SizeBytes)},
 		{"context length", positive(info.ContextLength)},
 		{"embedding length", positive(info.EmbeddingLength)},
 		{"layers", positive(info.Layers)},
 		{"attention heads", heads(info)},
 		{"vocabulary", positive(info.Vocab)},
+		{"requires", d.requires},
 	}
 }
 
@@ -210,14 +248,14 @@ func heads(info *mullama.Info) string {
 	return positive(info.Heads)
 }
 
-// printLicense prints the first lines of a licence, which may be pages.
-func printLicense(w io.Writer, text string) {
+// printLines prints the first lines of a text, which may be pages. A flag prints all.
+func printLines(w io.Writer, text, flag string) {
 	const most = 3
 	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 	for _, line := range lines[:min(len(lines), most)] {
 		fmt.Fprintf(w, "  %s\n", strings.TrimSpace(printable(line)))
 	}
 	if len(lines) > most {
-		fmt.Fprintf(w, "  ... %d more lines, printed by --license\n", len(lines)-most)
+		fmt.Fprintf(w, "  ... %d more lines, printed by %s\n", len(lines)-most, flag)
 	}
 }

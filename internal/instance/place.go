@@ -26,6 +26,7 @@ type Record struct {
 	Args    []string  `json:"args"` // flags that it was started with
 	Log     string    `json:"log,omitempty"`
 	Config  string    `json:"config,omitempty"`
+	Models  string    `json:"models,omitempty"` // folder of its store
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 // The kinds of error, for [errors.Is]. Errors of the store are those of package store.
@@ -129,5 +130,8 @@ func serverMessage(body []byte) string {
 		}
 	}
 	const most = 200
-	return strings.Join(strings.Fields(text[:min(len(text), most)]), " ")
+	text = strings.ToValidUTF8(text[:min(len(text), most)], "")
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r) // a terminal would obey some
+	}), " ")
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mullama/mullama/internal/store"
 )
@@ -76,7 +77,7 @@ type blob struct {
 	journal *os.File
 
 	mu     sync.Mutex
-	more   *sync.Cond // a piece came, or the fetch ended
+	more   *sync.Cond // a piece came, went or was hashed, or the fetch ended
 	pieces []piece
 	got    int64 // bytes that came, also those of pieces that are not complete
 	told   int64 // got when progress was reported last
@@ -85,6 +86,10 @@ type blob struct {
 
 	whole hash.Hash // of the first front pieces
 	front int
+	had   int // the first pieces that were there at the beginning
+
+	idle  time.Duration // how long hashing has waited for pieces since isStarved was asked
+	since time.Time     // when it began to wait, or zero
 }
 
 type piece struct{ taken, done bool }
@@ -184,16 +189,23 @@ func (b *blob) resume(ctx context.Context) error {
 			b.got += end - start
 		}
 	}
+	for b.had < len(b.pieces) && b.pieces[b.had].done {
+		b.had++
+	}
 	return nil
 }
 
 // hash computes the digest of the whole, piece after piece as they come.
 func (b *blob) hash() error {
+	defer b.stop()
 	for {
 		b.mu.Lock()
+		b.since = time.Now()
 		for !b.failed && b.front < len(b.pieces) && !b.pieces[b.front].done {
 			b.more.Wait()
 		}
+		b.idle += time.Since(b.since)
+		b.since = time.Time{}
 		end := b.failed || b.front == len(b.pieces)
 		b.mu.Unlock()
 		if end {
@@ -203,7 +215,10 @@ func (b *blob) hash() error {
 		if err := b.copyTo(b.whole, start, stop); err != nil {
 			return err
 		}
+		b.mu.Lock()
 		b.front++
+		b.more.Broadcast()
+		b.mu.Unlock()
 	}
 }
 
@@ -217,7 +232,7 @@ func (b *blob) copyTo(h hash.Hash, start, end int64) error {
 	return nil
 }
 
-// stop ends hash.
+// stop ends hash, and the waiting of others for it.
 func (b *blob) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -225,30 +240,72 @@ func (b *blob) stop() {
 	b.more.Broadcast()
 }
 
+// Fetching begins with few requests, and as long as hashing waits for most of an interval another
+// one is added: each beyond what the network needs makes pieces come later that are hashed first.
+const (
+	fewRequests = 2
+	addInterval = 100 * time.Millisecond
+)
+
 // fetchAll fetches the missing pieces by several requests at once. The first error ends all.
 func (b *blob) fetchAll(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var all sync.WaitGroup
-	for range min(b.c.o.Parallel, len(b.pieces)) {
-		all.Go(func() {
+	defer context.AfterFunc(ctx, b.stop)()
+	ended := make(chan struct{})
+	start := func() {
+		go func() { // ends when there are no pieces, or with ctx
 			if err := b.work(ctx); err != nil {
 				cancel(err)
 			}
-		})
+			ended <- struct{}{}
+		}()
 	}
-	all.Wait()
+	most := min(b.c.o.Parallel, len(b.pieces))
+	started := min(most, fewRequests)
+	for range started {
+		start()
+	}
+	tick := time.NewTicker(addInterval)
+	defer tick.Stop()
+	for running := started; running > 0; {
+		select {
+		case <-ended:
+			running--
+		case <-tick.C:
+			if started < most && b.isStarved() {
+				start()
+				started++
+				running++
+			}
+		}
+	}
 	return context.Cause(ctx)
+}
+
+// isStarved reports whether hashing has waited for most of the time since it was asked, or cannot
+// tell yet, as it reads what was there at the start.
+func (b *blob) isStarved() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	idle := b.idle
+	if !b.since.IsZero() {
+		idle += time.Since(b.since)
+		b.since = time.Now()
+	}
+	b.idle = 0
+	return idle > addInterval/2 || b.front < b.had
 }
 
 // work fetches one run of pieces after another until there are none.
 func (b *blob) work(ctx context.Context) error {
+	pace := pace{pieces: 1}
 	for failures := 0; ; {
-		first, last, ok := b.take()
+		first, last, ok := b.take(pace.pieces)
 		if !ok {
 			return nil
 		}
-		next, err := b.fetchRun(ctx, first, last)
+		next, err := b.fetchRun(ctx, first, last, &pace)
 		b.giveBack(next, last)
 		switch {
 		case err == nil:
@@ -266,19 +323,33 @@ func (b *blob) work(ctx context.Context) error {
 	}
 }
 
-// maxRun bounds one request, so that what is left is shared when others are done.
-const maxRun = 64 << 20
+// hashIsLate reports whether so much is there and not hashed yet that fetching more would take time
+// from hashing: else whoever has a fast network and few processors would fetch first and then hash.
+// It is not late when it waits for a piece, nor while it reads what was there at the start.
+func (b *blob) hashIsLate(first, most int) bool {
+	return b.front >= b.had && b.pieces[b.front].done && first-b.front > b.c.o.Parallel*most
+}
 
-// take finds the first pieces that are missing and that nobody fetches.
-func (b *blob) take() (first, last int, ok bool) {
+// take finds the first pieces that are missing and that nobody fetches, at most some. It waits
+// while too much is not hashed yet.
+func (b *blob) take(most int) (first, last int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.serial {
-		return 0, 0, false
-	}
-	most := max(1, min(int(maxRun/b.pieceSize()), len(b.pieces)/b.c.o.Parallel))
-	for first < len(b.pieces) && (b.pieces[first].done || b.pieces[first].taken) {
-		first++
+	most = max(1, min(most, len(b.pieces)/b.c.o.Parallel))
+	for ; ; b.more.Wait() {
+		if b.serial || b.failed {
+			return 0, 0, false
+		}
+		for first < len(b.pieces) && (b.pieces[first].done || b.pieces[first].taken) {
+			first++
+		}
+		if first == len(b.pieces) {
+			return 0, 0, false
+		}
+		if !b.hashIsLate(first, most) {
+			break
+		}
+		first = 0
 	}
 	last = first
 	for last < len(b.pieces) && last-first < most && !b.pieces[last].done &&
@@ -286,7 +357,7 @@ func (b *blob) take() (first, last int, ok bool) {
 		b.pieces[last].taken = true
 		last++
 	}
-	return first, last, last > first
+	return first, last, true
 }
 
 func (b *blob) giveBack(first, last int) {
@@ -295,6 +366,7 @@ func (b *blob) giveBack(first, last int) {
 	for i := first; i < last; i++ {
 		b.pieces[i].taken = false
 	}
+	b.more.Broadcast()
 }
 
 // finish notes that a piece is there.

@@ -67,11 +67,12 @@ func journalBytes(path string) int64 {
 	if !lines.Scan() {
 		return 0
 	}
-	if _, err := fmt.Sscanf(lines.Text(), "mullama-partial 2 %d %d", &size, &piece); err != nil {
+	_, err = fmt.Sscanf(lines.Text(), "mullama-partial 2 %d %d", &size, &piece)
+	if err != nil || size < 0 || piece < 0 {
 		return 0
 	}
-	for lines.Scan() {
-		n += piece
+	for n < size && lines.Scan() {
+		n += min(piece, size-n)
 	}
-	return min(n, size)
+	return n
 }

@@ -16,8 +16,31 @@ const readSize = 256 << 10
 // errSerial means that another request reads the whole blob.
 var errSerial = errors.New("the server sends whole blobs only")
 
+// maxRun bounds one request, so that what is left is shared when others are done.
+const maxRun = 64 << 20
+
+// A pace is how many pieces a worker asks for at once. Short runs keep what comes close to what is
+// hashed, which goes from the front to the end; long ones lose less time to waiting for answers.
+type pace struct {
+	pieces int
+	waited time.Duration // the least for any answer: others wait for a processor rather
+}
+
+// learn makes the next run so long that waiting for an answer takes a twentieth of its time.
+func (p *pace) learn(waited, took time.Duration, pieces int, pieceSize int64) {
+	const share = 20
+	if p.waited == 0 || waited < p.waited {
+		p.waited = waited
+	}
+	one := max(took/time.Duration(pieces), 1)
+	p.pieces = int(min(int64(share*p.waited/one), maxRun/pieceSize))
+}
+
 // fetchRun fetches pieces by one request. It returns the first that is not there yet.
-func (b *blob) fetchRun(ctx context.Context, first, last int) (next int, err error) {
+func (b *blob) fetchRun(
+	ctx context.Context, first, last int, pace *pace,
+) (next int, err error) {
+	asked := time.Now()
 	start, _ := b.span(first)
 	_, end := b.span(last - 1)
 	ctx, watch := b.c.watch(ctx, b.from.url.Host)
@@ -33,6 +56,7 @@ func (b *blob) fetchRun(ctx context.Context, first, last int) (next int, err err
 		return first, err
 	}
 	defer resp.Body.Close()
+	answered := time.Now()
 	body := &watchedReader{resp.Body, watch}
 	at, err := b.checkRange(resp, start)
 	if err != nil {
@@ -50,6 +74,7 @@ func (b *blob) fetchRun(ctx context.Context, first, last int) (next int, err err
 			return i, err
 		}
 	}
+	pace.learn(answered.Sub(asked), time.Since(answered), last-first, b.pieceSize())
 	return last, nil
 }
 
@@ -138,7 +163,11 @@ func (b *blob) readPiece(ctx context.Context, body io.Reader, i int) error {
 			return b.broken(ctx, err)
 		}
 	}
-	return b.finish(i, sum)
+	if err := b.finish(i, sum); err != nil {
+		return err
+	}
+	beginSync(b.file, start, end-start) // takes a moment, in which the piece is hashed already
+	return nil
 }
 
 // broken is an answer that ended too soon.

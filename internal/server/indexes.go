@@ -46,15 +46,9 @@ type createIndexRequest struct {
 
 // indexInfo describes an index.
 type indexInfo struct {
-	Object     string `json:"object"`
-	Name       string `json:"name"`
-	Model      string `json:"model"`
-	Dimensions int    `json:"dimensions"`
-	Vectors    string `json:"vectors"`
-	Documents  int    `json:"documents"`
-	Tokens     int    `json:"tokens"`
-	Bytes      int64  `json:"bytes"`
-	Groups     int    `json:"groups"`
+	Object string `json:"object"`
+	Name   string `json:"name"`
+	mullama.IndexInfo
 	// Error says why an index in a list cannot be used.
 	Error string `json:"error,omitempty"`
 }
@@ -96,10 +90,6 @@ type searchIndexResponse struct {
 	Results []indexHit `json:"results"`
 }
 
-// indexKinds are the ways to keep vectors.
-var indexKinds = map[string]mullama.VectorKind{"": mullama.VectorsF16,
-	"f32": mullama.VectorsF32, "f16": mullama.VectorsF16, "int8": mullama.VectorsInt8}
-
 // listIndexes answers GET /v1/indexes. An index that cannot be used is in the list, with the
 // reason.
 func (s *Server) listIndexes(w http.ResponseWriter, _ *http.Request) error {
@@ -115,7 +105,9 @@ func (s *Server) listIndexes(w http.ResponseWriter, _ *http.Request) error {
 			if f.status == http.StatusNotFound { // it went just now
 				continue
 			}
-			info = &indexInfo{Object: "index", Name: name, Error: f.message}
+			const unknown = -1
+			info = &indexInfo{Object: "index", Name: name, Error: f.message,
+				IndexInfo: mullama.IndexInfo{Vectors: unknown}}
 		}
 		list.Data = append(list.Data, *info)
 	}
@@ -131,9 +123,7 @@ func (s *Server) describeIndex(name string) (*indexInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &indexInfo{Object: "index", Name: name, Model: i.Model, Dimensions: i.Dim,
-		Vectors: i.Vectors.String(), Documents: i.Documents, Tokens: i.Tokens, Bytes: i.Bytes,
-		Groups: i.Centroids}, nil
+	return &indexInfo{Object: "index", Name: name, IndexInfo: i}, nil
 }
 
 func (s *Server) answerIndex(w http.ResponseWriter, name string) error {
@@ -154,9 +144,9 @@ func (s *Server) createIndex(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	kind, ok := indexKinds[req.Vectors]
-	if !ok {
-		return badField("vectors", "vectors are %s; use f32, f16 or int8", show(req.Vectors))
+	kind, err := mullama.ParseVectorKind(firstOf(req.Vectors, mullama.VectorsF16.String()))
+	if err != nil {
+		return badField("vectors", "%s", err)
 	}
 	if _, err := os.Lstat(path); err == nil {
 		return refuse(http.StatusConflict, "there is an index %s already", req.Name)

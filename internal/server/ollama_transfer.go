@@ -112,7 +112,8 @@ func (s *Server) createModel(w http.ResponseWriter, r *http.Request) error {
 			AdapterScales: req.AdapterScales,
 			Template:      req.Template, System: req.System, Licenses: req.License,
 			Parameters: req.Parameters, Messages: messages, Renderer: req.Renderer,
-			Parser: req.Parser, Requires: req.Requires, Quantize: req.Quantize,
+			Parser: req.Parser, Requires: req.Requires,
+			Quantize:   firstOf(req.Quantize, req.Quantization),
 			ThinkStart: req.ThinkStart, ThinkEnd: req.ThinkEnd, ToolFormat: req.ToolFormat,
 			Capabilities: req.Capabilities, Author: req.Author,
 		})

@@ -210,11 +210,12 @@ func schemaOf(value any, request bool) *jsonschema.Schema {
 	schema, err := jsonschema.ForType(reflect.TypeOf(value), &jsonschema.ForOptions{
 		IgnoreInvalidTypes: true,
 		TypeSchemas: map[reflect.Type]*jsonschema.Schema{
-			reflect.TypeFor[json.RawMessage](): anything,
-			reflect.TypeFor[openAIContent]():   anything,
-			reflect.TypeFor[api.Duration]():    {Types: []string{"string", "number"}},
-			reflect.TypeFor[api.Think]():       {Types: []string{"boolean", "string"}},
-			reflect.TypeFor[[]byte]():          {Type: "string", ContentEncoding: "base64"},
+			reflect.TypeFor[json.RawMessage]():    anything,
+			reflect.TypeFor[openAIContent]():      anything,
+			reflect.TypeFor[api.Duration]():       {Types: []string{"string", "number"}},
+			reflect.TypeFor[api.Think]():          {Types: []string{"boolean", "string"}},
+			reflect.TypeFor[[]byte]():             {Type: "string", ContentEncoding: "base64"},
+			reflect.TypeFor[mullama.VectorKind](): {Type: "string"},
 		},
 	})
 	if err != nil {

@@ -134,6 +134,8 @@ func TestWhatGoesWrongWithinAPullIsItsLastLine(t *testing.T) {
 	s.refused("POST", "/api/push", object{"model": "unknown", "stream": false}, 404, "not found")
 	s.refused("POST", "/api/create", object{"model": "x", "from": "tiny", "stream": false,
 		"quantize": "Q9"}, 400, "Q4_K_M")
+	s.refused("POST", "/api/create", object{"model": "x", "from": "tiny", "stream": false,
+		"quantization": "Q9"}, 400, "Q4_K_M") // the old word
 }
 
 func TestAModelHasTheTemplateAndTheTagsOfItsMaker(t *testing.T) {

@@ -100,7 +100,7 @@ func (d *Draft) Add(ctx context.Context, r io.Reader, mediaType string) (Layer, 
 	in := &contextReader{ctx, r}
 	n, err := io.Copy(io.MultiWriter(temp, hash), in)
 	if err == nil {
-		err = errors.Join(temp.Chmod(0o644), temp.Sync())
+		err = finish(temp)
 	}
 	if closeErr := temp.Close(); err == nil {
 		err = closeErr
@@ -124,8 +124,11 @@ func (d *Draft) AddWritten(
 		return Layer{}, err
 	}
 	name := temp.Name()
-	err = errors.Join(temp.Chmod(0o644), temp.Close())
-	if err == nil {
+	err = temp.Chmod(0o644)
+	if closeErr := temp.Close(); err == nil {
+		err = closeErr
+	}
+	if err = d.s.writeError(err); err == nil {
 		err = write(name)
 	}
 	if err != nil {

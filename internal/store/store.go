@@ -9,8 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -148,19 +151,40 @@ func readFile(path string, limit int64) ([]byte, time.Time, error) {
 func (s *Store) List() ([]Entry, []error) {
 	names, problems := s.Names()
 	var entries []Entry
-	for _, n := range names {
-		e, err := s.read(n)
-		if errors.Is(err, ErrNotFound) { // deleted meanwhile
+	found, wrong := s.readAll(names)
+	for i, e := range found {
+		if errors.Is(wrong[i], ErrNotFound) { // deleted meanwhile
 			continue
 		}
-		if err != nil {
-			problems = append(problems, err)
+		if wrong[i] != nil {
+			problems = append(problems, wrong[i])
 			continue
 		}
 		entries = append(entries, *e)
 	}
 	slices.SortStableFunc(entries, func(a, b Entry) int { return b.Modified.Compare(a.Modified) })
 	return entries, problems
+}
+
+// readAll reads manifests on all cores.
+func (s *Store) readAll(names []Name) ([]*Entry, []error) {
+	found, wrong := make([]*Entry, len(names)), make([]error, len(names))
+	eachOf(len(names), func(i int) { found[i], wrong[i] = s.read(names[i]) })
+	return found, wrong
+}
+
+// eachOf calls do with the numbers below n, on all cores.
+func eachOf(n int, do func(i int)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Names returns the names that the manifests folder has, in alphabetic order.
@@ -176,35 +200,48 @@ func (s *Store) Names() ([]Name, []error) {
 }
 
 // walk calls fn with the parts of each path of four parts under the manifests folder that is not a
-// folder. It follows symbolic links.
+// folder, in alphabetic order. It follows symbolic links.
 func (s *Store) walk(fn func(parts []string)) []error {
 	var problems []error
-	var down func(parts []string)
-	down = func(parts []string) {
-		path := filepath.Join(append([]string{s.manifests()}, parts...)...)
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) {
-				problems = append(problems, err)
-			}
-			return
-		}
-		for _, e := range entries {
-			next := append(slices.Clone(parts), e.Name())
-			info, err := os.Stat(filepath.Join(path, e.Name()))
-			switch {
-			case errors.Is(err, fs.ErrNotExist): // deleted meanwhile, or a broken link
-			case err != nil:
-				problems = append(problems, err)
-			case len(next) == 4 && !info.IsDir():
-				fn(next)
-			case len(next) < 4 && info.IsDir():
-				down(next)
-			}
+	paths := [][]string{nil}
+	for level := 1; level <= 4; level++ {
+		found, wrong := make([][][]string, len(paths)), make([][]error, len(paths))
+		eachOf(len(paths), func(i int) { found[i], wrong[i] = s.below(paths[i], level < 4) })
+		paths, problems = slices.Concat(found...), append(problems, slices.Concat(wrong...)...)
+	}
+	for _, parts := range paths {
+		fn(parts)
+	}
+	return problems
+}
+
+// below lists the folders in a folder under manifests, or else what is none.
+func (s *Store) below(parts []string, folders bool) (found [][]string, problems []error) {
+	path := filepath.Join(append([]string{s.manifests()}, parts...)...)
+	entries, err := os.ReadDir(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, []error{err}
+	}
+	for _, e := range entries {
+		isDir, err := isFolder(path, e)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile, or a broken link
+		case err != nil:
+			problems = append(problems, err)
+		case isDir == folders:
+			found = append(found, append(slices.Clone(parts), e.Name()))
 		}
 	}
-	down(nil)
-	return problems
+	return found, problems
+}
+
+// isFolder reports whether an entry of a folder is a folder, or a link to one.
+func isFolder(dir string, e fs.DirEntry) (bool, error) {
+	if e.Type().IsDir() || e.Type().IsRegular() {
+		return e.IsDir(), nil
+	}
+	info, err := os.Stat(filepath.Join(dir, e.Name()))
+	return err == nil && info.IsDir(), err
 }
 
 // find looks for the stored name of a model. At each level it tries the spelling as given first.

@@ -62,7 +62,7 @@ func replaceFile(file string, b []byte) error {
 	defer os.Remove(temp.Name()) // fails when it was renamed
 	_, err = temp.Write(b)
 	if err == nil {
-		err = errors.Join(temp.Chmod(0o644), temp.Sync())
+		err = finish(temp)
 	}
 	if closeErr := temp.Close(); err == nil {
 		err = closeErr
@@ -71,6 +71,14 @@ func replaceFile(file string, b []byte) error {
 		return err
 	}
 	return os.Rename(temp.Name(), file)
+}
+
+// finish lets everybody read a file, and makes sure that it outlives a power failure.
+func finish(f *os.File) error {
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // syncDir makes sure that new names in a folder outlive a power failure.
@@ -204,7 +212,7 @@ func (s *Store) removeBlobs(layers []Layer, used map[string]bool) error {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			failed = errors.Join(failed, err)
+			failed = err
 		}
 	}
 	return failed
@@ -230,7 +238,10 @@ func (s *Store) used(except Name) (map[string]bool, error) {
 			used[digestKey(digest)] = true
 		}
 	})
-	if failed = errors.Join(append(problems, failed)...); failed != nil {
+	if len(problems) > 0 {
+		failed = problems[0]
+	}
+	if failed != nil {
 		return nil, fmt.Errorf("cannot tell what other models use, so nothing was deleted: %w",
 			failed)
 	}

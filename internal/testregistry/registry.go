@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -28,8 +27,16 @@ type Registry struct {
 	served    map[string]int // requests for blobs that were answered, by digest
 }
 
+// Test is what a registry needs of a test; a program that is none can do so as well.
+type Test interface {
+	Helper()
+	Cleanup(end func())
+	TempDir() string
+	Fatal(args ...any)
+}
+
 // New starts a registry that ends with the test.
-func New(t testing.TB) *Registry {
+func New(t Test) *Registry {
 	r := &Registry{manifests: map[string][]byte{}, blobs: map[string][]byte{},
 		uploads: map[string][]byte{}, served: map[string]int{}}
 	r.Server = httptest.NewServer(r)

@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -32,7 +31,7 @@ func (r *Registry) Add(repository, tag string, manifest []byte, blobs ...[]byte)
 
 // StandIn makes the registry answer for a host of the internet, with encryption, to programs that
 // have the environment variables that it returns. Other hosts are refused.
-func (r *Registry) StandIn(t testing.TB, host string) (environment []string) {
+func (r *Registry) StandIn(t Test, host string) (environment []string) {
 	t.Helper()
 	certificate, pemText := certificateFor(t, host)
 	secure := httptest.NewUnstartedServer(r)
@@ -76,7 +75,7 @@ func tunnel(w http.ResponseWriter, address string) {
 }
 
 // certificateFor makes a certificate for a host that signs itself.
-func certificateFor(t testing.TB, host string) (tls.Certificate, []byte) {
+func certificateFor(t Test, host string) (tls.Certificate, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

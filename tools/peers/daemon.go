@@ -28,9 +28,10 @@ type daemon struct {
 	cmd     *exec.Cmd
 }
 
-// startDaemon starts a daemon whose store has the test models under the given names.
+// startDaemon starts a daemon whose store has the test models under the given names, with further
+// environment variables.
 func startDaemon(
-	ctx context.Context, log io.Writer, models map[string]string, flags ...string,
+	ctx context.Context, log io.Writer, env []string, models map[string]string,
 ) (*daemon, error) {
 	store, err := os.MkdirTemp("", "mullama-store-")
 	if err != nil {
@@ -45,9 +46,9 @@ func startDaemon(
 	if d.address, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	args := append([]string{"serve", "--host", d.address, "--models", store}, flags...)
-	d.cmd = exec.Command(program, args...)
+	d.cmd = exec.Command(program, "serve", "--host", d.address, "--models", store)
 	d.cmd.Stdout, d.cmd.Stderr = log, log
+	d.cmd.Env = append(os.Environ(), env...)
 	if err := d.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w; run 'make build' first", program, err)
 	}

@@ -4,7 +4,8 @@
 //
 // ollama: the integration tests of Ollama, from its Go module at a pinned version, with a small
 // real model under a name of the store. They are built in the cache folder and run against
-// bin/mullama, which must be built and have its native library.
+// bin/mullama, which must be built and have its native library. What they pull comes from a
+// registry on this machine that stands in for Ollama's.
 //
 // llama: llama.cpp's tests of llama-server, from a Python package with the whole tree at the
 // revision of our engine. The tests start servers; what they start is this program under the name

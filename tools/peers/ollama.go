@@ -21,18 +21,20 @@ const (
 	ollamaVersion = "v0.32.15"
 )
 
-// ollamaGroup is some of the tests, with the name and the test model that they run on.
+// ollamaGroup is some of the tests, with the name and the test model that they run on, if any.
 type ollamaGroup struct {
 	tag, tests, name, set string
 	anywhere              bool // the tests run on every model, and are to run on this one
+	makes                 bool // the tests pull models, or make them of files
 }
 
 // ollamaGroups are those that need no other Ollama. Answers are looked through for words, so the
 // model that chats is the largest. Tests of embeddings name their model themselves.
 var ollamaGroups = []ollamaGroup{
 	{"fast", "TestAPI|TestBasic|TestChat|TestContext|TestConcurrency|TestTools", "qwen05", "qwen05",
-		true},
-	{"release", "TestEmbedding/.*/all-minilm", "all-minilm", "minilm", false},
+		true, false},
+	{"release", "TestEmbedding/.*/all-minilm", "all-minilm", "minilm", false, false},
+	{"release", "TestCreate|TestQuantization", "", "", false, true},
 }
 
 func runOllama(ctx context.Context, log io.Writer) (all []outcome, err error) {
@@ -51,13 +53,24 @@ func (g *ollamaGroup) run(ctx context.Context, log io.Writer) ([]outcome, error)
 	if err != nil {
 		return nil, err
 	}
-	d, err := startDaemon(ctx, io.Discard, map[string]string{g.name: g.set})
+	models, w := map[string]string{}, &workshop{}
+	defer w.close()
+	if g.name != "" {
+		models[g.name] = g.set
+	}
+	if g.makes {
+		if err := w.open(ctx, source); err != nil {
+			return nil, err
+		}
+	}
+	d, err := startDaemon(ctx, io.Discard, w.daemonEnv, models)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.timeout=20m", "-test.run", g.tests)
 	cmd.Dir = filepath.Join(source, "integration")
 	cmd.Env = append(os.Environ(), "OLLAMA_TEST_EXISTING=1", "OLLAMA_HOST="+d.address)
+	cmd.Env = append(cmd.Env, w.testEnv...)
 	if g.anywhere {
 		cmd.Env = append(cmd.Env, "OLLAMA_TEST_MODEL="+g.name)
 	}

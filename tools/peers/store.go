@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -92,51 +91,11 @@ func checkStores(ctx context.Context, out, log io.Writer) error {
 			return fmt.Errorf("a store of %s, read by %s: %w", maker, reader, err)
 		}
 	}
-	if err := compareColumns(ctx, work, ours, ollama); err != nil {
+	if err := compareCommands(ctx, out, work, ours, ollama); err != nil {
 		return err
 	}
 	return compareManifests(out, filepath.Join(work, "mullama"), filepath.Join(work, "ollama"))
 }
-
-// compareColumns has both command lines print the list of our daemon's models. They differ in the
-// space between columns, and in how exact sizes are.
-func compareColumns(ctx context.Context, work, ours, ollama string) error {
-	k, err := serveStore(ctx, work, "mullama", "mullama", ours)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = end(k.cmd) }()
-	for _, command := range []string{"list", "ps"} {
-		var printed [2][][]string
-		for i, program := range []string{ours, ollama} {
-			k.program = program
-			text, err := k.command(ctx, work, command).Output()
-			if err != nil {
-				return fmt.Errorf("%s %s: %w", program, command, err)
-			}
-			printed[i] = cells(string(text))
-		}
-		if !reflect.DeepEqual(printed[0], printed[1]) {
-			return fmt.Errorf("%s prints\n%q\nand Ollama's\n%q", command, printed[0], printed[1])
-		}
-	}
-	return nil
-}
-
-// cells are the columns of a table but for sizes, which are left out below the first line.
-func cells(text string) [][]string {
-	var rows [][]string
-	for line := range strings.Lines(text) {
-		row := columnGap.Split(strings.TrimSpace(line), -1)
-		if len(rows) > 0 && len(row) > 2 {
-			row[2] = ""
-		}
-		rows = append(rows, row)
-	}
-	return rows
-}
-
-var columnGap = regexp.MustCompile(`\s{2,}`)
 
 // writeInputs writes the Modelfiles.
 func writeInputs(work string) error {

@@ -1,0 +1,73 @@
+package store_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mullama/mullama/internal/store"
+)
+
+func TestAFileIsABlobWithoutACopy(t *testing.T) {
+	dir := t.TempDir()
+	path, s := filepath.Join(dir, "file"), store.New(filepath.Join(dir, "models"))
+	if err := os.WriteFile(path, []byte("weights"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("weights"))
+	digest := "sha256:" + hex.EncodeToString(sum[:])
+	symbolic := filepath.Join(dir, "symbolic")
+	if err := os.Symlink(path, symbolic); err != nil {
+		t.Skip(err)
+	}
+	for range 2 { // the second time it is there
+		if err := s.Link(symbolic, digest, before); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !s.HasBlob(store.Layer{Digest: digest, Size: 7}) {
+		t.Error("the blob is not there")
+	}
+	blob, err := s.BlobPath(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if there, err := os.Stat(blob); err != nil || !os.SameFile(there, before) {
+		t.Errorf("the blob is another file: %v", err)
+	}
+	entries, _ := os.ReadDir(filepath.Dir(blob))
+	if len(entries) != 1 {
+		t.Errorf("%v is there beside it", entries)
+	}
+}
+
+func TestAFileThatChangesIsNotLinked(t *testing.T) {
+	dir := t.TempDir()
+	path, s := filepath.Join(dir, "file"), store.New(filepath.Join(dir, "models"))
+	if err := os.WriteFile(path, []byte("weights"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := before.ModTime().Add(time.Second)
+	if err := os.Chtimes(path, later, later); err != nil {
+		t.Fatal(err)
+	}
+	digest := "sha256:" + hex.EncodeToString(make([]byte, 32))
+	if err := s.Link(path, digest, before); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("got %v", err)
+	}
+	if s.HasBlob(store.Layer{Digest: digest, Size: 7}) {
+		t.Error("it is a blob")
+	}
+}
