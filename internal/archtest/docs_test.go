@@ -40,7 +40,7 @@ func TestExamplesAreReadFromConsoleBlocks(t *testing.T) {
 	want := []archtest.Example{
 		{Line: 2, Command: "a b", Output: []string{"out 1", "out 2"}},
 		{Line: 6, Command: "c"},
-		{Line: 12, Command: "e <<END\n$in\nEND", Output: []string{"out"}},
+		{Line: 13, Command: "e <<END\n$in\nEND", Output: []string{"out"}},
 	}
 	if got := archtest.Examples(text); !reflect.DeepEqual(got, want) {
 		t.Errorf("Examples = %+v, want %+v", got, want)
@@ -109,7 +109,8 @@ func TestReplaceOutputChangesOnlyOneExample(t *testing.T) {
 		t.Errorf("ReplaceOutput = %q, want %q", got, want)
 	}
 	const input = "```console\n$ e <<END\nin\nEND\n"
-	got = archtest.ReplaceOutput(input+"old\n```\n", archtest.Examples(input + "old\n```\n")[0], "new\n")
+	const old = input + "old\n```\n"
+	got = archtest.ReplaceOutput(old, archtest.Examples(old)[0], "new\n")
 	if got != input+"new\n```\n" {
 		t.Errorf("ReplaceOutput after input = %q", got)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
+	"github.com/mullama/mullama/internal/chat"
 )
 
 // maxTopLogprobs is Ollama's and OpenAI's limit.
@@ -37,8 +38,8 @@ type ollamaRun struct {
 	chat  mullama.ChatOptions
 
 	encoder     *ollamaEncoder
-	splitter    *splitter // nil: thoughts are part of the text
-	tokens      bool      // parts have their tokens
+	splitter    *chat.Splitter // nil: thoughts are part of the text
+	tokens      bool           // parts have their tokens
 	context     []mullama.Token
 	keepContext bool
 }
@@ -122,15 +123,16 @@ func (u *ollamaRun) configureThinking(think *api.Think, constrained bool) error 
 	return nil
 }
 
-// newSplitter looks whether the template of a model begins the thought itself.
-func (j *job) newSplitter(options *mullama.ChatOptions) *splitter {
-	p := newSplitter(j.stored.ThinkStart, j.stored.ThinkEnd)
+// newSplitter looks whether the template of a model begins the thought itself. The tags that the
+// model's maker gives go before those that are found in the template.
+func (j *job) newSplitter(options *mullama.ChatOptions) *chat.Splitter {
+	begin, end, text := j.stored.ThinkStart, j.stored.ThinkEnd, ""
 	probe := []mullama.Message{{Role: "user", Content: "x"}}
-	prompt, err := j.FormatChat(probe, options)
-	if err == nil && strings.HasSuffix(strings.TrimSpace(prompt.Text), p.begin) {
-		p.state = splitThought
+	if prompt, err := j.FormatChat(probe, options); err == nil {
+		begin, end = firstOf(begin, prompt.ThinkStart), firstOf(end, prompt.ThinkEnd)
+		text = prompt.Text
 	}
-	return p
+	return chat.NewSplitter(begin, end, text)
 }
 
 // anyObject is the schema of format "json".
@@ -211,7 +213,7 @@ func (u *ollamaRun) answerWhole(
 func (u *ollamaRun) part(c *mullama.Chunk) part {
 	p := part{text: c.Text, logprobs: c.Logprobs}
 	if u.splitter != nil {
-		p.thinking, p.text = u.splitter.split(c.Text, c.Done)
+		p.thinking, p.text = u.splitter.Split(c.Text, c.Done)
 	}
 	if u.keepContext {
 		u.context = append(u.context, c.Tokens...)
