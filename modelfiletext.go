@@ -32,7 +32,8 @@ func (m *StoredModel) commands() []modelfile.Command {
 	}
 	for _, c := range []struct{ name, key, value string }{
 		{"TEMPLATE", "", m.Template}, {"SYSTEM", "", m.System}, {"RENDERER", "", m.Renderer},
-		{"PARSER", "", m.Parser}, {"REQUIRES", "", m.Requires}, {"AUTHOR", "", m.Author},
+		{"PARSER", "", m.Parser}, {"REQUIRES", "", m.Requires},
+		{"AUTHOR", "", m.Author},
 		{"THINKING", "start", m.ThinkStart}, {"THINKING", "end", m.ThinkEnd},
 	} {
 		if c.value != "" {

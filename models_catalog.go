@@ -173,6 +173,9 @@ func (m *StoredModel) addLayer(s *store.Store, l store.Layer) error {
 	case store.TypeAdapter:
 		m.Adapters = append(m.Adapters, Adapter{Path: path})
 		return nil
+	case store.TypeDraft:
+		m.Draft = path
+		return nil
 	case store.TypeTemplate, store.TypePrompt, store.TypeSystem, store.TypeLicense,
 		store.TypeParams, store.TypeMessages, store.TypeExtras:
 	default:
@@ -244,6 +247,7 @@ func (m *StoredModel) addFile(stated []string) error {
 		}
 		add(info.Capabilities...)
 		m.Details.fill(info)
+		m.ownTemplate = info.Template != ""
 	}
 	add(templateCapabilities(m.Template)...)
 	if len(m.Projectors) > 0 {

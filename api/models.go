@@ -80,6 +80,9 @@ type ShowResponse struct {
 	Tensors       []Tensor       `json:"tensors,omitempty"`
 	Capabilities  []string       `json:"capabilities,omitempty"`
 	ModifiedAt    time.Time      `json:"modified_at"`
+	Renderer      string         `json:"renderer,omitempty"`
+	Parser        string         `json:"parser,omitempty"`
+	Requires      string         `json:"requires,omitempty"`
 	Plan          *Plan          `json:"plan,omitempty"` // where it is asked for; not Ollama's
 }
 

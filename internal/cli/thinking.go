@@ -85,6 +85,7 @@ func (c *chatting) setThinking(what, level string) error {
 		return err
 	}
 	c.talk.thinking = next
-	c.say("Thinking is %s.", map[bool]string{true: orNone(next.level, "on"), false: "off"}[*next.on])
+	state := map[bool]string{true: orNone(next.level, "on"), false: "off"}
+	c.say("Thinking is %s.", state[*next.on])
 	return nil
 }

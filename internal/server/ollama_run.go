@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -65,6 +66,14 @@ func (s *Server) newRun(job *job, chat bool) *ollamaRun {
 	}
 }
 
+// checkRenderer refuses to render conversations of models that only Ollama can render.
+func (j *job) checkRenderer() error {
+	if why := j.stored.Unrendered(); why != "" && j.template == "" {
+		return &mullama.Error{Kind: mullama.ErrUnsupported, Op: "chat", Err: errors.New(why)}
+	}
+	return nil
+}
+
 // configure turns the wishes of a request into options.
 func (u *ollamaRun) configure(w *wishes) error {
 	if w.topLogprobs < 0 || w.topLogprobs > maxTopLogprobs {
@@ -104,12 +113,10 @@ func (u *ollamaRun) configureThinking(think *api.Think, constrained bool) error 
 		}
 		return nil
 	}
-	on := true
-	if think != nil {
-		on = think.Enabled
-	} else if u.job.think != nil {
-		on = *u.job.think
+	if think == nil {
+		think = u.job.think
 	}
+	on := think == nil || think.Enabled
 	if constrained {
 		on = false
 	}

@@ -40,6 +40,7 @@ func (s *Server) showModel(w http.ResponseWriter, r *http.Request) error {
 		ModelInfo:    modelInfo(info),
 		Capabilities: stored.Capabilities,
 		ModifiedAt:   stored.Modified,
+		Renderer:     stored.Renderer, Parser: stored.Parser, Requires: stored.Requires,
 	}
 	for _, m := range stored.Messages {
 		resp.Messages = append(resp.Messages, api.Message{Role: m.Role, Content: m.Content})
@@ -63,6 +64,7 @@ func (s *Server) planFor(
 	if err != nil {
 		return nil, err
 	}
+	settings.load.Adapters = append(slices.Clone(stored.Adapters), settings.load.Adapters...)
 	return s.runtime.Plan(stored.Path, &settings.load)
 }
 

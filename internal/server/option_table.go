@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
 )
 
 // optionSetters has every option by the names that Ollama, llama-server and our commands have for
@@ -110,11 +111,11 @@ func setShift(s *settings, shift bool) {
 // setThink says whether a model that can think does. A level of effort means yes.
 func setThink(s *settings, name string, value any) error {
 	on, ok := value.(bool)
-	if _, level := value.(string); !ok && !level {
+	level, isLevel := value.(string)
+	if !ok && !isLevel {
 		return wrongType(name, value, "true, false or a level")
 	}
-	on = on || !ok
-	s.think = &on
+	s.think = &api.Think{Enabled: on || isLevel, Level: level}
 	return nil
 }
 
