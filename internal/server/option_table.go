@@ -69,7 +69,8 @@ var optionSetters = map[string]setter{
 	"num_gpu":    loading(setGPULayers),
 	"main_gpu":   loading(func(l *mullama.LoadOptions, n int) { l.MainGPU = n }),
 	"num_thread": loading(func(l *mullama.LoadOptions, n int) { l.Threads, l.BatchThreads = n, n }),
-	"use_mmap":   flag(setMmap),
+	"use_mmap":   flag(func(s *settings, b bool) { s.mmap = &b; s.setLoadMode() }),
+	"use_mlock":  flag(func(s *settings, b bool) { s.lock = b; s.setLoadMode() }),
 
 	"flash_attention": setFlashAttention,
 
@@ -83,11 +84,14 @@ func setGPULayers(l *mullama.LoadOptions, n int) {
 	}
 }
 
-func setMmap(s *settings, use bool) {
-	s.load.LoadMode, s.reload = "read", true
-	if use {
-		s.load.LoadMode = "mmap"
-	}
+// setLoadMode puts together what use_mmap and use_mlock say, in whichever order they come.
+func (s *settings) setLoadMode() {
+	mapped := s.mmap == nil || *s.mmap
+	s.reload = true
+	s.load.LoadMode = map[[2]bool]string{
+		{true, false}: "mmap", {false, false}: "read",
+		{true, true}: "mmap+mlock", {false, true}: "mlock",
+	}[[2]bool{mapped, s.lock}]
 }
 
 // setFlashAttention takes on, off and auto. What else there is, the load refuses.

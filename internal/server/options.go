@@ -16,6 +16,8 @@ type settings struct {
 	load     mullama.LoadOptions
 	reload   bool // load differs from the server's defaults
 	think    *api.Think
+	mmap     *bool // nil: nobody says
+	lock     bool
 	verbose  bool               // show the prompt beside the answer
 	biases   map[string]float32 // of all tokens of a text
 	generate mullama.GenerateOptions
