@@ -103,6 +103,10 @@ func TestADraftModelMustFitItsModel(t *testing.T) {
 	if err != nil || stored.Draft == "" {
 		t.Errorf("the draft model is at %q: %v", stored.Draft, err)
 	}
+	shown := s.ok("POST", "/api/show", object{"model": "made"})
+	if text := shown["modelfile"].(string); !strings.Contains(text, "\n# with a DRAFT\n") {
+		t.Errorf("show says %s", text)
+	}
 	adapter := s.blobOf(func(path string) error {
 		return synth.AdapterFile(path, s.fake.path, synth.AdapterOptions{})
 	})
