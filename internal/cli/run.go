@@ -39,7 +39,10 @@ them after an empty line. Without a prompt, on a terminal, a chat starts; /? ins
 commands. One line end at the end of stdin does not count as part of the prompt.
 
 The prompt is put into the model's own chat template. With --raw, or when the model has no chat
-template, it is continued as it stands.`
+template, it is continued as it stands.
+
+What a model thinks is printed before its answer. What no flag says about sampling is, for a model
+of the store, as its Modelfile has it.`
 
 const runExample = `  mullama run model.gguf "What is the capital of France?"
   mullama run model.gguf "Summarise this:" < notes.txt
