@@ -182,6 +182,9 @@ func (r *Runtime) job(name string, opts *LoadOptions) (*job, error) {
 		if why := tooNew(stored.Requires); why != "" {
 			r.warnOnce(why, stored.Name)
 		}
+		if stored.Draft != "" {
+			r.warnOnce("its draft model is not used by this version", stored.Name)
+		}
 		j.opts.Adapters = append(slices.Clone(stored.Adapters), j.opts.Adapters...)
 	} else if _, err := os.Stat(name); err != nil {
 		return nil, wrap("load "+name, withoutPath(err, name))

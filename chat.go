@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/mullama/mullama/internal/chat"
 	"github.com/mullama/mullama/internal/llama"
 )
 
@@ -46,7 +47,10 @@ type ChatOptions struct {
 	Continue bool
 	// Open leaves out what begins the answer, so that the prompt can go on with another message.
 	Open bool
-	// TemplateValues are further variables for the template.
+	// ThoughtsApart takes what the model thinks out of the text: it comes as [Chunk.Thinking].
+	ThoughtsApart bool
+	// TemplateValues are further variables for the template. A level of effort for thinking, such
+	// as "high", is the one named reasoning_effort.
 	TemplateValues map[string]any
 }
 
@@ -55,6 +59,8 @@ type ChatPrompt struct {
 	Text   string  // rendered by the template; without a BOS token that the vocabulary adds
 	Tokens []Token // in which control tokens come from the template alone
 	Stops  []string
+	// ThinkStart and ThinkEnd are around what the model thinks, if the template tells.
+	ThinkStart, ThinkEnd string
 }
 
 // chatRequest is the JSON that the native library takes.
@@ -95,7 +101,25 @@ func (m *Model) Chat(ctx context.Context, messages []Message, opts *ChatOptions)
 		return nil, err
 	}
 	stream.truncation = cut
+	if opts.ThoughtsApart && !opts.Continue && (opts.Thinking == nil || *opts.Thinking) {
+		stream.inner = thoughtSource{stream.inner,
+			chat.NewSplitter(prompt.ThinkStart, prompt.ThinkEnd, prompt.Text)}
+	}
 	return stream, nil
+}
+
+// thoughtSource takes thoughts apart from the answer.
+type thoughtSource struct {
+	source
+	splitter *chat.Splitter
+}
+
+func (s thoughtSource) next() (Chunk, error) {
+	c, err := s.source.next()
+	if err == nil {
+		c.Thinking, c.Text = s.splitter.Split(c.Text, c.Done)
+	}
+	return c, err
 }
 
 // FormatChat renders a conversation without answering it.
@@ -137,7 +161,7 @@ func (m *Model) render(messages []Message, opts *ChatOptions) (*ChatPrompt, erro
 	if isGoTemplate(opts.Template) {
 		return m.formatGo(messages, opts)
 	}
-	chat, err := m.chat(opts.Template)
+	template, err := m.chat(opts.Template)
 	if err != nil {
 		return nil, wrap(op, err)
 	}
@@ -152,11 +176,15 @@ func (m *Model) render(messages []Message, opts *ChatOptions) (*ChatPrompt, erro
 	if err != nil {
 		return nil, invalid(op, "a tool or template value is not JSON: "+err.Error())
 	}
-	p, err := chat.Apply(request)
+	p, err := template.Apply(request)
 	if err != nil {
 		return nil, wrap(op, err)
 	}
-	return &ChatPrompt{Text: p.Prompt, Tokens: p.Tokens, Stops: p.Stops}, nil
+	out := &ChatPrompt{Text: p.Prompt, Tokens: p.Tokens, Stops: p.Stops}
+	if len(p.ThinkingEnd) > 0 {
+		out.ThinkStart, out.ThinkEnd = p.ThinkingStart, p.ThinkingEnd[0]
+	}
+	return out, nil
 }
 
 // splitBegun takes the answer that is to be continued, if one is, off the conversation.

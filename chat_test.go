@@ -302,3 +302,30 @@ func TestAnAnswerIsContinued(t *testing.T) {
 		wantKind(t, err, mullama.ErrInvalidOption, "continued")
 	}
 }
+
+// TestThoughtsComeApart has a grammar make a model think.
+func TestThoughtsComeApart(t *testing.T) {
+	m := load(t, openRuntime(t), tinyFile(t, synth.Options{}), mullama.LoadOptions{})
+	ask := func(template, grammar string, apart bool) *mullama.Result {
+		t.Helper()
+		s, err := m.Chat(t.Context(), user("hello"), &mullama.ChatOptions{
+			Template: template, ThoughtsApart: apart,
+			GenerateOptions: mullama.GenerateOptions{Grammar: "root ::= " + grammar}})
+		return collect(t, s, err)
+	}
+	const plain = "{% for m in messages %}{{ m.content }}{% endfor %}"
+	for _, tt := range []struct{ template, grammar, thought, answer string }{
+		{plain, `"<think>\nhm\n</think>\n\nyes"`, "hm", "yes"},
+		{plain + "<think>", `"hm</think>yes"`, "hm", "yes"},
+		{plain, `"yes <think>"`, "", "yes <think>"},
+	} {
+		r := ask(tt.template, tt.grammar, true)
+		if r.Thinking != tt.thought || r.Text != tt.answer || len(r.Tokens) == 0 {
+			t.Errorf("%s: the thought %q and the answer %q", tt.grammar, r.Thinking, r.Text)
+		}
+	}
+	if r := ask(plain, `"<think>hm</think>yes"`, false); r.Text != "<think>hm</think>yes" ||
+		r.Thinking != "" {
+		t.Errorf("in the text: %q and %q", r.Thinking, r.Text)
+	}
+}

@@ -270,6 +270,10 @@ func TestWhatOllamaLacks(t *testing.T) {
 		r.Stats.GeneratedTokens != 5 {
 		t.Errorf("got %+v", r)
 	}
+	s, err = m.Chat(t.Context(), capital, &mullama.ChatOptions{ThoughtsApart: true})
+	if r := collect(t, s, err); r.Text != "Two" || r.Thinking != "1+1 is 2" {
+		t.Errorf("apart: %+v", r)
+	}
 	m = fakeModel(t, say(200, `{"done":true,"done_reason":"load"}`))
 	s, err = m.GenerateTokens(t.Context(), []mullama.Token{1}, nil)
 	if err == nil {

@@ -84,7 +84,7 @@ func (r *remote) generateRequest(o *GenerateOptions) *api.GenerateRequest {
 func (r *remote) continued(
 	ctx context.Context, m *Model, request *api.GenerateRequest, o *GenerateOptions,
 ) (*Stream, error) {
-	return begin(ctx, m, "generate", o,
+	return begin(ctx, m, "generate", o, false,
 		func(ctx context.Context) (*api.Answer[api.GenerateResponse], error) {
 			return r.api.StartGenerate(ctx, request)
 		},
@@ -101,7 +101,7 @@ func (r *remote) chat(
 	if err != nil {
 		return nil, err
 	}
-	return begin(ctx, m, "chat", &o.GenerateOptions,
+	return begin(ctx, m, "chat", &o.GenerateOptions, o.ThoughtsApart,
 		func(ctx context.Context) (*api.Answer[api.ChatResponse], error) {
 			return r.api.StartChat(ctx, request)
 		},
@@ -127,13 +127,16 @@ func (r *remote) chatRequest(
 		Logprobs: o.Logprobs || o.TopLogprobs > 0, TopLogprobs: o.TopLogprobs,
 		Template: o.Template, TemplateValues: o.TemplateValues,
 		Continue: &o.Continue, AddPrompt: &prompt,
-		ReturnTokens: true, ThoughtsInText: true,
+		ReturnTokens: true, ThoughtsInText: !o.ThoughtsApart,
 	}
 	for i := range messages {
 		request.Messages = append(request.Messages, messages[i].toAPI())
 	}
 	if o.Thinking != nil && m.shared.info.can("thinking") {
 		request.Think = &api.Think{Enabled: *o.Thinking}
+		if level, ok := o.TemplateValues["reasoning_effort"].(string); ok && *o.Thinking {
+			request.Think.Level = level
+		}
 	}
 	return request, nil
 }

@@ -3,6 +3,7 @@ package mullama
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -15,6 +16,12 @@ func (r *remote) requestOptions(o *GenerateOptions) map[string]any {
 	}
 	if o.MaxTokens == 0 {
 		options["num_predict"] = -1
+	}
+	if o.Chosen != nil {
+		maps.DeleteFunc(options, func(name string, _ any) bool {
+			_, loading := r.options[name]
+			return !loading && !slices.Contains(o.Chosen, name)
+		})
 	}
 	if o.Keep != 0 {
 		options["num_keep"] = o.Keep

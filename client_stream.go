@@ -20,7 +20,7 @@ type remotePart struct {
 
 // begin asks a daemon for an answer. It returns when the answer begins.
 func begin[T any](
-	ctx context.Context, m *Model, op string, o *GenerateOptions,
+	ctx context.Context, m *Model, op string, o *GenerateOptions, apart bool,
 	start func(context.Context) (*api.Answer[T], error), toPart func(*T) *remotePart,
 ) (*Stream, error) {
 	if err := m.enter(op); err != nil {
@@ -45,7 +45,7 @@ func begin[T any](
 		end()
 		return nil, err
 	}
-	source := &remoteSource[T]{ctx: ctx, op: op, answer: answer, toPart: toPart}
+	source := &remoteSource[T]{ctx: ctx, op: op, answer: answer, toPart: toPart, apart: apart}
 	return newStream(op, source, end), nil
 }
 
@@ -55,6 +55,7 @@ type remoteSource[T any] struct {
 	op     string
 	answer *api.Answer[T]
 	toPart func(*T) *remotePart
+	apart  bool // thoughts stay apart from the text
 	closed atomic.Bool
 
 	thinking bool // the text is within a thought that was taken apart
@@ -76,12 +77,18 @@ func (s *remoteSource[T]) next() (Chunk, error) {
 		if p.done && p.reason == "load" {
 			return Chunk{}, unsupported(s.op, "this daemon takes no tokens as a prompt")
 		}
-		chunk := Chunk{Text: s.whole(p), Tokens: p.tokens, Logprobs: fromLogprobs(p.logprobs)}
+		chunk := Chunk{Tokens: p.tokens, Logprobs: fromLogprobs(p.logprobs)}
+		if s.apart {
+			chunk.Text, chunk.Thinking = p.text, p.thinking
+		} else {
+			chunk.Text = s.whole(p)
+		}
 		s.said += len(p.tokens)
 		if p.done {
 			p.end(&chunk)
 		}
-		if chunk.Done || chunk.Text != "" || len(chunk.Tokens) > 0 || len(chunk.Logprobs) > 0 {
+		if chunk.Done || chunk.Text+chunk.Thinking != "" ||
+			len(chunk.Tokens)+len(chunk.Logprobs) > 0 {
 			return chunk, nil
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -24,6 +25,7 @@ type CreateOptions struct {
 	// digests of blobs that [Runtime.AddBlob] has put into the store; Adapters are further ones.
 	Files, Adapters map[string]string
 	AdapterScales   map[string]float32 // how strong Adapters are, by their names; 1 if not said
+	Drafts          map[string]string  // at most one: a smaller model that drafts for this one
 
 	Template   string
 	System     string
@@ -35,6 +37,8 @@ type CreateOptions struct {
 	// Quantize is the type that the model is quantised to, one of [Runtime.QuantizeTypes]. It must
 	// be in F32, F16 or BF16.
 	Quantize string
+	// Imatrix is the digest of a blob, an importance matrix to quantise by.
+	Imatrix string
 
 	ThinkStart, ThinkEnd string            // around what the model thinks
 	ToolFormat           map[string]string // of calls in the text; for clients to read
@@ -80,6 +84,8 @@ func (o *CreateOptions) check(op string) error {
 	switch {
 	case o.From == "" && len(o.Files) == 0:
 		return invalid(op, "neither from nor files was specified")
+	case o.Imatrix != "" && o.Quantize == "":
+		return invalid(op, "there is an importance matrix, but no type to quantise to")
 	}
 	if why := tooNew(o.Requires); why != "" {
 		return unsupported(op, why)
@@ -106,18 +112,6 @@ func checkTemplate(op, text string) error {
 	}
 	return nil
 }
-
-// ChatTemplate is the template that the model brings, in Jinja or for Go, if it is one; otherwise
-// the one in its file is used.
-func (m *StoredModel) ChatTemplate() string {
-	if isJinja(m.Template) || isGoTemplate(m.Template) {
-		return m.Template
-	}
-	return ""
-}
-
-// isJinja tells a template in Jinja, which has statements in {% %}, from one of Go.
-func isJinja(text string) bool { return strings.Contains(text, "{%") }
 
 // builder makes one model.
 type builder struct {
@@ -157,6 +151,9 @@ func (b *builder) build(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.drafts(); err != nil {
+		return err
+	}
 	return b.top(ctx)
 }
 
@@ -168,7 +165,19 @@ func (b *builder) quantize(ctx context.Context) error {
 		return err
 	}
 	o := &QuantizeOptions{Type: b.o.Quantize}
+	if b.o.Imatrix != "" {
+		if o.Imatrix, err = b.s.BlobPath(b.o.Imatrix); err == nil {
+			_, err = os.Stat(o.Imatrix)
+		}
+		if err != nil {
+			return invalid(b.op, fmt.Sprintf("there is no blob %.80q with an importance matrix",
+				b.o.Imatrix))
+		}
+	}
 	q, err := b.r.newQuantizing(b.op, path, o)
+	if o.Imatrix != "" && err != nil && strings.Contains(err.Error(), o.Imatrix) {
+		return invalid(b.op, strings.ReplaceAll(err.Error(), o.Imatrix, "the file"))
+	}
 	if err != nil {
 		return err
 	}
@@ -325,12 +334,7 @@ func (b *builder) file(name, digest string, adapter bool) error {
 	b.o.tell(Progress{Status: "parsing GGUF"})
 	info, f, err := inspect(path)
 	if err != nil {
-		e := (*Error)(nil)
-		if errors.As(err, &e) {
-			return &Error{Kind: e.Kind, Op: b.op, Hint: e.Hint,
-				Err: &pathless{name + ": " + plainCause(e, path), e.Err}}
-		}
-		return err
+		return b.withoutPath(name, path, err)
 	}
 	l := store.Layer{MediaType: store.TypeModel, Digest: strings.Replace(digest, "-", ":", 1),
 		Size: info.SizeBytes}
@@ -353,12 +357,29 @@ func (b *builder) file(name, digest string, adapter bool) error {
 		}
 		b.config = configOf(info)
 	}
-	if l, err = b.draft.AddLayer(l, ""); err != nil {
+	return b.addFile(l.Digest, l.MediaType, l.Size)
+}
+
+// addFile adds a blob that is there as a layer.
+func (b *builder) addFile(digest, mediaType string, size int64) error {
+	l, err := b.draft.AddLayer(store.Layer{MediaType: mediaType, Size: size,
+		Digest: strings.Replace(digest, "-", ":", 1)}, "")
+	if err != nil {
 		return err
 	}
 	b.fresh[l.Digest] = true
 	b.layers = append(b.layers, l)
 	return nil
+}
+
+// withoutPath calls a file by its name, not by where the store has it.
+func (b *builder) withoutPath(name, path string, err error) error {
+	e := (*Error)(nil)
+	if !errors.As(err, &e) {
+		return err
+	}
+	return &Error{Kind: e.Kind, Op: b.op, Hint: e.Hint,
+		Err: &pathless{name + ": " + plainCause(e, path), e.Err}}
 }
 
 // plainCause is what is wrong with a file, without where the store has it.

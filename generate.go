@@ -14,6 +14,10 @@ import (
 type GenerateOptions struct {
 	// Sampling says how tokens are picked. Nil: DefaultSampling.
 	Sampling *Sampling
+	// Chosen, if it is not nil, are the names in requests, such as "temperature" and "num_predict",
+	// of what counts of Sampling and MaxTokens. For the rest a model of a daemon has PARAMETERs of
+	// its own; others have none.
+	Chosen []string
 	// MaxTokens is the most tokens to generate. 0: until the model ends or the context is full.
 	MaxTokens int
 	// Stop lists strings that end the text; they are not part of it.

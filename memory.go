@@ -2,6 +2,7 @@ package mullama
 
 import (
 	"fmt"
+	"os"
 
 	"github.com/shirou/gopsutil/v4/mem"
 
@@ -62,18 +63,58 @@ func outOfMemory(path string, err error) error {
 func (r *Runtime) hostMemory(
 	path string, mp llama.ModelParams, cp llama.ContextParams,
 ) (uint64, error) {
-	plan, err := r.lib.MemoryPlan(path, mp, cp)
+	plan, err := r.memoryPlan(path, mp, cp)
 	if err != nil {
 		return 0, err
 	}
 	return hostNeed(plan, mp), nil
 }
 
+// memoryPlan is llama.cpp's dry run, with the adapters, which that leaves out.
+func (r *Runtime) memoryPlan(
+	path string, mp llama.ModelParams, cp llama.ContextParams,
+) ([]llama.Memory, error) {
+	plan, err := r.lib.MemoryPlan(path, mp, cp)
+	addAdapters(plan, adapterBytes(mp.Adapters))
+	return plan, err
+}
+
+// adapterBytes is what adapters take: they are read as they are in their files.
+func adapterBytes(paths []string) (n uint64) {
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil {
+			n += uint64(info.Size())
+		}
+	}
+	return n
+}
+
+// addAdapters counts the bytes of adapters among the weights, where the parts of the model are that
+// they change.
+func addAdapters(plan []llama.Memory, bytes uint64) {
+	var all, given uint64
+	for _, m := range plan {
+		all += m.Weights
+	}
+	if all == 0 || bytes == 0 {
+		return
+	}
+	for i := range plan[:len(plan)-1] {
+		part := uint64(float64(bytes) * float64(plan[i].Weights) / float64(all))
+		plan[i].Weights += part
+		given += part
+	}
+	plan[len(plan)-1].Weights += bytes - min(bytes, given)
+}
+
 func hostNeed(plan []llama.Memory, mp llama.ModelParams) uint64 {
 	host := plan[len(plan)-1]
 	need := host.Cache + host.Compute
 	if mp.LoadMode != llama.LoadAuto && mp.LoadMode != llama.LoadMmap {
-		need += host.Weights // mapped weights can be dropped again, these cannot
+		return need + host.Weights // mapped weights can be dropped again, these cannot
+	}
+	if len(plan) == 1 {
+		need += adapterBytes(mp.Adapters) // are never mapped
 	}
 	return need
 }

@@ -21,8 +21,25 @@ func (m *StoredModel) Modelfile() string {
 			line = "# left out: " + err.Error()
 		}
 		b.WriteString(line + "\n")
+		for _, part := range m.unnamed(&c) {
+			b.WriteString("# with " + part + "\n")
+		}
 	}
 	return b.String()
+}
+
+// unnamed are the parts that come with FROM and that have no name here.
+func (m *StoredModel) unnamed(c *modelfile.Command) (parts []string) {
+	if c.Name != "FROM" {
+		return nil
+	}
+	if n := len(m.Adapters); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d of ADAPTER", n))
+	}
+	if m.Draft != "" {
+		parts = append(parts, "a DRAFT")
+	}
+	return parts
 }
 
 func (m *StoredModel) commands() []modelfile.Command {
@@ -32,7 +49,8 @@ func (m *StoredModel) commands() []modelfile.Command {
 	}
 	for _, c := range []struct{ name, key, value string }{
 		{"TEMPLATE", "", m.Template}, {"SYSTEM", "", m.System}, {"RENDERER", "", m.Renderer},
-		{"PARSER", "", m.Parser}, {"REQUIRES", "", m.Requires}, {"AUTHOR", "", m.Author},
+		{"PARSER", "", m.Parser}, {"REQUIRES", "", m.Requires},
+		{"AUTHOR", "", m.Author},
 		{"THINKING", "start", m.ThinkStart}, {"THINKING", "end", m.ThinkEnd},
 	} {
 		if c.value != "" {

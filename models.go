@@ -29,6 +29,7 @@ type StoredModel struct {
 	Path       string   // of the GGUF file; empty for a model in another format or on another host
 	Projectors []string // paths
 	Adapters   []Adapter
+	Draft      string // the path of a smaller model that drafts for this one, or ""
 
 	Template   string // a Go template that the model brings; empty for the one in the GGUF file
 	System     string
@@ -36,13 +37,15 @@ type StoredModel struct {
 	Parameters map[string]any // string, float64, bool or, for stop, []string
 	Messages   []Message      // to begin each conversation with
 
-	// Renderer and Parser are Ollama's names of how to prompt the model and read its answers; they
-	// are kept and not used. Requires is the version of Ollama that it needs.
+	// Renderer and Parser are Ollama's names of how to prompt the model and read its answers. Here
+	// the template in the file does that. Requires is the version of Ollama that it needs.
 	Renderer, Parser, Requires string
 
 	ThinkStart, ThinkEnd string            // around what it thinks; empty: <think> and </think>
 	ToolFormat           map[string]string // what its maker says of calls in the text
 	Author               string
+
+	ownTemplate bool // the file has a chat template
 
 	stated map[string]bool    // capabilities that the maker gives or takes
 	scales map[string]float32 // of adapters, by the digests of their blobs

@@ -175,6 +175,9 @@ func (m *StoredModel) addLayer(s *store.Store, l store.Layer) error {
 	case store.TypeAdapter:
 		m.Adapters = append(m.Adapters, Adapter{Path: path})
 		return nil
+	case store.TypeDraft:
+		m.Draft = path
+		return nil
 	case store.TypeTemplate, store.TypePrompt, store.TypeSystem, store.TypeLicense,
 		store.TypeParams, store.TypeMessages, store.TypeExtras:
 	default:
@@ -242,6 +245,7 @@ func (m *StoredModel) addHeader(h *header, stated []string) {
 	if h != nil {
 		add(h.Capabilities...)
 		m.Details.fill(h)
+		m.ownTemplate = h.Template
 	}
 	add(templateCapabilities(m.Template)...)
 	if len(m.Projectors) > 0 {

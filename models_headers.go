@@ -23,6 +23,7 @@ type header struct {
 	ContextLength   int      `json:"context_length"`
 	EmbeddingLength int      `json:"embedding_length"`
 	Capabilities    []string `json:"capabilities"`
+	Template        bool     `json:"template"` // it has one for chats
 }
 
 // headerReader names what reads headers. The number grows when the same file is to be understood in
@@ -63,6 +64,7 @@ func (h *headers) of(dir, path string, file fs.FileInfo) (*header, error) {
 	want.Architecture, want.Quantization = info.Architecture, info.Quantization
 	want.Parameters, want.Capabilities = info.Parameters, info.Capabilities
 	want.ContextLength, want.EmbeddingLength = info.ContextLength, info.EmbeddingLength
+	want.Template = info.Template != ""
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.known[want.Blob] = want

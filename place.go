@@ -174,7 +174,7 @@ func (l *loading) fitter() *fitter {
 		o: l.o, gpus: l.gpus, layers: l.info.Layers, experts: l.info.experts,
 		size: uint64(l.info.SizeBytes), outstanding: l.r.reserved.outstanding, shape: l.shape,
 		measure: func(p *placement) ([]llama.Memory, error) {
-			return l.r.lib.MemoryPlan(l.info.Path, p.model(l.mp, l.info.Layers), l.shape(p))
+			return l.r.memoryPlan(l.info.Path, p.model(l.mp, l.info.Layers), l.shape(p))
 		},
 	}
 }

@@ -50,7 +50,7 @@ func (r *Runtime) Plan(path string, opts *LoadOptions) (*Plan, error) {
 	}
 	if memory == nil {
 		mp := p.model(l.mp, info.Layers)
-		if memory, err = r.lib.MemoryPlan(path, mp, cp); err != nil {
+		if memory, err = r.memoryPlan(path, mp, cp); err != nil {
 			return nil, wrap(l.op, err)
 		}
 	}
@@ -110,6 +110,7 @@ func (l *loading) planOf(w *placedWeights, c *llama.Context, cp llama.ContextPar
 	if err != nil {
 		return nil // closed meanwhile, which cannot be: nobody else has it yet
 	}
+	addAdapters(memory, adapterBytes(l.o.adapterPaths()))
 	plan := l.plan(&w.placement, memory, cp)
 	plan.CacheTokens, plan.UBatchSize = c.Limits().Ctx, c.Limits().UBatch
 	plan.FlashAttn = "off"

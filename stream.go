@@ -27,7 +27,8 @@ const (
 // stop string.
 type Chunk struct {
 	Text     string
-	Tokens   []Token        // those whose text begins in Text
+	Thinking string         // what the model thinks, with [ChatOptions.ThoughtsApart]
+	Tokens   []Token        // those whose text begins in Text or Thinking
 	Logprobs []TokenLogprob // one per token, if they were asked for
 
 	// Done marks the last chunk; the fields below are set then.
@@ -72,6 +73,7 @@ type Stats struct {
 // Result is a whole text.
 type Result struct {
 	Text         string
+	Thinking     string // with [ChatOptions.ThoughtsApart]
 	Tokens       []Token
 	Logprobs     []TokenLogprob
 	FinishReason FinishReason
@@ -241,10 +243,11 @@ func (s *Stream) Err() error {
 
 // Collect reads the rest of the text.
 func (s *Stream) Collect() (*Result, error) {
-	var text strings.Builder
+	var text, thinking strings.Builder
 	result := &Result{}
 	err := s.Each(func(c Chunk) error {
 		text.WriteString(c.Text)
+		thinking.WriteString(c.Thinking)
 		result.Tokens = append(result.Tokens, c.Tokens...)
 		result.Logprobs = append(result.Logprobs, c.Logprobs...)
 		if c.Done {
@@ -256,7 +259,7 @@ func (s *Stream) Collect() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	result.Text = text.String()
+	result.Text, result.Thinking = text.String(), thinking.String()
 	return result, nil
 }
 

@@ -37,6 +37,8 @@ type CreateRequest struct {
 	From     string            `json:"from,omitempty"`
 	Files    map[string]string `json:"files,omitempty"` // digests of blobs by file name
 	Adapters map[string]string `json:"adapters,omitempty"`
+	// DraftFiles are a smaller model that drafts for this one.
+	DraftFiles map[string]string `json:"draft_files,omitempty"`
 	// AdapterScales say how strong Adapters are, 1 if not said. Ollama does not know it.
 	AdapterScales map[string]float32 `json:"adapter_scales,omitempty"`
 
@@ -57,6 +59,7 @@ type CreateRequest struct {
 	// The fields from here on are not Ollama's.
 
 	Insecure     bool              `json:"insecure,omitempty"` // a From that is pulled
+	Imatrix      string            `json:"imatrix,omitempty"`  // digest of a blob, for Quantize
 	ThinkStart   string            `json:"think_start,omitempty"`
 	ThinkEnd     string            `json:"think_end,omitempty"`
 	ToolFormat   map[string]string `json:"tool_format,omitempty"`

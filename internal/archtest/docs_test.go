@@ -35,10 +35,12 @@ func TestDocumentsMayOnlyNameWhatExists(t *testing.T) {
 }
 
 func TestExamplesAreReadFromConsoleBlocks(t *testing.T) {
-	const text = "```console\n$ a \\\n    b\nout 1\nout 2\n$ c\n```\ntext\n```sh\n$ d\n```\n"
+	const text = "```console\n$ a \\\n    b\nout 1\nout 2\n$ c\n```\ntext\n```sh\n$ d\n```\n" +
+		"```console\n$ e <<END\n$in\nEND\nout\n```\n"
 	want := []archtest.Example{
 		{Line: 2, Command: "a b", Output: []string{"out 1", "out 2"}},
 		{Line: 6, Command: "c"},
+		{Line: 13, Command: "e <<END\n$in\nEND", Output: []string{"out"}},
 	}
 	if got := archtest.Examples(text); !reflect.DeepEqual(got, want) {
 		t.Errorf("Examples = %+v, want %+v", got, want)
@@ -105,5 +107,11 @@ func TestReplaceOutputChangesOnlyOneExample(t *testing.T) {
 	got := archtest.ReplaceOutput(text, archtest.Examples(text)[0], "new 1  \nnew 2\n\n")
 	if got != want {
 		t.Errorf("ReplaceOutput = %q, want %q", got, want)
+	}
+	const input = "```console\n$ e <<END\nin\nEND\n"
+	const old = input + "old\n```\n"
+	got = archtest.ReplaceOutput(old, archtest.Examples(old)[0], "new\n")
+	if got != input+"new\n```\n" {
+		t.Errorf("ReplaceOutput after input = %q", got)
 	}
 }

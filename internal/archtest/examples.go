@@ -39,7 +39,7 @@ type Example struct {
 }
 
 // Examples returns the commands of a document's console blocks: lines after "$ ", continued by a
-// backslash, with the lines up to the next command as output.
+// backslash or as the input that ends with END, with the lines up to the next command as output.
 func Examples(text string) []Example {
 	var examples []Example
 	for _, block := range Blocks(text) {
@@ -53,10 +53,14 @@ func Examples(text string) []Example {
 
 func blockExamples(block Block) []Example {
 	var examples []Example
-	continued := false
+	continued, input := false, false
 	for i, line := range strings.Split(strings.TrimSuffix(block.Text, "\n"), "\n") {
 		command, isCommand := strings.CutPrefix(line, "$ ")
 		switch {
+		case input:
+			examples[len(examples)-1].Command += "\n" + line
+			input = line != inputEnd
+			continue
 		case continued:
 			last := &examples[len(examples)-1]
 			last.Command = strings.TrimSuffix(last.Command, "\\") + strings.TrimSpace(line)
@@ -68,9 +72,13 @@ func blockExamples(block Block) []Example {
 			continue
 		}
 		continued = strings.HasSuffix(line, "\\")
+		input = strings.HasSuffix(line, inputBegin)
 	}
 	return examples
 }
+
+// A command with its input, as a shell reads it.
+const inputBegin, inputEnd = "<<END", "END"
 
 // MatchOutput compares what a command printed with what a document shows, line by line without
 // trailing spaces. A line "..." stands for any number of lines; "..." within a line for any text.
@@ -100,6 +108,9 @@ func ReplaceOutput(text string, example Example, printed string) string {
 	start := example.Line // the line after the command's first, counted from 0
 	for strings.HasSuffix(lines[start-1], "\\") {
 		start++
+	}
+	if strings.HasSuffix(lines[start-1], inputBegin) {
+		start += strings.Count(example.Command, "\n")
 	}
 	var fresh []string
 	fresh = append(fresh, lines[:start]...)

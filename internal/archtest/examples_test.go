@@ -20,8 +20,8 @@ var update = flag.Bool("update", false, "write what the documents' examples prin
 
 // TestExamplesOfTheDocumentsRun runs the examples of every document and compares their output with
 // the one shown. Run are "$ bin/mullama …" and "$ go run ./examples/…" in console blocks,
-// with the demo's model as $MODEL, and others. With -update, outputs without "..." are written
-// anew.
+// with the demo's model as $MODEL, and others, and an empty folder as $DIR. With -update, outputs
+// without "..." are written anew.
 func TestExamplesOfTheDocumentsRun(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a model")
@@ -32,6 +32,7 @@ func TestExamplesOfTheDocumentsRun(t *testing.T) {
 	t.Setenv("MODEL", testmodels.Path(t, "smollm2"))
 	t.Setenv("EMBED_MODEL", testmodels.Path(t, "minilm-q8"))
 	t.Setenv("CHAT_MODEL", testmodels.Path(t, "qwen05"))
+	t.Setenv("DIR", t.TempDir())
 	environment := exampleWorld(t)
 	ran := 0
 	for _, f := range repoFiles(t) {

@@ -27,6 +27,28 @@ func TestSynthWritesTheTinyModel(t *testing.T) {
 	}
 }
 
+func TestSynthWritesWhatBelongsToAModel(t *testing.T) {
+	dir := t.TempDir()
+	model, adapter := filepath.Join(dir, "tiny.gguf"), filepath.Join(dir, "adapter.gguf")
+	folder := filepath.Join(dir, "published")
+	for _, args := range [][]string{
+		{"tiny", model}, {"adapter", adapter, "--model", model},
+		{"safetensors", folder, "--model", model},
+	} {
+		var errOut bytes.Buffer
+		if code := Main(append([]string{"synth"}, args...), &errOut, &errOut); code != 0 {
+			t.Fatalf("%q: %s", args, errOut.String())
+		}
+	}
+	f, err := gguf.Open(adapter)
+	if err != nil || f.String("general.type") != "adapter" {
+		t.Errorf("the adapter: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "tokenizer.json")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSynthSaysWhatIsWrong(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out.gguf")
 	for _, tt := range []struct {
@@ -38,6 +60,7 @@ func TestSynthSaysWhatIsWrong(t *testing.T) {
 		{[]string{"qwen2.5-7b", out, "--vocab", out}, "no such file"},
 		{[]string{"tiny", out, "--template", out}, "read the template"},
 		{[]string{"tiny"}, "accepts 2 arg(s)"},
+		{[]string{"adapter", out}, "pass --model FILE"},
 	} {
 		var errOut bytes.Buffer
 		code := Main(append([]string{"synth"}, tt.args...), &bytes.Buffer{}, &errOut)

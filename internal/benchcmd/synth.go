@@ -19,7 +19,9 @@ text is noise; say "synthetic weights, exact shape" wherever its numbers appear.
 
 Shapes and the vocabulary file each wants (from: go run ./tools/fetchmodels vocabs):
 %s
-The shape tiny is a model of a few hundred kilobytes for tests and wants no vocabulary file.`
+The shape tiny is a model of a few hundred kilobytes for tests and wants no vocabulary file. Two
+more are made for, or of, the model in --model: adapter is a LoRA adapter, and safetensors a folder
+with the model as it would be published.`
 
 // vocabOf names the vocabulary file for the shapes of a family.
 var vocabOf = map[string]string{
@@ -30,7 +32,7 @@ var vocabOf = map[string]string{
 }
 
 func newSynth() *cobra.Command {
-	var vocab, template string
+	var o synthOptions
 	cmd := &cobra.Command{
 		Use:     "synth SHAPE OUT",
 		Short:   "Write a model with random weights and the shape of a published one",
@@ -39,16 +41,21 @@ func newSynth() *cobra.Command {
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			start := time.Now()
-			if err := writeSynth(args[0], args[1], vocab, template); err != nil {
+			if err := o.write(args[0], args[1]); err != nil || args[0] == "safetensors" {
 				return err
 			}
 			return report(cmd, args[1], time.Since(start))
 		},
 	}
-	cmd.Flags().StringVar(&vocab, "vocab", "", "GGUF `file` whose tokenizer the model gets")
-	cmd.Flags().StringVar(&template, "template", "", "Jinja `file` with the chat template")
+	cmd.Flags().StringVar(&o.vocab, "vocab", "", "GGUF `file` whose tokenizer the model gets")
+	cmd.Flags().StringVar(&o.template, "template", "", "Jinja `file` with the chat template")
+	cmd.Flags().StringVar(&o.model, "model", "", "GGUF `file` for which an adapter is made, or "+
+		"which is written as safetensors")
 	return cmd
 }
+
+// synthOptions are files that what is written depends on.
+type synthOptions struct{ vocab, template, model string }
 
 func shapeList() string {
 	var b strings.Builder
@@ -58,29 +65,46 @@ func shapeList() string {
 	return b.String()
 }
 
-func writeSynth(shape, out, vocab, template string) error {
+func (o *synthOptions) write(shape, out string) error {
 	var text []byte
-	if template != "" {
+	if o.template != "" {
 		var err error
-		if text, err = os.ReadFile(template); err != nil {
+		if text, err = os.ReadFile(o.template); err != nil {
 			return fmt.Errorf("read the template: %w", err)
 		}
 	}
-	if shape == "tiny" {
+	switch shape {
+	case "adapter", "safetensors":
+		return o.writeFor(shape, out)
+	case "tiny":
 		return synth.TinyFile(out, synth.Options{Template: string(text)})
 	}
 	s, ok := synth.FindShape(shape)
 	if !ok {
 		return fmt.Errorf("no shape is named %q; mullama-bench synth --help lists them", shape)
 	}
-	if vocab == "" {
+	if o.vocab == "" {
 		return fmt.Errorf("shape %s needs a vocabulary; pass --vocab %s", shape, vocabOf[shape])
 	}
-	tokenizer, err := gguf.Open(vocab)
+	tokenizer, err := gguf.Open(o.vocab)
 	if err != nil {
 		return fmt.Errorf("open the vocabulary: %w", err)
 	}
 	return synth.ExactFile(out, s, synth.ExactOptions{Vocab: tokenizer, Template: string(text)})
+}
+
+// writeFor writes what belongs to a model.
+func (o *synthOptions) writeFor(shape, out string) error {
+	if o.model == "" {
+		return fmt.Errorf("%s needs a model; pass --model FILE", shape)
+	}
+	if shape == "adapter" {
+		return synth.AdapterFile(out, o.model, synth.AdapterOptions{})
+	}
+	if err := os.MkdirAll(out, 0o750); err != nil {
+		return err
+	}
+	return synth.Publish(out, o.model)
 }
 
 // report reads the file back and prints what it is.

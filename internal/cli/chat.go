@@ -115,7 +115,8 @@ func (c *chatting) take(ctx context.Context, text string) error {
 func (c *chatting) answer(ctx context.Context, text string) error {
 	ctx, stop := c.app.interruptible(ctx)
 	defer stop()
-	last, err := c.talk.answer(ctx, text, &textPrinter{app: c.app})
+	last, err := c.talk.answer(ctx, text, &textPrinter{app: c.app,
+		hideThoughts: c.talk.thinking.hidden})
 	if errors.Is(err, mullama.ErrContextFull) {
 		return (&failure{code: exitTooSmall, message: err.Error()}).
 			withHint("/clear forgets the chat; --ctx-size at the start allows a longer one")

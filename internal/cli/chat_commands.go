@@ -20,6 +20,8 @@ func chatCommands() []chatCommand {
 		{"/set", "parameter NAME VALUE", "change how answers are sampled", (*chatting).set},
 		{"/set", "system TEXT", "change the system message", (*chatting).set},
 		{"/set", "verbose|quiet", "print timings after each answer, or not", (*chatting).set},
+		{"/set", "think [LEVEL]|nothink", "have the model think before it answers, or not",
+			(*chatting).set},
 		{
 			"/show",
 			"[info|parameters|system|template]",
@@ -82,6 +84,8 @@ func (c *chatting) set(rest string) error {
 		return c.setParameter(rest)
 	case "system":
 		return c.setSystem(rest)
+	case "think", "nothink":
+		return c.setThinking(what, rest)
 	case "verbose", "quiet":
 		c.talk.verbose = what == "verbose"
 		c.say(
@@ -90,7 +94,8 @@ func (c *chatting) set(rest string) error {
 		)
 		return nil
 	}
-	return usage("/set wants parameter, system, verbose or quiet").withHint("/? lists the commands")
+	return usage("/set wants parameter, system, think, nothink, verbose or quiet").
+		withHint("/? lists the commands")
 }
 
 // setParameter changes one row of the parameter table.

@@ -44,6 +44,8 @@ func (a *app) createCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&c.file, "file", "f", "", "`FILE` with the Modelfile; - is stdin")
 	cmd.Flags().StringVarP(&c.quantize, "quantize", "q", "",
 		"`TYPE` to quantise to, as Q4_K_M; the model must be in F16, BF16 or F32")
+	cmd.Flags().StringVar(&c.imatrix, "imatrix", "",
+		"`FILE` with an importance matrix to quantise by, of llama-imatrix")
 	defineInsecure(cmd, &c.insecure)
 	defineJSON(cmd, &c.json, "print one JSON object per step")
 	return cmd
@@ -53,6 +55,7 @@ func (a *app) createCommand() *cobra.Command {
 type creation struct {
 	app            *app
 	file, quantize string
+	imatrix        string
 	insecure, json bool
 
 	dir    string // of the Modelfile
@@ -134,9 +137,6 @@ func (c *creation) open() (*os.File, error) {
 func (c *creation) parts(
 	ctx context.Context, recipe *modelfile.Recipe, request *api.CreateRequest,
 ) error {
-	if len(recipe.Drafts) > 0 {
-		return wrongPart(&recipe.Drafts[0], "draft models are not supported by this version")
-	}
 	for i, part := range append(recipe.From, recipe.Projectors...) {
 		if sent, err := c.sendFolder(ctx, &part, request); sent || err != nil {
 			if err != nil {
@@ -164,27 +164,56 @@ func (c *creation) parts(
 	for _, part := range recipe.Adapters {
 		name, scale := c.splitScale(part.Name)
 		part.Name = name
-		path, err := c.path(&part)
-		if err != nil {
-			return err
-		}
-		if path == "" {
-			return wrongPart(&part, "there is no file %s", part.Name)
-		}
-		if err := c.send(ctx, &part, path, "", &request.Adapters); err != nil {
+		if err := c.sendFile(ctx, &part, &request.Adapters); err != nil {
 			return err
 		}
 		if scale != nil {
 			if request.AdapterScales == nil {
 				request.AdapterScales = map[string]float32{}
 			}
-			request.AdapterScales[filepath.Base(path)] = *scale
+			request.AdapterScales[filepath.Base(c.onDisk(&part))] = *scale
 		}
+	}
+	for _, part := range recipe.Drafts {
+		if err := c.sendFile(ctx, &part, &request.DraftFiles); err != nil {
+			return err
+		}
+	}
+	if err := c.sendMatrix(ctx, request); err != nil {
+		return err
 	}
 	if recipe.Digest != "" {
 		return usage("DIGEST needs a file in FROM; that of a model is in its manifest")
 	}
 	return nil
+}
+
+// sendFile sends the file that a part names, which must be one.
+func (c *creation) sendFile(
+	ctx context.Context, part *modelfile.Part, into *map[string]string,
+) error {
+	path, err := c.path(part)
+	if err != nil {
+		return err
+	}
+	if path == "" {
+		return wrongPart(part, "there is no file %s", part.Name)
+	}
+	return c.send(ctx, part, path, "", into)
+}
+
+// sendMatrix sends the importance matrix, if one is named.
+func (c *creation) sendMatrix(ctx context.Context, request *api.CreateRequest) error {
+	if c.imatrix == "" {
+		return nil
+	}
+	if c.quantize == "" {
+		return usage("--imatrix needs --quantize: it says which weights to quantise with care")
+	}
+	var sent map[string]string
+	err := c.sendAs(ctx, &modelfile.Part{}, c.imatrix, "matrix", "", &sent)
+	request.Imatrix = sent["matrix"]
+	return err
 }
 
 // splitScale is splitScale for a file beside the Modelfile.

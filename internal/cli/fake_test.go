@@ -55,6 +55,7 @@ type fakeModel struct {
 	prompts  []string
 	chats    [][]mullama.Message
 	requests []mullama.GenerateOptions
+	thoughts []mullama.ChatOptions // of the chats
 	embeds   []mullama.EmbedOptions
 	started  chan struct{} // closed at the first wait
 	closed   bool
@@ -101,6 +102,7 @@ func (m *fakeModel) Chat(
 	ctx context.Context, messages []mullama.Message, o *mullama.ChatOptions,
 ) iter.Seq2[mullama.Chunk, error] {
 	m.chats = append(m.chats, messages)
+	m.thoughts = append(m.thoughts, *o)
 	m.requests = append(m.requests, o.GenerateOptions)
 	last := messages[len(messages)-1].Content
 	return m.play(ctx, fmt.Sprintf("%q after %d messages", last, len(messages)-1))

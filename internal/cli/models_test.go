@@ -143,6 +143,9 @@ func TestRunAsksTheDaemonForModelsOfTheStore(t *testing.T) {
 		asked.Options["num_ctx"] != 512.0 || asked.Options["temperature"] != 0.0 {
 		t.Errorf("asked %+v", asked)
 	}
+	if len(asked.Options) != 2 {
+		t.Errorf("the model's own PARAMETERs do not count, as the options are %v", asked.Options)
+	}
 	got = runAgainst(t, d, "", "run", "smollm2", "--mlock", "Hi")
 	if got.code != exitUsage || !strings.Contains(got.err, "mullama serve") {
 		t.Errorf("a flag that the daemon does not take: %+v", got)

@@ -18,11 +18,12 @@ type settings struct {
 	sampling  mullama.Sampling
 	maxTokens int
 	stop      []string
+	chosen    []string // the names in requests of those that the user gave; never nil
 }
 
 // defaultSettings returns the settings of a request that chooses nothing.
 func defaultSettings() *settings {
-	return &settings{sampling: mullama.DefaultSampling()}
+	return &settings{sampling: mullama.DefaultSampling(), chosen: []string{}}
 }
 
 // parameter is one row of the table that serves flags, /set parameter and /show parameters.
@@ -120,14 +121,30 @@ func (s *settings) change(p *parameter, values []string) error {
 	if err := next.validate(); err != nil {
 		return err
 	}
+	next.choose(p)
 	*s = *next
 	return nil
+}
+
+// choose notes that the user gave a parameter; the others are as the model's maker has them.
+func (s *settings) choose(p *parameter) {
+	name := p.name
+	switch name {
+	case "dry_last_n":
+		name = "dry_penalty_last_n"
+	case "dry_breaker":
+		name = "dry_sequence_breakers"
+	}
+	if !slices.Contains(s.chosen, name) {
+		s.chosen = append(s.chosen, name)
+	}
 }
 
 // clone returns a copy that shares nothing that can change.
 func (s *settings) clone() *settings {
 	c := *s
 	c.sampling.LogitBias = maps.Clone(s.sampling.LogitBias)
+	c.chosen = slices.Clone(s.chosen)
 	return &c
 }
 
@@ -149,6 +166,7 @@ func (s *settings) request() mullama.GenerateOptions {
 		Sampling:  &c.sampling,
 		MaxTokens: max(c.maxTokens, 0),
 		Stop:      slices.Clone(c.stop),
+		Chosen:    c.chosen,
 	}
 }
 
@@ -164,6 +182,7 @@ func defineParameters(set *pflag.FlagSet, s *settings) {
 					given = nil
 				}
 				given = append(given, text)
+				s.choose(p)
 				return p.set(s, given)
 			},
 		}, p.flag(), p.short, p.help)

@@ -16,17 +16,36 @@ type answerPrinter interface {
 	fail(error)                   // instead of end
 }
 
-// textPrinter prints the text of an answer and a line end after it.
+// textPrinter prints the text of an answer and a line end after it. Thoughts come before the text,
+// between the lines that Ollama prints around them.
 type textPrinter struct {
-	app     *app
-	midLine bool
+	app          *app
+	hideThoughts bool
+	thinking     bool // the last that was printed is a thought
+	midLine      bool
 }
 
 func (p *textPrinter) chunk(c mullama.Chunk) error {
+	if c.Thinking != "" && !p.hideThoughts {
+		if !p.thinking {
+			c.Thinking = "Thinking...\n" + c.Thinking
+		}
+		p.thinking = true
+		if err := p.print(c.Thinking); err != nil {
+			return err
+		}
+	}
 	if c.Text == "" {
 		return nil
 	}
-	text := c.Text
+	if p.thinking {
+		p.thinking = false
+		c.Text = "\n...done thinking.\n\n" + c.Text
+	}
+	return p.print(c.Text)
+}
+
+func (p *textPrinter) print(text string) error {
 	if p.app.stdoutIsTerminal {
 		text = printable(text)
 	}
@@ -56,6 +75,7 @@ type jsonPrinter struct {
 // chunkLine is a line with a part of the answer.
 type chunkLine struct {
 	Text     string        `json:"text"`
+	Thinking string        `json:"thinking,omitempty"`
 	Tokens   []int32       `json:"tokens"`
 	Logprobs []logprobLine `json:"logprobs,omitempty"`
 }
@@ -103,10 +123,10 @@ type errorBody struct {
 }
 
 func (p *jsonPrinter) chunk(c mullama.Chunk) error {
-	if c.Text == "" && len(c.Tokens) == 0 {
+	if c.Text+c.Thinking == "" && len(c.Tokens) == 0 {
 		return nil
 	}
-	line := chunkLine{Text: c.Text, Tokens: c.Tokens}
+	line := chunkLine{Text: c.Text, Thinking: c.Thinking, Tokens: c.Tokens}
 	if p.logprobs {
 		line.Logprobs = logprobLines(c.Logprobs)
 	}

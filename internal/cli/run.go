@@ -19,6 +19,7 @@ type runOptions struct {
 	load     loadFlags
 	shape    shapeFlags
 	ollama   ollamaFlags
+	thinking thinking
 	system   string
 	raw      bool
 	special  bool
@@ -38,7 +39,10 @@ them after an empty line. Without a prompt, on a terminal, a chat starts; /? ins
 commands. One line end at the end of stdin does not count as part of the prompt.
 
 The prompt is put into the model's own chat template. With --raw, or when the model has no chat
-template, it is continued as it stands.`
+template, it is continued as it stands.
+
+What a model thinks is printed before its answer. What no flag says about sampling is, for a model
+of the store, as its Modelfile has it.`
 
 const runExample = `  mullama run model.gguf "What is the capital of France?"
   mullama run model.gguf "Summarise this:" < notes.txt
@@ -68,6 +72,7 @@ func (a *app) runCommand() *cobra.Command {
 		set.BoolVar(&o.special, "special", false,
 			"with --raw: text such as <|im_end|> in the prompt is the control token of that name")
 		o.shape.define(set)
+		o.thinking.define(set)
 	})
 	addGroup(cmd, "Output", func(set *pflag.FlagSet) {
 		set.BoolVar(&o.verbose, "verbose", false, "print timings to stderr")
@@ -173,6 +178,9 @@ func (o *runOptions) resolve() error {
 	if o.raw && o.system != "" {
 		return usage("--raw and --system contradict each other: a raw prompt has no system message")
 	}
+	if o.raw && o.thinking.on != nil && *o.thinking.on {
+		return usage("--raw and --think contradict each other: a raw prompt has no place to say it")
+	}
 	if o.special && !o.raw {
 		return usage("--special needs --raw: the chat template alone decides on control tokens")
 	}
@@ -230,7 +238,7 @@ func (a *app) answerOnce(
 ) error {
 	ctx, stop := a.interruptible(ctx)
 	defer stop()
-	var printer answerPrinter = &textPrinter{app: a}
+	var printer answerPrinter = &textPrinter{app: a, hideThoughts: talk.thinking.hidden}
 	if talk.json {
 		printer = &jsonPrinter{app: a, logprobs: talk.topLogprobs >= 0, loading: loading}
 	}

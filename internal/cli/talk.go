@@ -20,6 +20,7 @@ type talk struct {
 	json        bool
 	verbose     bool
 	topLogprobs int // -1: no log probabilities
+	thinking    thinking
 	messages    []mullama.Message
 }
 
@@ -28,6 +29,10 @@ func (a *app) newTalk(model Model, o *runOptions) (*talk, error) {
 	t := &talk{
 		model: model, settings: o.settings, shape: o.shape, system: o.system,
 		raw: o.raw, special: o.special, json: o.json, verbose: o.verbose, topLogprobs: o.logprobs,
+		thinking: o.thinking,
+	}
+	if err := t.thinking.check(model.Info(), t.raw); err != nil {
+		return nil, err
 	}
 	if t.raw || model.Info().Template != "" {
 		return t, nil
@@ -68,7 +73,9 @@ func (t *talk) ask(ctx context.Context, text string) iter.Seq2[mullama.Chunk, er
 	}
 	messages = append(messages, t.messages...)
 	messages = append(messages, mullama.Message{Role: "user", Content: text})
-	return t.model.Chat(ctx, messages, &mullama.ChatOptions{GenerateOptions: opts})
+	chat := &mullama.ChatOptions{GenerateOptions: opts}
+	t.thinking.apply(chat, t.model.Info())
+	return t.model.Chat(ctx, messages, chat)
 }
 
 // answer prints the answer to text as it comes and returns the last chunk. What was said is
@@ -78,7 +85,7 @@ func (t *talk) answer(
 	text string,
 	printer answerPrinter,
 ) (mullama.Chunk, error) {
-	var said strings.Builder
+	var said, thought strings.Builder
 	var last mullama.Chunk
 	for chunk, err := range t.ask(ctx, text) {
 		if err != nil && ctx.Err() == nil {
@@ -90,6 +97,7 @@ func (t *talk) answer(
 			break
 		}
 		said.WriteString(chunk.Text)
+		thought.WriteString(chunk.Thinking)
 		last = chunk
 		if err := printer.chunk(chunk); err != nil {
 			return last, err
@@ -98,16 +106,16 @@ func (t *talk) answer(
 	if err := printer.end(last); err != nil {
 		return last, err
 	}
-	t.remember(text, said.String())
+	t.remember(text, said.String(), thought.String())
 	return last, nil
 }
 
 // remember adds one exchange to what the model is told next time.
-func (t *talk) remember(question, answer string) {
+func (t *talk) remember(question, answer, thought string) {
 	if t.raw || answer == "" {
 		return
 	}
 	t.messages = append(t.messages,
 		mullama.Message{Role: "user", Content: question},
-		mullama.Message{Role: "assistant", Content: answer})
+		mullama.Message{Role: "assistant", Content: answer, Thinking: thought})
 }

@@ -218,7 +218,7 @@ func TestCreateSaysWhatIsWrongAndWhere(t *testing.T) {
 		"FROM model.gguf\nADAPTER none":    {exitUsage, "line 2, column 1: there is no file none"},
 		"FROM model.gguf\nFROM other":      {exitUsage, "line 2, column 1: other is no file here"},
 		"FROM .":                           {exitUsage, "is a folder"},
-		"FROM x\nDRAFT y":                  {exitUsage, "line 2, column 1: draft models"},
+		"FROM x\nDRAFT y":                  {exitUsage, "line 2, column 1: there is no file y"},
 		"FROM model.gguf\nMMPROJ ./a.gguf": {exitNotFound, "line 2, column 1"},
 		"FROM model.gguf\nDIGEST " + strings.Repeat("0", 64): {exitUsage,
 			"line 1, column 1: model.gguf has the digest"},

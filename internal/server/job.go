@@ -28,9 +28,9 @@ type job struct {
 	stored   *mullama.StoredModel
 	lease    *mullama.Lease
 	generate mullama.GenerateOptions
-	template string // in place of the model's own, or ""
-	verbose  bool   // show the prompt beside the answer
-	think    *bool  // whether the model thinks, if an option says so
+	template string     // in place of the model's own, or ""
+	verbose  bool       // show the prompt beside the answer
+	think    *api.Think // whether the model thinks, if an option says so
 }
 
 // open finds the model of a request, reads its options, and waits until the model is ready. The

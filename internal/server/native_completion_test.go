@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/mullama/mullama/api"
 )
 
 func TestCompletionTellsItsSettings(t *testing.T) {
@@ -138,7 +140,11 @@ func TestThinkingIsChosenByWhoSaysIt(t *testing.T) {
 		if err := json.Unmarshal([]byte(tt.request), &req); err != nil {
 			t.Fatal(err)
 		}
-		got := req.thinks(tt.option)
+		var option *api.Think
+		if tt.option != nil {
+			option = &api.Think{Enabled: *tt.option}
+		}
+		got := req.thinks(option)
 		if (got == nil) != (tt.want == nil) || (got != nil && *got != *tt.want) {
 			t.Errorf("%s: %v", tt.request, got)
 		}

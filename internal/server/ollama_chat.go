@@ -57,6 +57,9 @@ func (u *ollamaRun) configureChat(req *api.ChatRequest) ([]mullama.Message, erro
 		return nil, err
 	}
 	u.setTemplate(req.Template)
+	if err := u.job.checkRenderer(); err != nil && req.Template == "" {
+		return nil, err
+	}
 	if len(req.Tools) > 0 && !can(u.job.stored, "tools") {
 		return nil, badField("tools", "%q does not support tools", u.job.stored.Name)
 	}

@@ -102,6 +102,9 @@ func (u *ollamaRun) startPrompt(
 		options.ParseSpecial = req.ParseSpecial == nil || *req.ParseSpecial
 		return j.Generate(ctx, req.Prompt, &options)
 	}
+	if err := j.checkRenderer(); err != nil && req.Template == "" {
+		return nil, err
+	}
 	if j.Info().Template == "" && u.chat.Template == "" {
 		prompt := req.Prompt
 		if system := firstOf(req.System, j.stored.System); system != "" {

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
+	"github.com/mullama/mullama/internal/chat"
 )
 
 // maxTopLogprobs is Ollama's and OpenAI's limit.
@@ -37,8 +39,8 @@ type ollamaRun struct {
 	chat  mullama.ChatOptions
 
 	encoder     *ollamaEncoder
-	splitter    *splitter // nil: thoughts are part of the text
-	tokens      bool      // parts have their tokens
+	splitter    *chat.Splitter // nil: thoughts are part of the text
+	tokens      bool           // parts have their tokens
 	context     []mullama.Token
 	keepContext bool
 }
@@ -62,6 +64,14 @@ func (s *Server) newRun(job *job, chat bool) *ollamaRun {
 		chat:    mullama.ChatOptions{GenerateOptions: job.generate, Template: job.template},
 		encoder: newOllamaEncoder(job.name, chat),
 	}
+}
+
+// checkRenderer refuses to render conversations of models that only Ollama can render.
+func (j *job) checkRenderer() error {
+	if why := j.stored.Unrendered(); why != "" && j.template == "" {
+		return &mullama.Error{Kind: mullama.ErrUnsupported, Op: "chat", Err: errors.New(why)}
+	}
+	return nil
 }
 
 // configure turns the wishes of a request into options.
@@ -103,12 +113,10 @@ func (u *ollamaRun) configureThinking(think *api.Think, constrained bool) error 
 		}
 		return nil
 	}
-	on := true
-	if think != nil {
-		on = think.Enabled
-	} else if u.job.think != nil {
-		on = *u.job.think
+	if think == nil {
+		think = u.job.think
 	}
+	on := think == nil || think.Enabled
 	if constrained {
 		on = false
 	}
@@ -122,15 +130,16 @@ func (u *ollamaRun) configureThinking(think *api.Think, constrained bool) error 
 	return nil
 }
 
-// newSplitter looks whether the template of a model begins the thought itself.
-func (j *job) newSplitter(options *mullama.ChatOptions) *splitter {
-	p := newSplitter(j.stored.ThinkStart, j.stored.ThinkEnd)
+// newSplitter looks whether the template of a model begins the thought itself. The tags that the
+// model's maker gives go before those that are found in the template.
+func (j *job) newSplitter(options *mullama.ChatOptions) *chat.Splitter {
+	begin, end, text := j.stored.ThinkStart, j.stored.ThinkEnd, ""
 	probe := []mullama.Message{{Role: "user", Content: "x"}}
-	prompt, err := j.FormatChat(probe, options)
-	if err == nil && strings.HasSuffix(strings.TrimSpace(prompt.Text), p.begin) {
-		p.state = splitThought
+	if prompt, err := j.FormatChat(probe, options); err == nil {
+		begin, end = firstOf(begin, prompt.ThinkStart), firstOf(end, prompt.ThinkEnd)
+		text = prompt.Text
 	}
-	return p
+	return chat.NewSplitter(begin, end, text)
 }
 
 // anyObject is the schema of format "json".
@@ -211,7 +220,7 @@ func (u *ollamaRun) answerWhole(
 func (u *ollamaRun) part(c *mullama.Chunk) part {
 	p := part{text: c.Text, logprobs: c.Logprobs}
 	if u.splitter != nil {
-		p.thinking, p.text = u.splitter.split(c.Text, c.Done)
+		p.thinking, p.text = u.splitter.Split(c.Text, c.Done)
 	}
 	if u.keepContext {
 		u.context = append(u.context, c.Tokens...)

@@ -64,6 +64,7 @@ func (s *Server) planFor(
 	if err != nil {
 		return nil, err
 	}
+	settings.load.Adapters = append(slices.Clone(stored.Adapters), settings.load.Adapters...)
 	return s.runtime.Plan(stored.Path, &settings.load)
 }
 

@@ -109,14 +109,19 @@ func (s *Server) createModel(w http.ResponseWriter, r *http.Request) error {
 		t.Insecure = req.Insecure
 		_, err := s.runtime.Create(ctx, name, &mullama.CreateOptions{
 			TransferOptions: t, From: req.From, Files: req.Files, Adapters: req.Adapters,
-			AdapterScales: req.AdapterScales,
-			Template:      req.Template, System: req.System, Licenses: req.License,
+			AdapterScales: req.AdapterScales, Drafts: req.DraftFiles, Imatrix: req.Imatrix,
+			Template: req.Template, System: req.System, Licenses: req.License,
 			Parameters: req.Parameters, Messages: messages, Renderer: req.Renderer,
 			Parser: req.Parser, Requires: req.Requires,
 			Quantize:   firstOf(req.Quantize, req.Quantization),
 			ThinkStart: req.ThinkStart, ThinkEnd: req.ThinkEnd, ToolFormat: req.ToolFormat,
 			Capabilities: req.Capabilities, Author: req.Author,
 		})
+		if errors.Is(err, mullama.ErrNotGGUF) { // what the client sent is
+			f := toFailure(err)
+			f.status = http.StatusBadRequest
+			return f
+		}
 		return err
 	})
 }

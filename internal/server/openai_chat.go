@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
 )
 
 func (s *Server) openAIRoutes() []route {
@@ -64,6 +65,9 @@ func (s *Server) chatCompletion(
 	}
 	defer job.lease.Release()
 	options, err := req.chatOptions(job)
+	if err == nil {
+		err = job.checkRenderer()
+	}
 	if err != nil {
 		return err
 	}
@@ -151,8 +155,12 @@ func (q *chatCompletionRequest) chatOptions(j *job) (*mullama.ChatOptions, error
 	if wish := q.thinks(j.think); can(j.stored, "thinking") {
 		on := (wish == nil || *wish) && schema == "" && options.Grammar == ""
 		options.Thinking = &on
-		if on && q.ReasoningEffort != "" && options.TemplateValues == nil {
-			options.TemplateValues = map[string]any{"reasoning_effort": q.ReasoningEffort}
+		effort := q.ReasoningEffort
+		if j.think != nil {
+			effort = firstOf(effort, j.think.Level)
+		}
+		if on && effort != "" && options.TemplateValues == nil {
+			options.TemplateValues = map[string]any{"reasoning_effort": effort}
 		}
 	}
 	return options, nil
@@ -160,7 +168,7 @@ func (q *chatCompletionRequest) chatOptions(j *job) (*mullama.ChatOptions, error
 
 // thinks is whether the model is to think, and nil where nobody says. A request says it as OpenAI
 // does, or as a variable of the template; otherwise is what the options say.
-func (q *chatCompletionRequest) thinks(otherwise *bool) *bool {
+func (q *chatCompletionRequest) thinks(otherwise *api.Think) *bool {
 	if on, ok := q.TemplateValues["enable_thinking"].(bool); ok {
 		return &on
 	}
@@ -168,5 +176,8 @@ func (q *chatCompletionRequest) thinks(otherwise *bool) *bool {
 		on := q.ReasoningEffort != "none"
 		return &on
 	}
-	return otherwise
+	if otherwise == nil {
+		return nil
+	}
+	return &otherwise.Enabled
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/chat"
 )
 
 // openAIRun is one answer of OpenAI's API.
@@ -23,7 +24,7 @@ type openAIRun struct {
 
 // choiceState is how far a choice is.
 type choiceState struct {
-	splitter *splitter
+	splitter *chat.Splitter
 	began    bool
 	offset   int    // characters so far
 	echo     string // to begin with
@@ -75,7 +76,7 @@ func (u *openAIRun) next(i int, c *mullama.Chunk) piece {
 	state := &u.states[i]
 	p := piece{index: i, text: c.Text, logprobs: c.Logprobs, offset: state.offset}
 	if state.splitter != nil {
-		p.reasoning, p.text = state.splitter.split(c.Text, c.Done)
+		p.reasoning, p.text = state.splitter.Split(c.Text, c.Done)
 	}
 	if !state.began {
 		p.text = state.echo + p.text

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
 )
 
 // optionSetters has every option by the names that Ollama, llama-server and our commands have for
@@ -68,7 +69,8 @@ var optionSetters = map[string]setter{
 	"num_gpu":    loading(setGPULayers),
 	"main_gpu":   loading(func(l *mullama.LoadOptions, n int) { l.MainGPU = n }),
 	"num_thread": loading(func(l *mullama.LoadOptions, n int) { l.Threads, l.BatchThreads = n, n }),
-	"use_mmap":   flag(setMmap),
+	"use_mmap":   flag(func(s *settings, b bool) { s.mmap = &b; s.setLoadMode() }),
+	"use_mlock":  flag(func(s *settings, b bool) { s.lock = b; s.setLoadMode() }),
 
 	"flash_attention": setFlashAttention,
 
@@ -82,11 +84,14 @@ func setGPULayers(l *mullama.LoadOptions, n int) {
 	}
 }
 
-func setMmap(s *settings, use bool) {
-	s.load.LoadMode, s.reload = "read", true
-	if use {
-		s.load.LoadMode = "mmap"
-	}
+// setLoadMode puts together what use_mmap and use_mlock say, in whichever order they come.
+func (s *settings) setLoadMode() {
+	mapped := s.mmap == nil || *s.mmap
+	s.reload = true
+	s.load.LoadMode = map[[2]bool]string{
+		{true, false}: "mmap", {false, false}: "read",
+		{true, true}: "mmap+mlock", {false, true}: "mlock",
+	}[[2]bool{mapped, s.lock}]
 }
 
 // setFlashAttention takes on, off and auto. What else there is, the load refuses.
@@ -110,11 +115,11 @@ func setShift(s *settings, shift bool) {
 // setThink says whether a model that can think does. A level of effort means yes.
 func setThink(s *settings, name string, value any) error {
 	on, ok := value.(bool)
-	if _, level := value.(string); !ok && !level {
+	level, isLevel := value.(string)
+	if !ok && !isLevel {
 		return wrongType(name, value, "true, false or a level")
 	}
-	on = on || !ok
-	s.think = &on
+	s.think = &api.Think{Enabled: on || isLevel, Level: level}
 	return nil
 }
 

@@ -8,13 +8,16 @@ import (
 	"slices"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/api"
 )
 
 // settings are what the options of a request, and the parameters of a model below them, say.
 type settings struct {
 	load     mullama.LoadOptions
 	reload   bool // load differs from the server's defaults
-	think    *bool
+	think    *api.Think
+	mmap     *bool // nil: nobody says
+	lock     bool
 	verbose  bool               // show the prompt beside the answer
 	biases   map[string]float32 // of all tokens of a text
 	generate mullama.GenerateOptions

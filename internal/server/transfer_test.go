@@ -149,6 +149,19 @@ func TestAModelHasTheTemplateAndTheTagsOfItsMaker(t *testing.T) {
 	if text != "<user>a" {
 		t.Errorf("the prompt is %q", text)
 	}
+	s.ok("POST", "/api/create", object{"model": "deep", "from": "made", "stream": false,
+		"template": "{% for m in messages %}{{ m.content }}{% endfor %}[["})
+	ask := object{"model": "deep", "messages": []object{{"role": "user", "content": "a"}},
+		"stream": false, "options": object{"num_predict": 4, "temperature": 0}}
+	message := s.ok("POST", "/api/chat", ask)["message"].(object)
+	if message["content"] != "" || message["thinking"] == nil {
+		t.Errorf("what begins in a thought is %v", message)
+	}
+	ask["think"] = false
+	message = s.ok("POST", "/api/chat", ask)["message"].(object)
+	if message["content"] == "" || message["thinking"] != nil {
+		t.Errorf("without thoughts it is %v", message)
+	}
 	s.ok("POST", "/api/create", object{"model": "made", "from": "tiny", "stream": false,
 		"template": "{{ if .System }}[{{ .System }}]{{ end }}<{{ .Prompt }}>{{ .Response }}",
 		"system":   "S"})
@@ -162,10 +175,5 @@ func TestAModelHasTheTemplateAndTheTagsOfItsMaker(t *testing.T) {
 		if text != "[S]<a>" {
 			t.Errorf("%s: the prompt is %q", path, text)
 		}
-	}
-	p := newSplitter("[[", "]]")
-	thought, answer := p.split("[[deep]]plain <think>", true)
-	if thought != "deep" || answer != "plain <think>" {
-		t.Errorf("got the thought %q and the answer %q", thought, answer)
 	}
 }

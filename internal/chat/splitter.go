@@ -1,6 +1,12 @@
-package server
+// Package chat parts the answers of models that think into thoughts and what is said.
+//
+// A [Splitter] reads one answer as it comes and is used by one goroutine.
+package chat
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // The tags around what a model thinks, in the form that most of them use.
 const (
@@ -8,9 +14,8 @@ const (
 	thinkClose = "</think>"
 )
 
-// splitter parts the text of a thinking model into thoughts and answer, as it comes. A new one
-// expects an answer that may begin with a thought.
-type splitter struct {
+// Splitter parts the text of a thinking model into thoughts and answer, as it comes.
+type Splitter struct {
 	begin string // what begins a thought
 	end   string // and ends it
 	state splitState
@@ -18,9 +23,14 @@ type splitter struct {
 	began bool   // the thought has more than line ends
 }
 
-// newSplitter takes the tags of a model, which may have none of its own.
-func newSplitter(begin, end string) *splitter {
-	return &splitter{begin: firstOf(begin, thinkOpen), end: firstOf(end, thinkClose)}
+// NewSplitter takes the tags of a model, which may have none of its own, and the prompt: an answer
+// may begin with a thought, or be in one already.
+func NewSplitter(begin, end, prompt string) *Splitter {
+	p := &Splitter{begin: cmp.Or(begin, thinkOpen), end: cmp.Or(end, thinkClose)}
+	if strings.HasSuffix(strings.TrimSpace(prompt), p.begin) {
+		p.state = splitThought
+	}
+	return p
 }
 
 type splitState int
@@ -32,8 +42,8 @@ const (
 	splitAnswer
 )
 
-// split takes the next text. At the end, last makes it give out what it held back.
-func (p *splitter) split(text string, last bool) (thought, answer string) {
+// Split takes the next text. At the end, last makes it give out what it held back.
+func (p *Splitter) Split(text string, last bool) (thought, answer string) {
 	text = p.held + text
 	p.held = ""
 	for {

@@ -1,0 +1,43 @@
+package chat
+
+import "testing"
+
+func TestSplitterPartsThoughtsFromAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		state                 splitState
+		text, thought, answer string
+	}{
+		{splitStart, "plain", "", "plain"},
+		{splitStart, "<think>\nhm\n</think>\n\nyes", "hm", "yes"},
+		{splitStart, "\n<think>hm</think>yes </think>", "hm", "yes </think>"},
+		{splitStart, "<thin air", "", "<thin air"},
+		{splitThought, "hm < 5\n\nso</think> yes", "hm < 5\n\nso", "yes"},
+		{splitThought, "never ends </thi", "never ends </thi", ""},
+		{splitStart, "", "", ""},
+	} {
+		for size := 1; size <= len(tt.text)+1; size++ {
+			p := NewSplitter("", "", "")
+			p.state = tt.state
+			var thought, answer string
+			for rest := tt.text; ; {
+				n := min(size, len(rest))
+				a, b := p.Split(rest[:n], n == len(rest))
+				thought, answer, rest = thought+a, answer+b, rest[n:]
+				if rest == "" {
+					break
+				}
+			}
+			if thought != tt.thought || answer != tt.answer {
+				t.Errorf("%q by %d: %q, %q", tt.text, size, thought, answer)
+			}
+		}
+	}
+}
+
+func TestAPromptMayBeginTheThought(t *testing.T) {
+	p := NewSplitter("[[", "]]", "<user>x<answer>\n[[\n")
+	thought, answer := p.Split("deep]]plain <think>", true)
+	if thought != "deep" || answer != "plain <think>" {
+		t.Errorf("got the thought %q and the answer %q", thought, answer)
+	}
+}
