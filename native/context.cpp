@@ -36,25 +36,17 @@ template <typename F> F *cpu_function(const char *name) {
     return (F *)ggml_backend_reg_get_proc_address(reg, name);
 }
 
-// Between graphs ggml's threads look for the next one for up to 0.3 s before they sleep. For tokens
-// that follow one another that pays. Calls for embeddings come when their callers like, and with two
-// cores a thread that looks takes one from the caller who is to send the next; to wake a thread
-// costs less than a hundredth of what it then computes.
-threadpool_ptr make_pool(int32_t n_threads, bool embeddings) {
+threadpool_ptr make_pool(int32_t n_threads) {
     auto *create = cpu_function<decltype(ggml_threadpool_new)>("ggml_threadpool_new");
     auto *destroy = cpu_function<decltype(ggml_threadpool_free)>("ggml_threadpool_free");
     ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
-    if (embeddings) {
-        params.poll = 0;
-    }
     return {create(&params), destroy};
 }
 
 ggml_threadpool *pool_of(mn_context *c, int32_t n_threads) {
     auto found = c->pools.find(n_threads);
     if (found == c->pools.end()) {
-        bool embeddings = c->ctx->get_cparams().embeddings;
-        found = c->pools.emplace(n_threads, make_pool(n_threads, embeddings)).first;
+        found = c->pools.emplace(n_threads, make_pool(n_threads)).first;
     }
     return found->second.get();
 }
