@@ -185,6 +185,15 @@ bench-embedding: native build peers-build peers-embedding ## measure embeddings 
 	@$(GO) run ./tools/fetchmodels minilm minilm-q8
 	sh bench/embedding.sh "$(MULLAMA_CACHE)" bench/results
 
+.PHONY: peers-maxsim
+peers-maxsim: ## set up NumPy and maxsim-cpu, to measure late interaction beside ours
+	@sh conformance/setup.sh venv-maxsim bench/callers/requirements-maxsim.txt
+
+.PHONY: bench-maxsim
+bench-maxsim: native build peers-maxsim ## measure late interaction beside NumPy and maxsim-cpu
+	bin/mullama bench maxsim --docs 1000,10000,100000 \
+		--python "$(MULLAMA_CACHE)/venv-maxsim/bin/python" --json bench/results/maxsim-xeon.json
+
 .PHONY: bench-report
 bench-report: ## write the tables of docs/benchmarks.md from bench/results
 	$(GO) run ./bench/report

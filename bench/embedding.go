@@ -26,7 +26,10 @@ const embeddingLong = `Measure how many texts are embedded in a second: by packa
 process, by the daemon over HTTP, and by a C program that has llama.cpp alone do it, in calls of one
 and more texts of exact lengths, and for whole collections of documents of 8 to 24 tokens. All take
 turns in another order each round. With --peer other servers take turns too, and with --python, a
-Python of make peers-embedding, ONNX Runtime. A peer that is not measured is named in the result.`
+Python of make peers-embedding, ONNX Runtime. A peer that is not measured is named in the result.
+
+Works of more tokens than --heaviest are done in the first round alone, and peers do a part of them
+of about so many tokens. Collections of more than 1,000 documents come in calls of 256 only.`
 
 func embeddingCommand() *cobra.Command {
 	var o embeddingOptions
@@ -52,9 +55,8 @@ func embeddingCommand() *cobra.Command {
 	f.IntSliceVar(&o.documents, "documents", []int{100, 1000, 10000},
 		"sizes of collections, embedded one by one and in calls of 256")
 	f.IntVar(&o.Rounds, "rounds", 3, "turns of every side and work")
-	f.IntVar(&o.heaviest, "heaviest", 20000,
-		"most tokens of a work that takes a turn in every round, not in the first alone; peers "+
-			"embed no larger collection than twice that")
+	f.IntVar(&o.heaviest, "heaviest", 8000,
+		"most tokens of a work that every side does whole, in each round")
 	f.StringToStringVar(&o.peers, "peer", nil,
 		"measure this server as well: llama-server=PROGRAM or ollama=PROGRAM (repeatable)")
 	f.StringVar(&o.python, "python", "", "Python with onnxruntime, tokenizers and the weights")
@@ -77,9 +79,11 @@ func (o *embeddingOptions) shortenEmbedding(cmd *cobra.Command) {
 }
 
 func (o *embeddingOptions) check() error {
-	numbers := slices.Concat(o.lengths, o.batches, o.documents, []int{o.Rounds, o.Threads})
+	numbers := slices.Concat(o.lengths, o.batches, o.documents,
+		[]int{o.Rounds, o.Threads, o.heaviest})
 	if slices.Min(numbers) < 1 || len(o.lengths)*len(o.batches)+len(o.documents) == 0 {
-		return errors.New("rounds, threads, lengths, batches and documents must be at least 1")
+		return errors.New("rounds, threads, lengths, batches, documents and heaviest must be " +
+			"at least 1")
 	}
 	if slices.Max(append([]int{3}, o.lengths...)) > embeddingLongest {
 		return fmt.Errorf("lengths are at most %d tokens", embeddingLongest)
@@ -143,6 +147,10 @@ type embeddingMeter struct {
 // run measures every work in each round, or in the first alone if it is heavy.
 func (m *embeddingMeter) run(ctx context.Context) error {
 	works := embeddingWorks(m.o)
+	if slices.ContainsFunc(works, func(w embeddingWork) bool { return w.tokens > m.o.heaviest }) {
+		m.result.Warnings = append(m.result.Warnings, fmt.Sprintf("works of more than %d tokens "+
+			"were done in one round, and by peers in a part of about so many tokens", m.o.heaviest))
+	}
 	for round := 1; round <= m.o.Rounds; round++ {
 		for _, w := range works {
 			if round > 1 && w.tokens > m.o.heaviest {
@@ -156,6 +164,17 @@ func (m *embeddingMeter) run(ctx context.Context) error {
 	return nil
 }
 
+// firstTexts returns calls with the first n texts, or one if n is less.
+func firstTexts(calls [][]string, n int) [][]string {
+	var some [][]string
+	for n = max(n, 1); n > 0 && len(some) < len(calls); {
+		call := calls[len(some)]
+		call = call[:min(n, len(call))]
+		some, n = append(some, call), n-len(call)
+	}
+	return some
+}
+
 func isPeer(side string) bool {
 	return side != aloneName && side != libraryName && side != daemonName
 }
@@ -163,14 +182,14 @@ func isPeer(side string) bool {
 // turn has each side do a work.
 func (m *embeddingMeter) turn(ctx context.Context, round int, w embeddingWork) error {
 	seed := m.o.Seed + uint64(round)
-	calls := w.calls(rand.New(rand.NewPCG(seed, uint64(w.tokens))))
-	texts := float64(w.texts())
+	all := w.calls(rand.New(rand.NewPCG(seed, uint64(w.tokens))))
 	speeds := map[string]float64{}
 	order := m.random.Perm(len(m.sides))
 	for _, i := range order {
 		side := m.sides[i]
-		if isPeer(side.name()) && w.length == 0 && w.tokens > 2*m.o.heaviest {
-			continue
+		calls := all
+		if isPeer(side.name()) {
+			calls = firstTexts(all, w.texts()*m.o.heaviest/w.tokens)
 		}
 		warm := [][]string{calls[0][:min(len(calls[0]), 8)]}
 		if _, err := side.embed(ctx, warm); err != nil {
@@ -180,7 +199,7 @@ func (m *embeddingMeter) turn(ctx context.Context, round int, w embeddingWork) e
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", side.name(), w.name, err)
 		}
-		speeds[side.name()] = texts / seconds
+		speeds[side.name()] = float64(len(slices.Concat(calls...))) / seconds
 	}
 	baseline := map[string]float64{"texts": speeds[aloneName]}
 	for _, name := range slices.Sorted(maps.Keys(speeds)) {

