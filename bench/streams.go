@@ -75,7 +75,7 @@ func (o *streamOptions) alone() []string {
 func streamsCommand() *cobra.Command {
 	var o streamOptions
 	cmd := &cobra.Command{
-		Use:   "streams --model FILE",
+		Use:   "streams",
 		Short: "Measure the daemon with several requests at once",
 		Long: `Measure tokens per second of the daemon over HTTP with one and more requests at once,
 beside a C program that has llama.cpp compute as many sequences in one batch. Both have the same
