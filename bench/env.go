@@ -31,9 +31,9 @@ func envCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "env",
 		Short: "Describe this machine, and what a measurement wants otherwise",
-		Long: `Print what speed depends on: processor, memory, kernel, clocks, GPUs, versions, and how
-much other programs use the processors. What a measurement that others are to repeat wants otherwise
-is said, with the command that sets it. Nothing is changed.`,
+		Long: `Print what speed depends on: processor, memory, kernel, clocks, GPUs, versions, and
+how much other programs use the processors. What a measurement that others are to repeat wants
+otherwise is said, with the command that sets it. Nothing is changed.`,
 		Example: "  mullama bench env",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

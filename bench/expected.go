@@ -11,8 +11,8 @@ func asked(results archive) string {
 	var b strings.Builder
 	b.WriteString(askedBegin)
 	for _, table := range []func(archive) *grid{
-		askedText, askedTextCPU, askedFirstToken, askedStarts, askedCalls, askedManyCalls, askedMapping,
-		askedMemory, askedCache, askedOffload, askedGPUs, askedBatch, askedScaling, askedEmbedding,
+		askedText, askedTextCPU, askedFirstToken, askedStarts, askedCalls, askedManyCalls,
+		askedMapping, askedMemory, askedCache, askedOffload, askedGPUs, askedBatch, askedScaling, askedEmbedding,
 		askedDocuments, askedSearch, askedStreaming,
 	} {
 		table(results).write(&b)
@@ -22,15 +22,16 @@ func asked(results archive) string {
 
 const askedBegin = `## The tables of the first Mullama
 
-Its page of benchmarks had these tables, most of whose cells were "(pending)". They are filled from the
-files in bench/results: from those of an NVIDIA H200 where it named an NVIDIA RTX 4090 or A6000, and from those
-of two cores of a Xeon for what needs no GPU. Not measured, as the hardware was not there: NVIDIA RTX 4090,
-NVIDIA A6000, AMD Ryzen 9 7950X, Intel Xeon w7-2495X, Apple M3 Max, Raspberry Pi 5. On such a machine
-"mullama bench" measures all of it, and "mullama bench report" makes tables of it.
+Its page of benchmarks had these tables, most of whose cells were "(pending)". They are filled from
+the files in bench/results: from those of an NVIDIA H200 where it named an NVIDIA RTX 4090 or A6000,
+and from those of two cores of a Xeon for what needs no GPU. Not measured, as the hardware was not
+there: NVIDIA RTX 4090, NVIDIA A6000, AMD Ryzen 9 7950X, Intel Xeon w7-2495X, Apple M3 Max,
+Raspberry Pi 5. On such a machine "mullama bench" measures all of it, and "mullama bench report"
+makes tables of it.
 
-The models named are of random weights, written by "mullama-bench synth" in the exact shapes and file types; a
-model's speed and memory depend on those alone. A "Llama 3.1 13B" was never published: the 13B here has the
-shape of Llama 2 13B.
+The models named are of random weights, written by "mullama-bench synth" in the exact shapes and
+file types; a model's speed and memory depend on those alone. A "Llama 3.1 13B" was never published:
+the 13B here has the shape of Llama 2 13B.
 
 `
 
@@ -44,8 +45,8 @@ func askedText(all archive) *grid {
 	g := &grid{title: "Text generation, GPU (tokens/s)",
 		head: []string{"model", "in process", "daemon", "llama.cpp alone", "llama-server"},
 		with: "streams --in-process --peer llama-server=PROGRAM",
-		note: "One request of 128 tokens and an answer of 128, after its first token, all layers on " +
-			"one NVIDIA H200; where streams were not measured, in process is that of the group " +
+		note: "One request of 128 tokens and an answer of 128, after its first token, all layers " +
+			"on one NVIDIA H200; where streams were not measured, in process is that of the group " +
 			"multi-gpu. Apple M3 Max (Metal): not measured."}
 	for _, m := range askedModels {
 		streams := all.find("streams", m.word).on(true)
@@ -67,8 +68,8 @@ func askedTextCPU(all archive) *grid {
 	g := &grid{title: "Text generation, CPU (tokens/s)",
 		head: []string{"model", "in process", "daemon", "llama.cpp alone", "llama-server"},
 		with: "streams --in-process --peer llama-server=PROGRAM",
-		note: "SmolLM2 on two cores of a Xeon, where in process is `tg128` of the group throughput. " +
-			"Qwen 2.5 7B on 16 cores, of the group offload without layers on the GPU. AVX-512 " +
+		note: "SmolLM2 on two cores of a Xeon, where in process is `tg128` of the group " +
+			"throughput. Qwen 2.5 7B on 16 cores, of the group offload without layers on the GPU. AVX-512 " +
 			"with 32 threads: not measured."}
 	models := append([]struct{ title, word string }{{"SmolLM2 135M", "smollm2"}}, askedModels...)
 	for _, m := range models {

@@ -4,9 +4,9 @@
 //	go run ./tools/benchcompare [-rounds N] [-only REGEXP] [-model FILE] REF
 //
 // The benchmarks are the Go ones of all packages, and `bench throughput --quick` if there is a
-// model. In each round the two take turns, the other one first the next time, so that a machine that
-// changes its speed changes that of both. benchstat compares the medians, and says which differences
-// are more than chance. What is not committed takes no part.
+// model. In each round the two take turns, the other one first the next time, so that a machine
+// that changes its speed changes that of both. benchstat compares the medians, and says which
+// differences are more than chance. What is not committed takes no part.
 package main
 
 import (
@@ -139,7 +139,8 @@ func (c *comparison) build(ctx context.Context, name, ref string) (*side, error)
 	}
 	s.library = strings.TrimSpace(string(library))
 	s.program = filepath.Join(s.tree, "bin", "mullama")
-	if err := s.command(ctx, ".", "go", "build", "-o", s.program, "./cmd/mullama").Run(); err != nil {
+	err = s.command(ctx, ".", "go", "build", "-o", s.program, "./cmd/mullama").Run()
+	if err != nil {
 		return nil, fmt.Errorf("build mullama of %s: %w", ref, err)
 	}
 	if s.tests, err = withBenchmarks(s.tree); err != nil {
