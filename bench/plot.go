@@ -1,3 +1,4 @@
+//nolint:misspell // the names of Go and gonum are American
 package bench
 
 import (
