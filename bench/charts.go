@@ -21,6 +21,8 @@ func chartsOf(r *Result) []chart {
 		all = streamsCharts(r)
 	case "streaming":
 		all = streamingCharts(r)
+	case "load":
+		all = loadCharts(r)
 	case "maxsim":
 		all = maxsimCharts(r)
 	}
@@ -222,6 +224,28 @@ func streamingCharts(r *Result) []chart {
 		for percent := range 101 {
 			if v := percentile(r.Calls, way.name, "gap", percent); len(v) > 0 && median(v) > 0 {
 				s.add(float64(percent), median(v)/1e3)
+			}
+		}
+		if len(s.xs) > 0 {
+			c.lines = append(c.lines, s)
+		}
+	}
+	return []chart{c}
+}
+
+// loadCharts are the distributions of the times of a daemon under load.
+func loadCharts(r *Result) []chart {
+	c := chart{name: r.name, title: "Times under load: " + r.Model.File,
+		x: "share of the times, %", y: "ms, log scale", logY: true}
+	rows := rowMap(r)
+	for _, q := range []struct{ row, title string }{
+		{"ttft", "first token"}, {"gap", "gap between tokens"}, {"answer", "whole answer"},
+	} {
+		s := series{name: q.title}
+		sorted := slices.Sorted(slices.Values(rows[q.row].Samples))
+		for percent := range 101 {
+			if v := quantile(sorted, float64(percent)/100); v > 0 {
+				s.add(float64(percent), v)
 			}
 		}
 		if len(s.xs) > 0 {

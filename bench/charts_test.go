@@ -54,7 +54,8 @@ func TestAPlotIsTheSameEachTime(t *testing.T) {
 }
 
 func TestGroupsThatMeasuredNothingHaveNoPlot(t *testing.T) {
-	for _, group := range []string{"offload", "batch", "streams", "streaming", "maxsim", "store"} {
+	for _, group := range []string{"offload", "batch", "streams", "streaming", "load", "maxsim",
+		"store"} {
 		r := testResult()
 		r.Group, r.Rows = group, nil
 		if charts := chartsOf(r); len(charts) != 0 {

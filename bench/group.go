@@ -20,7 +20,7 @@ type group struct {
 	quickly, fully time.Duration
 	// more are flags for what this machine has, nil for none. why says what it lacks if it cannot
 	// be measured, else "".
-	more func() (flags []string, why string)
+	more func() (flags []setting, why string)
 }
 
 // setting is a flag's value.
@@ -93,17 +93,17 @@ func groups(at Folders) []group {
 }
 
 // callers finds the programs of the group overhead.
-func (at Folders) callers() (flags []string, why string) {
+func (at Folders) callers() (flags []setting, why string) {
 	folder := filepath.Join(at.Cache(), "callers")
 	if _, err := os.Stat(filepath.Join(folder, "c")); err != nil {
 		return nil, "the programs of the languages are not built; 'make callers' builds them"
 	}
-	return []string{"--callers", folder}, ""
+	return []setting{{"callers", folder}}, ""
 }
 
 // needGPUs wants so many GPUs.
-func needGPUs(n int) func() ([]string, string) {
-	return func() ([]string, string) {
+func needGPUs(n int) func() ([]setting, string) {
+	return func() ([]setting, string) {
 		gpus, err := readGPUs("")
 		switch {
 		case err != nil:

@@ -146,7 +146,7 @@ func (c *chart) scale(p *plot.Plot) {
 	if c.logY {
 		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 		p.Y.Min = math.Pow(10, math.Floor(math.Log10(p.Y.Min)))
-		p.Y.Max = math.Pow(10, math.Ceil(math.Log10(p.Y.Max)))
+		p.Y.Max = 6 * math.Pow(10, math.Ceil(math.Log10(p.Y.Max))) // with room for the legend
 		return
 	}
 	p.Y.Min, p.Y.Max = 0, p.Y.Max*1.25

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mullama/mullama"
 )
 
 // reportCommand builds `bench report`.
@@ -26,7 +28,8 @@ written anew, and the rest of the page stays.`,
   mullama bench report throughput.json latency.json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("report needs a result's file, or a folder of them")
+				return &mullama.Error{Kind: mullama.ErrInvalidOption,
+					Err: errors.New("report needs a result's file, or a folder of them")}
 			}
 			return nil
 		},
@@ -35,7 +38,8 @@ written anew, and the rest of the page stays.`,
 				return writeReport(out, png, args...)
 			}
 			if png {
-				return errors.New("--png needs --out, which says where plots go")
+				return &mullama.Error{Kind: mullama.ErrInvalidOption,
+					Err: errors.New("--png needs --out, which says where plots go")}
 			}
 			p, err := readPage(args)
 			if err != nil {

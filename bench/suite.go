@@ -144,14 +144,20 @@ func (s *suite) several(cmd *cobra.Command, names []string) error {
 // named or left out becomes a file, and a machine that others use is refused or warned of.
 func (s *suite) prepare(cmd *cobra.Command, g *group) error {
 	f := cmd.Flags()
+	var values []setting
 	if s.quick {
-		for _, q := range g.quick {
-			if f.Changed(q.flag) {
-				continue
-			}
-			if err := f.Lookup(q.flag).Value.Set(q.value); err != nil {
-				return fmt.Errorf("--quick: --%s: %w", q.flag, err)
-			}
+		values = g.quick
+	}
+	if g.more != nil {
+		found, _ := g.more() // without it, the command says what is missing
+		values = append(slices.Clone(values), found...)
+	}
+	for _, v := range values {
+		if f.Changed(v.flag) {
+			continue
+		}
+		if err := f.Lookup(v.flag).Value.Set(v.value); err != nil {
+			return fmt.Errorf("set --%s: %w", v.flag, err)
 		}
 	}
 	if err := s.quiet(cmd); err != nil {
