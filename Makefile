@@ -139,7 +139,7 @@ bench: native build ## measure throughput beside llama.cpp alone, on the demo's 
 .PHONY: bench-quick
 bench-quick: native build ## measure all groups in under 15 minutes, and report; needs no GPU
 	@$(GO) run ./tools/fetchmodels smollm2 minilm-q8
-	bin/mullama bench --quick
+	bin/mullama bench --quick --out bin/bench-report
 
 CALLERS := $(MULLAMA_CACHE)/callers
 

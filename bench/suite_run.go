@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -166,21 +165,29 @@ func (r *suiteRun) model(ctx context.Context, kind modelKind) foundModel {
 }
 
 // child runs a group's command in a process of its own. What that says goes into a file.
-func (r *suiteRun) child(ctx context.Context, name string, flags []string) (err error) {
+func (r *suiteRun) child(ctx context.Context, name string, flags []string) error {
 	words := append(append(append([]string{}, r.words...), name), flags...)
 	cmd := exec.CommandContext(ctx, r.self, words...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it has children
 	cmd.WaitDelay = time.Minute
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	failed := cmd.Run()
-	if err := os.WriteFile(filepath.Join(r.dir, name+".log"), said.Bytes(), 0o644); err != nil {
+	path := filepath.Join(r.dir, name+".log")
+	log, err := os.Create(path)
+	if err != nil {
 		return err
 	}
-	if failed != nil {
-		return fmt.Errorf("%s (%w)", lastSentence(said.String()), failed)
+	cmd.Stdout, cmd.Stderr = log, log
+	failed := cmd.Run()
+	if err := log.Close(); err != nil {
+		return err
 	}
-	return nil
+	if failed == nil {
+		return nil
+	}
+	said, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s (%w)", lastSentence(string(said)), failed)
 }
 
 // lastSentence is the last that a program of ours said, without the hint after it.
