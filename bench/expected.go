@@ -44,7 +44,7 @@ var askedModels = []struct{ title, word string }{
 func askedText(all archive) *grid {
 	g := &grid{title: "Text generation, GPU (tokens/s)",
 		head: []string{"model", "in process", "daemon", "llama.cpp alone", "llama-server"},
-		with: "streams --in-process --peer llama-server=PROGRAM",
+		with: "streams --peer llama-server=PROGRAM",
 		note: "One request of 128 tokens and an answer of 128, after its first token, all layers " +
 			"on one NVIDIA H200; where streams were not measured, in process is that of the group " +
 			"multi-gpu. Apple M3 Max (Metal): not measured."}
@@ -67,7 +67,7 @@ func askedText(all archive) *grid {
 func askedTextCPU(all archive) *grid {
 	g := &grid{title: "Text generation, CPU (tokens/s)",
 		head: []string{"model", "in process", "daemon", "llama.cpp alone", "llama-server"},
-		with: "streams --in-process --peer llama-server=PROGRAM",
+		with: "streams --peer llama-server=PROGRAM",
 		note: "SmolLM2 on two cores of a Xeon, where in process is `tg128` of the group " +
 			"throughput. Qwen 2.5 7B on 16 cores, of the group offload without layers on the GPU. AVX-512 " +
 			"with 32 threads: not measured."}
@@ -89,7 +89,7 @@ func askedTextCPU(all archive) *grid {
 
 func askedFirstToken(all archive) *grid {
 	g := &grid{title: "First token (ms)", head: []string{"model", "in process", "daemon", "more"},
-		with: "streams --in-process",
+		with: "streams",
 		note: "One request of 128 tokens that no cache knows, " +
 			"on one NVIDIA H200."}
 	for _, m := range askedModels {
