@@ -136,6 +136,11 @@ bench: native build ## measure throughput beside llama.cpp alone, on the demo's 
 	@$(GO) run ./tools/fetchmodels smollm2
 	bin/mullama bench throughput --model "$(DEMO_MODEL)"
 
+.PHONY: bench-quick
+bench-quick: native build ## measure all groups in under 15 minutes, and report; needs no GPU
+	@$(GO) run ./tools/fetchmodels smollm2 minilm-q8
+	bin/mullama bench --quick --out bin/bench-report
+
 CALLERS := $(MULLAMA_CACHE)/callers
 
 .PHONY: callers
@@ -195,8 +200,17 @@ bench-maxsim: native build peers-maxsim ## measure late interaction beside NumPy
 		--python "$(MULLAMA_CACHE)/venv-maxsim/bin/python" --json bench/results/maxsim-xeon.json
 
 .PHONY: bench-report
-bench-report: ## write the tables of docs/benchmarks.md from bench/results
-	$(GO) run ./bench/report
+bench-report: ## write the tables and plots of docs/benchmarks.md from bench/results
+	rm -f docs/plots/*.svg
+	$(GO) run ./cmd/mullama bench report bench/results --out docs/benchmarks.md
+
+# The commit that bench-compare compares what is checked out with.
+REF ?=
+
+.PHONY: bench-compare
+bench-compare: ## compare the speed of this commit with that of REF=COMMIT
+	@$(GO) run ./tools/fetchmodels smollm2
+	$(GO) run ./tools/benchcompare -model "$(DEMO_MODEL)" "$(REF)"
 
 .PHONY: test-rpc-netns
 test-rpc-netns: native build ## run a model on another machine, in network namespaces; needs root

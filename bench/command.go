@@ -1,10 +1,8 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -16,17 +14,22 @@ import (
 // tokens after it.
 const defaultText = "Once upon a time, in a small village by the sea, there lived a"
 
-// Command returns `bench` with one sub-command per group.
-func Command() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "bench",
-		Short: "Measure speed and memory against llama.cpp alone",
+// Folders say where the suite looks for what it needs.
+type Folders struct {
+	Cache  func() string // with models, as fetched by `make models`, and the callers of overhead
+	Models func() string // of the model store; "": the usual one
+}
+
+// Command returns `bench`, which runs the groups one after the other, with a sub-command for each,
+// one for each other measurement, and what belongs to them.
+func Command(folders Folders) *cobra.Command {
+	s := &suite{folders: folders, groups: groups(folders)}
+	cmd := s.command()
+	for i := range s.groups {
+		cmd.AddCommand(s.adopt(&s.groups[i]))
 	}
-	cmd.AddCommand(throughputCommand(), streamsCommand(), latencyCommand(),
-		offloadCommand(), multiGPUCommand(), memoryCommand(), loadTimeCommand(), kvCommand(),
-		kvQualityCommand(), overheadCommand(), loadCommand(), soakCommand(), oursCommand(),
-		maxsimCommand(), storeCommand(), embeddingCommand(), callerCommand(),
-		probeCommand())
+	cmd.AddCommand(soakCommand(), oursCommand(), callerCommand(), probeCommand(), envCommand(),
+		reportCommand())
 	return cmd
 }
 
@@ -35,14 +38,13 @@ type options struct {
 	work
 	oracle, library string
 	json            string
-	quick           bool
 	patience        time.Duration
 }
 
 func throughputCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "throughput --model FILE",
+		Use:   "throughput",
 		Short: "Measure generation, prompt, cold start, cost per step and memory",
 		Long: `Measure generation (tg), prompt (pp), cold start, our own cost per step and memory
 of a model, each beside a C program that calls llama.cpp alone. Both run in turn, in processes of
@@ -53,15 +55,11 @@ Close other programs first: rounds in which they use the CPUs are repeated, and 
   mullama bench throughput --model smollm2.gguf --quick --json -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.quick {
-				o.shorten(cmd)
-			}
 			return throughput(cmd, o)
 		},
 	}
 	o.define(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&o.quick, "quick", false, "3 rounds of 1 repetition: a first look, not a result")
 	f.IntVar(&o.Rounds, "rounds", 7, "undisturbed rounds; each starts both programs afresh")
 	f.IntVar(&o.Reps, "reps", 3, "repetitions in a process")
 	f.IntVar(&o.ColdStarts, "cold-starts", 3, "cold starts per side and round")
@@ -81,28 +79,12 @@ Close other programs first: rounds in which they use the CPUs are repeated, and 
 // define declares the flags of every group that measures beside llama.cpp alone.
 func (o *options) define(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&o.model, "model", "", "GGUF file to measure")
+	f.StringVar(&o.model, "model", "", modelUsage)
 	f.StringVar(&o.json, "json", "", "write the result as JSON to this file, - for standard output")
 	f.IntVar(&o.Threads, "threads", runtime.NumCPU(), "threads of both sides")
 	f.StringVar(&o.oracle, "oracle", "",
 		"baseline program (default: mullama-oracle beside the library)")
 	f.StringVar(&o.library, "library", "", "folder of the native library (default: searched for)")
-	if err := cmd.MarkFlagRequired("model"); err != nil {
-		panic(err) // the flag is defined above
-	}
-}
-
-// shorten sets what --quick stands for, except where a flag says otherwise.
-func (o *options) shorten(cmd *cobra.Command) {
-	for name, set := range map[string]func(){
-		"rounds":      func() { o.Rounds = 3 },
-		"reps":        func() { o.Reps = 1 },
-		"cold-starts": func() { o.ColdStarts = 1 },
-	} {
-		if !cmd.Flags().Changed(name) {
-			set()
-		}
-	}
 }
 
 // check refuses numbers that leave nothing to measure.
@@ -134,14 +116,13 @@ func (o *options) write(out io.Writer, r *Result) error {
 	if o.json == "" {
 		return nil
 	}
-	data, err := json.MarshalIndent(r, "", " ")
+	data, err := encode(r)
 	if err != nil {
-		return fmt.Errorf("encode the result: %w", err)
+		return err
 	}
-	data = append(data, '\n')
 	if o.json == "-" {
 		_, err = out.Write(data)
 		return err
 	}
-	return os.WriteFile(o.json, data, 0o644)
+	return writeResult(o.json, data)
 }

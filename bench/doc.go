@@ -10,8 +10,10 @@
 // The measuring process itself only starts programs, times them and reads what they print; it runs
 // one at a time and uses no goroutines.
 //
-// Committed results live in bench/results; [Report] turns them into the tables of
+// The suite, which is the command bench itself, runs all groups one after the other, each in a
+// process of its own, and makes a report of what they wrote. A group is a line of the table in
+// group.go.
+//
+// Committed results live in bench/results; bench report turns them into the tables and plots of
 // docs/benchmarks.md.
 package bench
-
-//go:generate go run ./report

@@ -34,22 +34,18 @@ of about so many tokens. Collections of more than 1,000 documents come in calls 
 func embeddingCommand() *cobra.Command {
 	var o embeddingOptions
 	cmd := &cobra.Command{
-		Use:   "embedding --model FILE",
+		Use:   "embedding",
 		Short: "Measure embeddings beside llama.cpp alone and other servers",
 		Long:  embeddingLong,
 		Example: `  mullama bench embedding --model minilm.gguf --quick
   mullama bench embedding --model minilm.gguf --peer llama-server=./llama-server`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.quick {
-				o.shortenEmbedding(cmd)
-			}
 			return embedding(cmd, o)
 		},
 	}
 	o.define(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&o.quick, "quick", false, "1 round of small works: a first look, not a result")
 	f.IntSliceVar(&o.lengths, "lengths", []int{16, 64, 256, 512}, "tokens of a text")
 	f.IntSliceVar(&o.batches, "batches", []int{1, 32, 256}, "texts of a call")
 	f.IntSliceVar(&o.documents, "documents", []int{100, 1000, 10000},
@@ -62,20 +58,6 @@ func embeddingCommand() *cobra.Command {
 	f.StringVar(&o.python, "python", "", "Python with onnxruntime, tokenizers and the weights")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the texts and of the order of the sides")
 	return cmd
-}
-
-// shortenEmbedding sets what --quick stands for, except where a flag says otherwise.
-func (o *embeddingOptions) shortenEmbedding(cmd *cobra.Command) {
-	for name, set := range map[string]func(){
-		"rounds":    func() { o.Rounds = 1 },
-		"lengths":   func() { o.lengths = []int{16, 256} },
-		"batches":   func() { o.batches = []int{1, 32} },
-		"documents": func() { o.documents = []int{100} },
-	} {
-		if !cmd.Flags().Changed(name) {
-			set()
-		}
-	}
 }
 
 func (o *embeddingOptions) check() error {

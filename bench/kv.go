@@ -58,7 +58,7 @@ type kvOptions struct {
 func kvCommand() *cobra.Command {
 	var o kvOptions
 	cmd := &cobra.Command{
-		Use:   "kv --model FILE",
+		Use:   "kv",
 		Short: "Measure the KV cache's memory and speed by context size and type",
 		Long: `Measure what a KV cache takes for each context size and type: as llama.cpp counts it,
 and by the memory that is gone when the context has been made and used, on GPUs if there are any.`,

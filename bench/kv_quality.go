@@ -35,7 +35,7 @@ var qualityPrompts = []string{
 func kvQualityCommand() *cobra.Command {
 	var o kvOptions
 	cmd := &cobra.Command{
-		Use:   "kv-quality --model FILE",
+		Use:   "kv-quality",
 		Short: "Measure what smaller types of the KV cache change in the text",
 		Long: `Measure what types of the KV cache change: 8 prompts are continued greedily with each
 type and compared with f16, token by token; and the perplexity of a text is computed by llama.cpp

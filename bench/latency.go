@@ -21,7 +21,7 @@ import (
 const (
 	hotPrefix       = 2000 // tokens that a prompt shares with the one before
 	hotNew          = 32   // tokens that it does not
-	hotReps         = 5    // per side and round
+	hotWarm         = 10   // first tokens of a turn that do not count
 	runningStreams  = 8    // that generate while a long prompt arrives
 	runningTokens   = 400
 	longPrompt      = 4000
@@ -29,13 +29,13 @@ const (
 	tokenizeText    = "The quick brown fox jumps over the lazy dog, and the dog sleeps on."
 	tokenizeReps    = 1000 // per socket and round
 	idleConnections = 1000
-	cancelReps      = 5 // per kind and round
+	latencyReps     = 20 // of what is no round trip, per side and round
 )
 
 func latencyCommand() *cobra.Command {
 	var o streamOptions
 	cmd := &cobra.Command{
-		Use:   "latency --model FILE",
+		Use:   "latency",
 		Short: "Measure how soon the daemon reacts",
 		Long: `Measure the daemon over HTTP: the first token after a cached prefix beside llama.cpp
 alone, gaps between the tokens of running answers while a long prompt arrives, the round trip of
@@ -49,16 +49,18 @@ The model needs a context of 8,192 tokens.`,
 	o.define(cmd)
 	f := cmd.Flags()
 	f.IntVar(&o.Rounds, "rounds", 5, "turns of every measurement")
+	f.IntVar(&o.Reps, "reps", latencyReps,
+		"first tokens and cancelled requests of a turn; round trips are 1,000")
 	return cmd
 }
 
 // latency runs the group and writes its result.
 func latency(cmd *cobra.Command, o streamOptions) (err error) {
-	if o.Rounds < 1 {
-		return fmt.Errorf("rounds are %d; there must be at least 1", o.Rounds)
+	if min(o.Rounds, o.Reps) < 1 {
+		return errors.New("rounds and reps must be at least 1")
 	}
 	o.Slots, o.Context = runningStreams+1, latencyContext
-	o.Reps, o.ColdStarts, o.MaxForeign, o.Text = hotReps, 1, 1, tokenizeText
+	o.ColdStarts, o.MaxForeign, o.Text = 1, 1, tokenizeText
 	o.PromptTokens, o.GenerateTokens = longPrompt, runningTokens
 	model, err := describeModel(o.model)
 	if err != nil {
@@ -124,12 +126,12 @@ func (m *reactions) work(prompt, tokens, seed int) load.Work {
 // hot asks several times with the same long beginning.
 func (m *reactions) hot(ctx context.Context, round int) error {
 	w := m.work(hotPrefix+hotNew, 8, 100+round)
-	w.SharedPrompt, w.Requests = hotPrefix, hotReps+2
+	w.SharedPrompt, w.Requests = hotPrefix, hotWarm+m.o.Reps
 	run, err := answered(ctx, w)
 	if err != nil {
 		return err
 	}
-	for _, a := range run.Answers[2:] { // the first reads the prefix
+	for _, a := range run.Answers[hotWarm:] { // the first reads the prefix
 		if a.CachedTokens < hotPrefix*9/10 {
 			return fmt.Errorf("only %d tokens of %d were cached", a.CachedTokens, a.PromptTokens)
 		}
@@ -155,7 +157,7 @@ func answered(ctx context.Context, w load.Work) (*load.Run, error) {
 // hotAlone has the C program read as many new tokens after a cached prefix.
 func (m *reactions) hotAlone(ctx context.Context, _ int) error {
 	times, err := m.alone(ctx, "hot", "x", fmt.Sprintf("prompt=%d", hotPrefix),
-		fmt.Sprintf("new=%d", hotNew), fmt.Sprintf("reps=%d", hotReps),
+		fmt.Sprintf("new=%d", hotNew), fmt.Sprintf("reps=%d", m.o.Reps),
 		fmt.Sprintf("threads=%d", m.o.Threads), fmt.Sprintf("ctx=%d", latencyContext))
 	for _, seconds := range times {
 		m.add("hot_ttft*", 1e3*seconds)

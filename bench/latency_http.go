@@ -144,7 +144,7 @@ func (m *reactions) idle(context.Context, int) (err error) {
 // ubatch, is taken from a prompt of that length.
 func (m *reactions) cancel(ctx context.Context, round int) error {
 	const ubatch = 512
-	for rep := range cancelReps {
+	for rep := range m.o.Reps {
 		seed := 1000*round + 10*rep
 		run, err := answered(ctx, m.work(ubatch, 4, seed))
 		if err != nil {

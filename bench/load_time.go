@@ -6,20 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mullama/mullama/bench/load"
 )
 
 func loadTimeCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "load-time --model FILE",
+		Use:   "load-time",
 		Short: "Measure loading with and without mapping the file, from disk and from memory",
 		Long: `Measure how long a fresh process takes to load the model and to its first token, and
 what memory it has then: with the file mapped and read, and with the file in the page cache and not.
 For the latter the system is told to forget the file's pages, which no other process may map then.
-At the end two processes map the file at once, to show what they share.`,
+A daemon that has loaded nothing answers a request as well. At the end two processes map the file at
+once, to show what they share.`,
 		Example: "  mullama bench load-time --model smollm2.gguf",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return loadTime(cmd, o) },
@@ -49,6 +54,11 @@ func loadTime(cmd *cobra.Command, o options) error {
 				}
 			}
 		}
+		for _, cold := range []bool{true, false} {
+			if err := p.served(cmd, cold); err != nil {
+				return err
+			}
+		}
 		return p.shared(cmd)
 	})
 	if err != nil {
@@ -75,6 +85,42 @@ func (p *probes) loaded(cmd *cobra.Command, mode string, cold bool) error {
 			"loads are not wholly from disk")
 	}
 	p.add(name, got.loading(), nil)
+	return nil
+}
+
+// served measures the first request to a daemon, which loads the model for it.
+func (p *probes) served(cmd *cobra.Command, cold bool) (err error) {
+	s := streamOptions{options: p.o}
+	work, err := s.serving()
+	if err != nil {
+		return err
+	}
+	d, start, err := prepareDaemon(cmd.Context(), work, false)
+	if err != nil {
+		return err
+	}
+	name, files := "daemon warm", []string(nil)
+	if cold {
+		name = "daemon cold"
+		files, err = filepath.Glob(filepath.Join(d.store(), "blobs", "*"))
+	}
+	for _, file := range files {
+		err = errors.Join(err, forget(file))
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(d.dir))
+	}
+	if err := d.start(cmd.Context(), start); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.stop()) }()
+	run, err := answered(cmd.Context(), load.Work{URL: d.url, Model: servedName, Requests: 1,
+		Streams: 1, PromptTokens: p.o.PromptTokens, Tokens: p.o.GenerateTokens, Seed: 1})
+	if err != nil {
+		return err
+	}
+	a := run.Answers[0]
+	p.add(name, map[string]float64{"first_token_s": a.Times[0] - a.Start}, nil)
 	return nil
 }
 

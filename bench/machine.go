@@ -3,11 +3,13 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io/fs"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mullama/mullama"
 )
@@ -147,6 +149,21 @@ func busySeconds(root fs.FS) float64 {
 		ticks += n
 	}
 	return float64(ticks) / ticksPerSecond
+}
+
+// mostForeign is the share of the CPUs that other programs may use while something is measured.
+const mostForeign = 0.05
+
+// foreignShare watches the machine for a moment in which this program does nothing, and returns the
+// share of the CPUs that others use.
+func foreignShare(ctx context.Context, root fs.FS) float64 {
+	start, busy := time.Now(), busySeconds(root)
+	select {
+	case <-ctx.Done():
+	case <-time.After(200 * time.Millisecond):
+	}
+	all := time.Since(start).Seconds() * float64(runtime.NumCPU())
+	return min(1, (busySeconds(root)-busy)/all) // ticks are whole
 }
 
 // ownMemory returns this process's memory.

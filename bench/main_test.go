@@ -66,8 +66,14 @@ func fakeWaves() int {
 // testRootCommand is the program around the bench command.
 func testRootCommand() *cobra.Command {
 	root := &cobra.Command{Use: "mullama", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(Command())
+	root.AddCommand(testBenchCommand())
 	return root
+}
+
+// testBenchCommand has folders in which there is nothing.
+func testBenchCommand() *cobra.Command {
+	nowhere := func() string { return os.DevNull }
+	return Command(Folders{Cache: nowhere, Models: nowhere})
 }
 
 // realSide does the work that a side is asked for, as the program would.

@@ -7,7 +7,7 @@ import (
 )
 
 func TestMaxSimMeasuresEveryKind(t *testing.T) {
-	cmd := Command()
+	cmd := testBenchCommand()
 	var out bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&bytes.Buffer{})

@@ -7,7 +7,7 @@ import (
 func memoryCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "memory --model FILE",
+		Use:   "memory",
 		Short: "Measure the memory of a loaded model, on the GPU and on the CPU",
 		Long: `Measure the most memory of a process that loads the model and answers a prompt: with
 all layers on the GPU, if there is one, and on the CPU alone. Beside it is what llama.cpp counts:

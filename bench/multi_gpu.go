@@ -13,7 +13,7 @@ func multiGPUCommand() *cobra.Command {
 	var o options
 	var splits []string
 	cmd := &cobra.Command{
-		Use:   "multi-gpu --model FILE",
+		Use:   "multi-gpu",
 		Short: "Measure all GPUs beside one",
 		Long: `Measure prompts and generation with the model on one GPU and on all of them, for each
 way to split it. On a machine with fewer than two GPUs nothing is measured.`,

@@ -46,7 +46,7 @@ func offloadCommand() *cobra.Command {
 	var o options
 	var layers []string
 	cmd := &cobra.Command{
-		Use:   "offload --model FILE",
+		Use:   "offload",
 		Short: "Measure speed and GPU memory by the number of layers on the GPU",
 		Long: `Measure prompts, generation and memory with some and with all layers on the GPU, each
 beside a C program that has llama.cpp offload as many. Layers are numbers, all, or steps: none,

@@ -92,7 +92,8 @@ func TestTheReportHasALineForEachLanguage(t *testing.T) {
 	r := testResult()
 	m := callersThat(t, callerLines)
 	m.doAll(t, "floor", "c", "php")
-	r.Calls, r.Paces, r.Rows = m.calls, m.paces, overheadRows(m.calls, m.paces)
+	r.Group, r.Calls, r.Paces = "overhead", m.calls, m.paces
+	r.Rows = overheadRows(m.calls, m.paces)
 	report := Report([]*Result{r})
 	for _, want := range []string{
 		"| native engine from C | 0.200 | 0.290 | 0.298 | – | 3.00 | 4.80 | 4.96 | – |\n",

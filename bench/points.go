@@ -54,6 +54,15 @@ var pointColumns = map[string][]column{
 		{"gbs", "GB/s", "read, GB/s"}, {"first_ms", "ms", "first search, ms"},
 		{"open_ms", "ms", "open, ms"},
 	},
+	"batch": {
+		{"seconds", "s", "in all, s"}, {"prompts_s", "prompts/s", "prompts/s"},
+		{"tokens_s", "tokens/s", "generated, tokens/s"},
+	},
+	"streaming": {
+		{"gap_p50_ms", "ms", "gap p50, ms"}, {"gap_p95_ms", "ms", "p95"},
+		{"gap_p99_ms", "ms", "p99"}, {"jitter_ms", "ms", "jitter, ms"},
+		{"ttft_ms", "ms", "first token, ms"}, {"tokens_s", "tokens/s", "tokens/s"},
+	},
 	"store": {
 		{"list_ms", "ms", "list, ms"}, {"mbs", "MB/s", "MB/s"},
 		{"beyond_ms", "ms", "beyond the hash, ms"},

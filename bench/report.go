@@ -2,46 +2,19 @@ package bench
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// The lines of docs/benchmarks.md between which the report stands.
+// The lines of docs/benchmarks.md between which the summary and the tables stand.
 const (
-	reportBegin = "<!-- Written by `make bench-report` from bench/results. Do not edit. -->"
-	reportEnd   = "<!-- End of the report. -->"
+	summaryBegin = "<!-- Written by `make bench-report` from bench/results: summary. -->"
+	summaryEnd   = "<!-- End of the summary. -->"
+	reportBegin  = "<!-- Written by `make bench-report` from bench/results. Do not edit. -->"
+	reportEnd    = "<!-- End of the report. -->"
 )
-
-// ReadResults reads all results of a folder, sorted by file name.
-func ReadResults(dir string) ([]*Result, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(paths)
-	var results []*Result
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		r := &Result{}
-		if err := json.Unmarshal(data, r); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		if r.Schema != SchemaVersion {
-			return nil, fmt.Errorf("%s: schema %d, but this report reads %d: measure again", path,
-				r.Schema, SchemaVersion)
-		}
-		results = append(results, r)
-	}
-	return results, nil
-}
 
 // Report returns the results as Markdown: a table per result, what falls short, and what to know
 // about the run.
@@ -54,11 +27,19 @@ func Report(results []*Result) string {
 }
 
 func section(b *strings.Builder, r *Result) {
+	tables(b, r)
+	for _, c := range chartsOf(r) {
+		fmt.Fprintf(b, "![%s](%s/%s.svg)\n\n", c.title, plotFolder, c.name)
+	}
+}
+
+// tables writes a result's tables and what to know about its run.
+func tables(b *strings.Builder, r *Result) {
 	if r.Soak != nil {
 		soakSection(b, r)
 		return
 	}
-	if len(r.Calls) > 0 {
+	if r.Group == "overhead" {
 		overheadSection(b, r)
 		return
 	}
@@ -133,14 +114,18 @@ func shortfalls(rows []Row) string {
 }
 
 func shortfall(row Row) string {
-	got := number(row.Value)
+	return fmt.Sprintf("%s is %s where the goal is %s", row.Name, judged(row), row.Goal)
+}
+
+// judged is the number of a row that its goal limits.
+func judged(row Row) string {
 	switch row.Goal.Kind {
 	case RatioAtLeast, RatioAtMost:
-		got = ratioText(row.Ratio)
+		return ratioText(row.Ratio)
 	case DifferenceAtMost:
-		got = "baseline + " + number(row.Value-*row.Baseline)
+		return "baseline + " + number(row.Value-*row.Baseline)
 	}
-	return fmt.Sprintf("%s is %s where the goal is %s", row.Name, got, row.Goal)
+	return number(row.Value)
 }
 
 func machineText(m Machine) string {
@@ -172,17 +157,63 @@ func sequences(n int) string {
 // errNoMarkers means that a document has no place for the report.
 var errNoMarkers = errors.New("the lines that enclose the report are missing")
 
-// Refresh returns the document with its report replaced.
-func Refresh(document []byte, report string) ([]byte, error) {
-	before, rest, found := bytes.Cut(document, []byte(reportBegin))
+// Refresh returns the document with what is made of results replaced.
+func Refresh(document []byte, p *page) ([]byte, error) {
+	document, err := replace(document, reportBegin, reportEnd, Report(p.results))
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Contains(document, []byte(summaryBegin)) {
+		return document, nil
+	}
+	return replace(document, summaryBegin, summaryEnd, summary(p.results)+asked(p.results))
+}
+
+// replace puts a text between two lines of a document.
+func replace(document []byte, begin, end, text string) ([]byte, error) {
+	before, rest, found := bytes.Cut(document, []byte(begin))
 	if !found {
 		return nil, errNoMarkers
 	}
-	_, after, found := bytes.Cut(rest, []byte(reportEnd))
+	_, after, found := bytes.Cut(rest, []byte(end))
 	if !found {
 		return nil, errNoMarkers
 	}
 	fresh := slices.Clone(before)
-	fresh = append(fresh, reportBegin+"\n\n"+report+reportEnd...)
+	fresh = append(fresh, begin+"\n\n"+text+end...)
 	return append(fresh, after...), nil
+}
+
+// whole is a page of its own.
+func (p *page) whole() string {
+	var b strings.Builder
+	fmt.Fprint(&b, "# Benchmarks of this machine\n\n")
+	if p.suite != nil {
+		suiteSection(&b, p.suite)
+	}
+	b.WriteString(summary(p.results))
+	b.WriteString(Report(p.results))
+	return strings.TrimRight(b.String(), "\n") + "\n"
+}
+
+// suiteSection says what became of each group.
+func suiteSection(b *strings.Builder, s *SuiteReport) {
+	how := "The full protocol."
+	if s.Quick {
+		how = "A first look, with few and small works: no result to publish."
+	}
+	fmt.Fprintf(b, "%s %s. %s, %.0f minutes. Command: `%s`.\n\n", how, machineText(s.Machine),
+		s.Started.Format("2 January 2006"), s.Finished.Sub(s.Started).Minutes(), s.Command)
+	fmt.Fprint(b, "| group | | seconds |\n|---|---|--:|\n")
+	for _, g := range s.Groups {
+		state := string(g.State)
+		if g.Reason != "" {
+			state += ": " + strings.ReplaceAll(g.Reason, "|", "\\|")
+		}
+		fmt.Fprintf(b, "| %s | %s | %.0f |\n", g.Group, state, g.Seconds)
+	}
+	fmt.Fprint(b, "\n")
+	for _, w := range s.Warnings {
+		fmt.Fprintf(b, "Warning: %s.\n\n", w)
+	}
 }

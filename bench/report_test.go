@@ -87,23 +87,27 @@ func TestTableIsAligned(t *testing.T) {
 }
 
 func TestRefreshReplacesTheReportAlone(t *testing.T) {
-	document := []byte("# Title\n\n" + reportBegin + "\nold\n" + reportEnd + "\nend\n")
-	fresh, err := Refresh(document, "new\n")
+	p := &page{results: []*Result{testResult()}}
+	document := []byte("# Title\n\n" + summaryBegin + "\nold\n" + summaryEnd + "\nbetween\n" +
+		reportBegin + "\nold\n" + reportEnd + "\nend\n")
+	fresh, err := Refresh(document, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "# Title\n\n" + reportBegin + "\n\nnew\n" + reportEnd + "\nend\n"
+	want := "# Title\n\n" + summaryBegin + "\n\n" + summary(p.results) +
+		asked(p.results) + summaryEnd +
+		"\nbetween\n" + reportBegin + "\n\n" + Report(p.results) + reportEnd + "\nend\n"
 	if string(fresh) != want {
 		t.Errorf("got %q, want %q", fresh, want)
 	}
-	if again, err := Refresh(fresh, "new\n"); err != nil || !bytes.Equal(again, fresh) {
+	if again, err := Refresh(fresh, p); err != nil || !bytes.Equal(again, fresh) {
 		t.Errorf("a second refresh gave %q (%v)", again, err)
 	}
 }
 
 func TestRefreshNeedsAPlaceForTheReport(t *testing.T) {
 	for _, document := range []string{"", reportBegin, reportEnd} {
-		if _, err := Refresh([]byte(document), "new"); !errors.Is(err, errNoMarkers) {
+		if _, err := Refresh([]byte(document), &page{}); !errors.Is(err, errNoMarkers) {
 			t.Errorf("%q: error is %v", document, err)
 		}
 	}
@@ -122,8 +126,8 @@ func TestResultsOfAnotherSchemaAreRefused(t *testing.T) {
 	}
 }
 
-func TestBenchmarksPageIsFresh(t *testing.T) {
-	results, err := ReadResults("results")
+func TestBenchmarksPageAndItsPlotsAreFresh(t *testing.T) {
+	p, err := readPage([]string{"results"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,11 +135,24 @@ func TestBenchmarksPageIsFresh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh, err := Refresh(document, Report(results))
+	fresh, err := Refresh(document, p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(fresh, document) {
 		t.Error("docs/benchmarks.md is older than bench/results: run 'make bench-report'")
+	}
+	folder := filepath.Join("..", "docs", plotFolder)
+	for _, plot := range p.plots {
+		drawn, err := os.ReadFile(filepath.Join(folder, plot.name+".svg"))
+		if err != nil || !bytes.Equal(drawn, plot.svg) {
+			t.Errorf("the plot %s is missing or older than bench/results: run 'make bench-report'",
+				plot.name)
+		}
+	}
+	there, err := filepath.Glob(filepath.Join(folder, "*"))
+	if err != nil || len(there) != len(p.plots) {
+		t.Errorf("%s has %d files, but there are %d plots (%v)", folder, len(there), len(p.plots),
+			err)
 	}
 }

@@ -15,6 +15,8 @@ const SchemaVersion = 1
 // Result is what one run of a benchmark group leaves: its rows and everything they come from.
 // bench/schema.json describes the same in JSON Schema.
 type Result struct {
+	name string // of the file it was read from, without its ending
+
 	Schema   int       `json:"schema"`
 	Group    string    `json:"group"`
 	Rows     []Row     `json:"rows"`
@@ -55,6 +57,9 @@ type Row struct {
 	Name  string  `json:"name"`
 	Unit  string  `json:"unit"`
 	Value float64 `json:"value"` // median of Samples
+	// P95 and P99 are there where the samples are times and enough for them: 20 and 100.
+	P95 *float64 `json:"p95,omitempty"`
+	P99 *float64 `json:"p99,omitempty"`
 
 	// The baseline's median and what follows from it; absent where there is nothing to compare
 	// with.

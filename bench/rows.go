@@ -75,6 +75,7 @@ func (q quantity) row(rounds []Round) Row {
 		Name: q.name, Unit: q.unit, Value: median(all.ours), Goal: q.goal,
 		Samples: all.ours, BaselineSamples: all.baseline,
 	}
+	row.tail()
 	row.Baseline = new(median(all.baseline))
 	row.Ratio = new(all.ratio())
 	if low, high, ok := ratioBounds(pairs); ok {

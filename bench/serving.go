@@ -101,28 +101,39 @@ func newServed() (*served, error) {
 
 // startDaemon starts the daemon of this very program. With socket it listens on a Unix socket.
 func startDaemon(ctx context.Context, s serving, socket bool) (*served, error) {
-	self, err := os.Executable()
+	d, cmd, err := prepareDaemon(ctx, s, socket)
 	if err != nil {
 		return nil, err
 	}
+	return d, d.start(ctx, cmd)
+}
+
+// store is the folder of a daemon's models.
+func (d *served) store() string { return filepath.Join(d.dir, "models") }
+
+// prepareDaemon makes the store of a daemon, and returns how to start it.
+func prepareDaemon(ctx context.Context, s serving, socket bool) (*served, *exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
 	d, err := newServed()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	host := d.address
 	if socket {
 		d.address = filepath.Join(d.dir, "socket")
 		host, d.url = "unix:"+d.address, "http://localhost"
 	}
-	store := filepath.Join(d.dir, "models")
 	out, err := exec.CommandContext(ctx, self, "import", s.model, servedName,
-		"--models", store).CombinedOutput()
+		"--models", d.store()).CombinedOutput()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("import the model: %w: %s", err, out),
+		return nil, nil, errors.Join(fmt.Errorf("import the model: %w: %s", err, out),
 			os.RemoveAll(d.dir))
 	}
 	args := []string{
-		"serve", "--host", host, "--models", store, "--parallel", strconv.Itoa(s.slots),
+		"serve", "--host", host, "--models", d.store(), "--parallel", strconv.Itoa(s.slots),
 		"--ctx-size", strconv.Itoa(s.context), "--threads", strconv.Itoa(s.threads),
 		"--kv-layout", "split",
 	}
@@ -134,7 +145,7 @@ func startDaemon(ctx context.Context, s serving, socket bool) (*served, error) {
 	if s.library != "" {
 		cmd.Env = append(os.Environ(), "MULLAMA_LIBRARY="+s.library)
 	}
-	return d, d.start(ctx, cmd)
+	return d, cmd, nil
 }
 
 // startLlamaServer starts llama.cpp's own server.

@@ -19,7 +19,7 @@ func TestListsAndPullsAreMeasured(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is not installed")
 	}
-	cmd := Command()
+	cmd := testBenchCommand()
 	var out, errOut bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&errOut)

@@ -74,16 +74,16 @@ func (o *streamOptions) alone() []string {
 func streamsCommand() *cobra.Command {
 	var o streamOptions
 	cmd := &cobra.Command{
-		Use:   "streams --model FILE",
+		Use:   "streams",
 		Short: "Measure the daemon with several requests at once",
 		Long: `Measure tokens per second of the daemon over HTTP with one and more requests at once,
 beside a C program that has llama.cpp compute as many sequences in one batch. Both have the same
-prompts' lengths, and take turns in the same run. With --peer other servers take turns too, with
---in-process package mullama without HTTP, and with --unsampled the C program once more without
-choosing tokens: what llama.cpp does alone.`,
+prompts' lengths, and take turns in the same run, as does package mullama without HTTP. With --peer
+other servers take turns too, and with --unsampled the C program once more without choosing tokens:
+what llama.cpp does alone.`,
 		Example: `  mullama bench streams --model smollm2.gguf --streams 1,8,32
   mullama bench streams --model smollm2.gguf --peer llama-server=./llama-server
-  mullama bench streams --model smollm2.gguf --unsampled --in-process --temperature 0.8`,
+  mullama bench streams --model smollm2.gguf --unsampled --temperature 0.8`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return streams(cmd, o) },
 	}
@@ -96,7 +96,7 @@ choosing tokens: what llama.cpp does alone.`,
 	f.BoolVar(&o.unified, "unified", false, "both sides have one KV cache for all sequences")
 	f.BoolVar(&o.unsampled, "unsampled", false,
 		"measure llama.cpp alone without sampling as well")
-	f.BoolVar(&o.inProcess, "in-process", false,
+	f.BoolVar(&o.inProcess, "in-process", true,
 		"measure package mullama in this process as well")
 	f.IntVar(&o.batch, "batch-size", 0, "prompt tokens per step of all sides; 0: each one's own")
 	f.IntVar(&o.ubatch, "ubatch-size", 0,

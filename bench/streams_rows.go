@@ -124,11 +124,26 @@ func waveDecodes(waves []Wave) []float64 {
 // compare computes the row's value and what it is beside the baseline.
 func (r *Row) compare() {
 	r.Value = median(r.Samples)
+	r.tail()
 	if len(r.BaselineSamples) > 0 {
 		r.Baseline = new(median(r.BaselineSamples))
 		r.Ratio = new(r.Value / *r.Baseline)
 	}
 	if r.Goal != nil {
 		r.Met = new(r.Goal.met(*r))
+	}
+}
+
+// tail computes the high quantiles of times.
+func (r *Row) tail() {
+	if !slices.Contains([]string{"s", "ms", "us"}, r.Unit) {
+		return
+	}
+	sorted := slices.Sorted(slices.Values(r.Samples))
+	if len(sorted) >= 20 {
+		r.P95 = new(quantile(sorted, 0.95))
+	}
+	if len(sorted) >= 100 {
+		r.P99 = new(quantile(sorted, 0.99))
 	}
 }

@@ -96,18 +96,6 @@ func TestWrongNumbersAreRefused(t *testing.T) {
 	}
 }
 
-func TestQuickLeavesFlagsThatAreSet(t *testing.T) {
-	cmd := throughputCommand()
-	if err := cmd.ParseFlags([]string{"--quick", "--rounds=5"}); err != nil {
-		t.Fatal(err)
-	}
-	o := options{work: work{Config: Config{Rounds: 5, Reps: 3, ColdStarts: 3}}}
-	o.shorten(cmd)
-	if o.Rounds != 5 || o.Reps != 1 || o.ColdStarts != 1 {
-		t.Errorf("rounds %d, reps %d, cold starts %d", o.Rounds, o.Reps, o.ColdStarts)
-	}
-}
-
 func TestAMissingBaselineProgramSaysWhatToDo(t *testing.T) {
 	_, err := oracleProgram(filepath.Join(t.TempDir(), oracleName), "")
 	if err == nil || !strings.Contains(err.Error(), "run 'make native'") {

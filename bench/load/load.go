@@ -29,6 +29,7 @@ type Work struct {
 	Tokens       int     `json:"tokens"`        // of each answer
 	SharedPrompt int     `json:"shared_tokens"` // of each prompt, that are the same in all
 	Seed         uint64  `json:"seed"`
+	Text         string  `json:"text,omitempty"` // the prompt of every request; "": random words
 
 	Sampling Sampling `json:"sampling"`
 }
@@ -144,6 +145,9 @@ func (s *sender) open(ctx context.Context, run *Run) {
 // have a token for each of these words. The first words differ between requests unless they are to
 // be shared, so that no cache helps.
 func (w *Work) Prompt(i int) string {
+	if w.Text != "" {
+		return w.Text
+	}
 	shared := rand.New(rand.NewPCG(w.Seed, 0))
 	own := rand.New(rand.NewPCG(w.Seed, uint64(i)+3))
 	text := make([]string, w.PromptTokens)

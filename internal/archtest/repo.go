@@ -50,7 +50,7 @@ var notOurs = []string{".git", "bin", "build", "target", "node_modules", "__pyca
 // textKinds are the extensions of the files that are checked; files without one are too.
 var textKinds = []string{"", ".go", ".c", ".h", ".cpp", ".hpp", ".md", ".txt", ".py", ".pyi",
 	".js", ".mjs", ".ts", ".php", ".rs", ".sh", ".cmake", ".in", ".yml", ".yaml", ".toml", ".lock",
-	".mod", ".sum", ".map", ".mk", ".json"}
+	".mod", ".sum", ".map", ".mk", ".json", ".svg"}
 
 // ReadRepo returns the text files under root.
 func ReadRepo(root string) ([]File, error) {

@@ -140,7 +140,13 @@ func (a *app) rootCommand() *cobra.Command {
 		a.indexCommand(),
 		a.tokenizeCommand(),
 		a.detokenizeCommand(),
-		bench.Command(),
+		bench.Command(bench.Folders{
+			Cache:  func() string { return a.env.cacheDir },
+			Models: func() string {
+				folder, _ := storeFolder(a.env.models()) // "" where there is none
+				return folder
+			},
+		}),
 		a.doctorCommand(),
 		a.manCommand(),
 		a.versionCommand(),

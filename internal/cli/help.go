@@ -53,7 +53,11 @@ func printUsage(cmd *cobra.Command) error {
 // useLine returns how cmd is called.
 func useLine(cmd *cobra.Command) string {
 	if cmd.HasAvailableSubCommands() {
-		return cmd.CommandPath() + " COMMAND"
+		line := cmd.CommandPath() + " COMMAND"
+		if strings.Contains(cmd.Use, " ") { // it takes arguments of its own as well
+			line = cmd.UseLine() + "\n  " + line
+		}
+		return line
 	}
 	return cmd.UseLine()
 }

@@ -1,0 +1,128 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// archive are results to look things up in. A committed result's file is named after its group,
+// model and machine, as in streams-qwen2.5-7b-h200.json.
+type archive []*Result
+
+// notThere is the cell of what no file tells.
+const notThere = "not measured"
+
+// find returns the results of a group whose name contains a word, those with shorter names first:
+// what is measured in the usual way has no more to its name.
+func (a archive) find(group, word string) archive {
+	var found archive
+	for _, r := range a {
+		if r.Group == group && strings.Contains(r.name, word) {
+			found = append(found, r)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *Result) int {
+		return cmp.Compare(len(a.name), len(b.name))
+	})
+	return found
+}
+
+// on keeps the results of machines with GPUs, or without.
+func (a archive) on(gpu bool) archive {
+	return slices.DeleteFunc(slices.Clone(a), func(r *Result) bool {
+		return (len(r.Machine.GPUs) > 0) != gpu
+	})
+}
+
+// row returns the first row of a name that any of the results has.
+func (a archive) row(name string) *Row {
+	for _, r := range a {
+		for i := range r.Rows {
+			if r.Rows[i].Name == name {
+				return &r.Rows[i]
+			}
+		}
+	}
+	return nil
+}
+
+// value is a row's median; nil without the row.
+func (a archive) value(name string) *float64 {
+	if row := a.row(name); row != nil {
+		return &row.Value
+	}
+	return nil
+}
+
+// decode is the speed of one request of a side after its first token.
+func (a archive) decode(side string) *float64 {
+	for _, r := range a {
+		if v := middle(waveDecodes(wavesOf(1, r.Waves)[side])); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// text is a number as a cell.
+func text(v *float64) string {
+	if v == nil {
+		return notThere
+	}
+	return number(*v)
+}
+
+// combined applies a function to numbers that may be missing.
+func combined(a, b *float64, f func(a, b float64) float64) *float64 {
+	if a == nil || b == nil {
+		return nil
+	}
+	return new(f(*a, *b))
+}
+
+// where names the machine of a result in a few words.
+func where(r *Result) string {
+	m := r.Machine
+	if len(m.GPUs) > 1 {
+		return fmt.Sprintf("%d × %s", len(m.GPUs), m.GPUs[0].Description)
+	}
+	if len(m.GPUs) == 1 {
+		return m.GPUs[0].Description
+	}
+	return fmt.Sprintf("%d cores", m.Cores)
+}
+
+// grid is a table.
+type grid struct {
+	title string
+	head  []string
+	rows  [][]string
+	note  string
+	with  string // the sub-command that fills cells which say that they are not measured
+}
+
+func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
+
+// write writes the table as Markdown. Columns after the first are numbers.
+func (g *grid) write(b *strings.Builder) {
+	if g.title != "" {
+		fmt.Fprintf(b, "### %s\n\n", g.title)
+	}
+	fmt.Fprintf(b, "| %s |\n|---|%s\n", strings.Join(g.head, " | "),
+		strings.Repeat("--:|", len(g.head)-1))
+	for _, row := range g.rows {
+		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
+	}
+	note := g.note
+	if g.with != "" && slices.ContainsFunc(g.rows, func(cells []string) bool {
+		return slices.Contains(cells, notThere)
+	}) {
+		note += fmt.Sprintf(" What is not measured, `mullama bench %s` fills.", g.with)
+	}
+	if note != "" {
+		fmt.Fprintf(b, "\n%s\n", strings.TrimSpace(note))
+	}
+	b.WriteByte('\n')
+}

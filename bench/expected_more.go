@@ -1,0 +1,196 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+)
+
+func askedOffload(all archive) *grid {
+	g := &grid{title: "Layers on the GPU (7B)",
+		head: []string{"layers", "tokens/s", "llama.cpp alone", "GPU memory, MB"},
+		with: "offload --layers 0,10,20,30,all",
+		note: "Qwen 2.5 7B, which has 28 layers, on " +
+			"one NVIDIA H200 beside 16 cores."}
+	found := all.find("offload", "qwen2.5-7b")
+	for _, layers := range []string{"0", "10", "20", "25", "all"} {
+		name := "layers_" + layers
+		var alone *float64
+		if row := found.row(name + "_tg"); row != nil {
+			alone = row.Baseline
+		}
+		g.add(layers, text(found.value(name+"_tg")), text(alone),
+			text(found.value(name+"_device_mb")))
+	}
+	return g
+}
+
+func askedGPUs(all archive) *grid {
+	g := &grid{title: "Several GPUs (tokens/s)", head: []string{"", "7B", "13B"},
+		with: "multi-gpu",
+		note: "NVIDIA H200, which NVLink connects; both models fit on " +
+			"one. Two GPUs with 24 GB: not measured."}
+	for _, q := range []struct{ title, row string }{
+		{"one GPU", "on_1_gpu_tg"}, {"two, layers shared", "on_2_gpus_layer_tg"},
+		{"two, tensors shared", "on_2_gpus_tensor_tg"},
+	} {
+		cells := []string{q.title}
+		for _, model := range []string{"qwen2.5-7b", "llama2-13b"} {
+			cells = append(cells, text(all.find("multi-gpu", model).value(q.row)))
+		}
+		g.add(cells...)
+	}
+	return g
+}
+
+// batchRow is what a work of the group batch tells.
+func batchRow(r *Result, prompts, slots, threads int) *float64 {
+	for _, c := range batchCases(r) {
+		if c.prompts == prompts && c.slots == slots && c.threads == threads {
+			return new(float64(prompts) / c.seconds)
+		}
+	}
+	return nil
+}
+
+// batchThreads are the numbers of threads of a result, smallest first.
+func batchThreads(r *Result) []int {
+	var all []int
+	for _, c := range batchCases(r) {
+		if !slices.Contains(all, c.threads) {
+			all = append(all, c.threads)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// askedBatch has a column for each number of threads that was asked for or measured.
+func askedBatch(all archive) *grid {
+	g := &grid{title: "Many prompts (prompts/s)",
+		head: []string{"prompts", "one by one, 1 thread"},
+		with: "batch",
+		note: "SmolLM2, prompts and answers of 32 tokens, 8 at once in the " +
+			"columns of threads. The page counted threads of Rayon; here prompts share the " +
+			"steps of one model, and threads are those of a step."}
+	found := all.find("batch", "smollm2")
+	threads := []int{8, 16, 32}
+	if len(found) > 0 {
+		threads = append(threads, batchThreads(found[0])...)
+		slices.Sort(threads)
+		threads = slices.Compact(threads)
+	}
+	for _, t := range threads {
+		g.head = append(g.head, fmt.Sprintf("at once, %d threads", t))
+	}
+	for _, prompts := range []int{10, 50, 100, 500} {
+		cells := []string{fmt.Sprint(prompts)}
+		var values []*float64
+		if len(found) > 0 {
+			values = append(values, batchRow(found[0], prompts, 0, 1))
+			for _, t := range threads {
+				values = append(values, batchRow(found[0], prompts, batchSlots, t))
+			}
+		}
+		for i := range 1 + len(threads) {
+			cell := notThere
+			if i < len(values) {
+				cell = text(values[i])
+			}
+			cells = append(cells, cell)
+		}
+		g.add(cells...)
+	}
+	return g
+}
+
+func askedScaling(all archive) *grid {
+	g := &grid{title: "Speed-up by threads (100 prompts)",
+		head: []string{"threads", "one by one", "8 at once", "of ideal"},
+		with: "batch",
+		note: "SmolLM2. 8, 12, 16 and 32 threads: not measured, as no " +
+			"processor with as many cores was there."}
+	found := all.find("batch", "smollm2")
+	if len(found) == 0 {
+		g.add("1", notThere, notThere, notThere)
+		return g
+	}
+	over := func(slots, threads int) *float64 {
+		return combined(batchRow(found[0], 100, slots, threads), batchRow(found[0], 100, slots, 1),
+			func(n, one float64) float64 { return n / one })
+	}
+	for _, t := range batchThreads(found[0]) {
+		eight := over(batchSlots, t)
+		ideal := float64(t)
+		g.add(fmt.Sprint(t), text(over(0, t)), text(eight),
+			text(combined(eight, &ideal, func(n, ideal float64) float64 { return n / ideal })))
+	}
+	return g
+}
+
+func askedEmbedding(all archive) *grid {
+	g := &grid{title: "Embeddings (texts/s)",
+		head: []string{"tokens of a text", "in process", "daemon", "times as fast"},
+		with: "embedding",
+		note: "MiniLM in F16, one text a call, on two cores of a Xeon."}
+	found := all.find("embedding", "minilm-f16")
+	for _, length := range []int{16, 64, 256, 512} {
+		name := fmt.Sprintf("_%d_tokens_calls_of_1_texts", length)
+		native, daemon := found.value("library"+name), found.value("mullama"+name)
+		g.add(fmt.Sprint(length), text(native), text(daemon),
+			text(combined(native, daemon, func(n, d float64) float64 { return n / d })))
+	}
+	return g
+}
+
+func askedDocuments(all archive) *grid {
+	g := &grid{title: "Collections of documents (texts/s)",
+		head: []string{"documents", "one by one", "in calls of 256", "daemon, in calls of 256"},
+		with: "embedding",
+		note: "MiniLM in F16, documents of 8 to 24 tokens, in process, on " +
+			"two cores of a Xeon. 8 threads: not measured."}
+	found := all.find("embedding", "minilm-f16")
+	for _, n := range []int{100, 1000, 10_000} {
+		g.add(fmt.Sprint(n),
+			text(found.value(fmt.Sprintf("library_%d_documents_one_by_one_texts", n))),
+			text(found.value(fmt.Sprintf("library_%d_documents_calls_of_256_texts", n))),
+			text(found.value(fmt.Sprintf("mullama_%d_documents_calls_of_256_texts", n))))
+	}
+	return g
+}
+
+func askedSearch(all archive) *grid {
+	g := &grid{title: "Late interaction (ms for a search)",
+		head: []string{"documents", "1 thread", "2 threads", "searches/s", "limit of the machine"},
+		with: "maxsim --docs 1000,10000,100000",
+		note: "Vectors in f16, on two cores of a " +
+			"Xeon, with the time that it needs at least with two threads."}
+	found := all.find("maxsim", "")
+	for _, n := range []int{1000, 10_000, 100_000} {
+		name := func(threads int) string {
+			return fmt.Sprintf("f16_%d_documents_%d_threads_", n, threads)
+		}
+		two := found.value(name(2) + "search_ms")
+		second := 1000.0
+		g.add(fmt.Sprint(n), text(found.value(name(1)+"search_ms")), text(two),
+			text(combined(&second, two, func(s, ms float64) float64 { return s / ms })),
+			text(found.value(name(2)+"limit_ms")))
+	}
+	return g
+}
+
+func askedStreaming(all archive) *grid {
+	g := &grid{title: "Time between tokens (ms)",
+		head: []string{"way", "p50", "p95", "p99", "jitter"},
+		with: "streaming",
+		note: "SmolLM2, one answer at a time. Jitter is the standard " +
+			"deviation."}
+	found := all.find("streaming", "")
+	for _, way := range streamingWays {
+		cells := []string{way.title}
+		for _, key := range []string{"gap_p50_ms", "gap_p95_ms", "gap_p99_ms", "jitter_ms"} {
+			cells = append(cells, text(found.value(way.name+"_"+key)))
+		}
+		g.add(cells...)
+	}
+	return g
+}

@@ -1,0 +1,284 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Between these bounds of a ratio, two sides are level: so much differs from run to run.
+const (
+	levelLow  = 0.97
+	levelHigh = 1.03
+)
+
+// standing is one comparison of the summary: how many times as good we are as another.
+type standing struct {
+	what, where, other string
+	times              float64
+	interval           string // or ""
+}
+
+func (s standing) verdict() string {
+	switch {
+	case s.times >= levelHigh:
+		return "ahead"
+	case s.times > levelLow:
+		return "level"
+	}
+	return "behind"
+}
+
+// summary says where we are ahead, level and behind, and which goals are missed.
+func summary(results []*Result) string {
+	var b strings.Builder
+	all := standings(results)
+	if len(all) > 0 {
+		counts := map[string]int{}
+		for _, s := range all {
+			counts[s.verdict()]++
+		}
+		fmt.Fprintf(&b, "## Where Mullama stands\n\nOf %d comparisons, each in one run, it is "+
+			"ahead in %d, level in %d and behind in %d. A number is how many times as fast Mullama is; "+
+			"from %.2f to %.2f counts as level, for so much differs from run to run.\n\n",
+			len(all), counts["ahead"], counts["level"], counts["behind"], levelLow, levelHigh)
+		slices.SortStableFunc(all, func(a, b standing) int { return cmp.Compare(b.times, a.times) })
+		g := grid{head: []string{"what", "on", "beside", "times", "95 %", ""}}
+		for _, s := range all {
+			g.add(s.what, s.where, s.other, fmt.Sprintf("%.2f", s.times), s.interval, s.verdict())
+		}
+		g.write(&b)
+	}
+	b.WriteString(missedGoals(results))
+	return b.String()
+}
+
+// standings are all comparisons, in the order of the groups.
+func standings(results []*Result) []standing {
+	var all []standing
+	for _, r := range results {
+		switch r.Group {
+		case "throughput":
+			all = append(all, throughputStandings(r)...)
+		case "streams":
+			all = append(all, streamsStandings(r)...)
+		case "batch":
+			all = append(all, batchStandings(r)...)
+		case "embedding":
+			all = append(all, embeddingStandings(r)...)
+		case "maxsim":
+			all = append(all, maxsimStandings(r)...)
+		case "overhead":
+			all = append(all, overheadStandings(r)...)
+		case "offload", "multi-gpu":
+			all = append(all, pointStandings(r)...)
+		}
+	}
+	return all
+}
+
+func throughputStandings(r *Result) []standing {
+	var all []standing
+	for _, row := range r.Rows {
+		what, times := "", 0.0
+		if row.Ratio != nil {
+			times = *row.Ratio
+		}
+		low, high := row.RatioLow, row.RatioHigh
+		switch {
+		case strings.HasPrefix(row.Name, "tg"):
+			what = "generation"
+		case strings.HasPrefix(row.Name, "pp"):
+			what = "prompts"
+		case row.Name == "cold_first_token_s":
+			what, times = "first token of a fresh process", 1/times
+			low, high = inverse(high), inverse(low)
+		}
+		if what == "" || row.Ratio == nil {
+			continue
+		}
+		s := standing{what: what + ", " + r.Model.File, where: where(r), other: "llama.cpp alone",
+			times: times}
+		if low != nil && high != nil {
+			s.interval = fmt.Sprintf("%.2f to %.2f", *low, *high)
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func inverse(v *float64) *float64 {
+	if v == nil {
+		return nil
+	}
+	return new(1 / *v)
+}
+
+// streamsStandings are the daemon beside llama.cpp alone and the servers, with the fewest and the
+// most requests at once.
+func streamsStandings(r *Result) []standing {
+	var all []standing
+	widths := widthsOf(r.Waves)
+	for _, width := range slices.Compact([]int{widths[0], widths[len(widths)-1]}) {
+		of := wavesOf(width, r.Waves)
+		ours := middle(waveSpeeds(of["ours"]))
+		for _, s := range sideTitles {
+			theirs := middle(waveSpeeds(of[s.side]))
+			if s.side == "ours" || s.side == "library" || ours == nil || theirs == nil ||
+				s.side == "baseline" && len(of["unsampled"]) > 0 {
+				continue
+			}
+			what := fmt.Sprintf("%d requests at once over HTTP, %s", width, r.Model.File)
+			if width == 1 {
+				what = "a request over HTTP, " + r.Model.File
+			}
+			if word := lastWord(r.name); word != "" {
+				what += ", " + word
+			}
+			all = append(all, standing{what: what, where: where(r), other: s.name,
+				times: *ours / *theirs})
+		}
+	}
+	return all
+}
+
+// lastWord is what a result's name says of how it was measured.
+func lastWord(name string) string {
+	for _, word := range []string{"sampled", "split", "unified"} {
+		if strings.HasSuffix(name, "-"+word) {
+			return word
+		}
+	}
+	return ""
+}
+
+func batchStandings(r *Result) []standing {
+	cases := batchCases(r)
+	if len(cases) == 0 {
+		return nil
+	}
+	prompts, most := representative(cases), 0
+	for _, c := range cases {
+		most = max(most, c.threads)
+	}
+	var all []standing
+	for _, c := range cases {
+		if c.prompts != prompts || c.threads != most || c.row.Ratio == nil {
+			continue
+		}
+		what := fmt.Sprintf("%d prompts, %d slots, %s", prompts, c.slots, r.Model.File)
+		if c.slots == 0 {
+			what = fmt.Sprintf("%d prompts, one by one, %s", prompts, r.Model.File)
+		}
+		all = append(all, standing{what: what, where: where(r), other: "llama.cpp alone",
+			times: *c.row.Ratio})
+	}
+	return all
+}
+
+// embeddingStandings are the daemon beside every other side: the work with the longest texts of
+// one, and of several a call.
+func embeddingStandings(r *Result) []standing {
+	rows := rowMap(r)
+	var all []standing
+	for _, name := range casesOf(r.Points) {
+		side, work, _ := strings.Cut(name, ": ")
+		ours, ok := rows[slug(daemonName+": "+work)+"_texts"]
+		if !ok || side == daemonName || side == libraryName ||
+			!strings.HasPrefix(work, "64 tokens, ") {
+			continue
+		}
+		title := side
+		for _, t := range embeddingTitles {
+			if t.side == side {
+				title = t.title
+			}
+		}
+		all = append(all, standing{what: "embeddings over HTTP, " + work + ", " + r.Model.File,
+			where: where(r), other: title, times: ours.Value / rows[slug(name)+"_texts"].Value})
+	}
+	return all
+}
+
+// maxsimStandings are searches beside the others, with the most threads and documents.
+func maxsimStandings(r *Result) []standing {
+	rows := rowMap(r)
+	var all []standing
+	for _, name := range casesOf(r.Points) {
+		kind, rest, _ := strings.Cut(name, ", ")
+		peer, found := strings.CutSuffix(kind, " f32")
+		ours, ok := rows[slug("f32, "+rest)+"_search_ms"]
+		if !found || !ok || !strings.HasSuffix(rest, fmt.Sprintf(" %d threads", r.Config.Threads)) {
+			continue
+		}
+		all = append(all, standing{what: "search, " + rest, where: where(r), other: peer,
+			times: rows[slug(name)+"_search_ms"].Value / ours.Value})
+	}
+	return all
+}
+
+// overheadStandings are calls in the library beside the same over HTTP.
+func overheadStandings(r *Result) []standing {
+	rows := rowMap(r)
+	http, ok := rows["http_tokenize_p50"]
+	if !ok {
+		return nil
+	}
+	var all []standing
+	for _, side := range overheadSides[1:] {
+		if row, ok := rows[side+"_tokenize_p50"]; ok && side != "http" {
+			all = append(all, standing{what: "a call from " + sideNames[side], where: where(r),
+				other: "the same over HTTP", times: http.Value / row.Value})
+		}
+	}
+	return all
+}
+
+// pointStandings are generation and prompts beside llama.cpp alone in the last case.
+func pointStandings(r *Result) []standing {
+	cases := casesOf(r.Points)
+	if len(cases) == 0 {
+		return nil
+	}
+	last := cases[len(cases)-1]
+	rows := rowMap(r)
+	var all []standing
+	for _, q := range []struct{ key, what string }{{"tg", "generation"}, {"pp", "prompts"}} {
+		if row := rows[slug(last)+"_"+q.key]; row.Ratio != nil {
+			all = append(all, standing{what: q.what + ", " + last + ", " + r.Model.File,
+				where: where(r), other: "llama.cpp alone", times: *row.Ratio})
+		}
+	}
+	return all
+}
+
+// missedGoals counts the goals, and names those that are missed.
+func missedGoals(results []*Result) string {
+	goals := 0
+	var missed []string
+	for _, r := range results {
+		var rows []string
+		for _, row := range r.Rows {
+			if row.Met == nil {
+				continue
+			}
+			goals++
+			if !*row.Met {
+				rows = append(rows, fmt.Sprintf("`%s` %s (%s)", row.Name, judged(row), row.Goal))
+			}
+		}
+		if len(rows) > 0 {
+			missed = append(missed, fmt.Sprintf("- %s, %s, %s: %s.", r.Group, r.Model.File,
+				where(r), strings.Join(rows, ", ")))
+		}
+	}
+	if goals == 0 {
+		return ""
+	}
+	if len(missed) == 0 {
+		return fmt.Sprintf("All %d goals are met.\n\n", goals)
+	}
+	return fmt.Sprintf("Of %d goals these are missed:\n\n%s\n\n", goals,
+		strings.Join(missed, "\n"))
+}

@@ -1,0 +1,83 @@
+package bench
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mullama/mullama/bench/load"
+)
+
+func TestTheSummaryCountsWhereWeStand(t *testing.T) {
+	wave := func(side string, seconds float64) Wave {
+		return Wave{Round: 1, Streams: 8, Side: side, Seconds: seconds, Tokens: 100,
+			Load: &load.Summary{}}
+	}
+	r := testResult()
+	r.Group, r.name, r.Rows = "streams", "streams-m-sampled", nil
+	r.Waves = []Wave{wave("ours", 1), wave("baseline", 0.5), wave("llama-server", 2),
+		wave("ollama", 1.01)}
+	got := summary([]*Result{r})
+	for _, want := range []string{
+		"Of 3 comparisons, each in one run, it is ahead in 1, level in 1 and behind in 1.",
+		"| 8 requests at once over HTTP, m.gguf, sampled | ",
+		" | llama-server | 2.00 |  | ahead |\n",
+		" | Ollama | 1.01 |  | level |\n",
+		" | llama.cpp | 0.50 |  | behind |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the summary lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+func TestTheSummaryNamesMissedGoals(t *testing.T) {
+	r := testResult()
+	if got := summary([]*Result{r}); !strings.Contains(got,
+		"- throughput, m.gguf, ") || !strings.Contains(got, ": `pp512` 0.960 (ratio ≥ 0.98).") {
+		t.Errorf("the summary is\n%s", got)
+	}
+	r.Rows = r.Rows[:1]
+	if got := summary([]*Result{r}); !strings.HasSuffix(got, "All 1 goals are met.\n\n") {
+		t.Errorf("the summary is\n%s", got)
+	}
+}
+
+func TestAskedTablesSayWhatIsNotMeasured(t *testing.T) {
+	g := askedStreaming(nil)
+	if len(g.rows) != 4 || !slices.Contains(g.rows[0], notThere) {
+		t.Fatalf("the rows are %v", g.rows)
+	}
+	var b strings.Builder
+	g.write(&b)
+	if !strings.Contains(b.String(), "What is not measured, `mullama bench streaming` fills.") {
+		t.Errorf("the table does not say what fills it:\n%s", b.String())
+	}
+	r := testResult()
+	r.Group, r.name, r.Rows = "streaming", "streaming-m", nil
+	for _, way := range streamingWays {
+		r.Points = append(r.Points, Point{Round: 1, Case: way.name, Values: map[string]float64{
+			"gap_p50_ms": 1, "gap_p95_ms": 2, "gap_p99_ms": 3, "jitter_ms": 0.5}})
+	}
+	r.Rows = pointRows("streaming", r.Points)
+	b.Reset()
+	askedStreaming(archive{r}).write(&b)
+	if got := b.String(); strings.Contains(got, notThere) ||
+		!strings.Contains(got, "| WebSocket | 1.00 | 2.00 | 3.00 | 0.500 |\n") {
+		t.Errorf("the table is\n%s", got)
+	}
+}
+
+func TestHighQuantilesNeedEnoughTimes(t *testing.T) {
+	for n, want := range map[int][2]bool{19: {}, 20: {true, false}, 100: {true, true}} {
+		r := Row{Unit: "ms", Samples: make([]float64, n)}
+		r.compare()
+		if got := [2]bool{r.P95 != nil, r.P99 != nil}; got != want {
+			t.Errorf("%d samples: %v, want %v", n, got, want)
+		}
+	}
+	r := Row{Unit: "tokens/s", Samples: make([]float64, 100)}
+	if r.compare(); r.P95 != nil {
+		t.Error("a speed has a high quantile")
+	}
+}
