@@ -114,7 +114,8 @@ func TestAnAnswerWithOtherEmbeddingsIsAnError(t *testing.T) {
 
 func TestAProgramThatEndsSaysWhy(t *testing.T) {
 	var header any
-	_, err := startWorker("some program", exec.Command("sh", "-c", "echo no weights >&2; exit 3"), &header)
+	_, err := startWorker("some program",
+		exec.Command("sh", "-c", "echo no weights >&2; exit 3"), &header)
 	if err == nil || !strings.Contains(err.Error(), "some program") ||
 		!strings.Contains(err.Error(), "no weights") {
 		t.Errorf("error is %v", err)

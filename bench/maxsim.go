@@ -176,8 +176,8 @@ func (m *maxsimMeter) round(ctx context.Context, round, docs, threads int) error
 	return err
 }
 
-// search opens an index and searches it, some times to warm up and then as often as is asked for. It
-// returns the fastest search in milliseconds and the bytes of the index, too.
+// search opens an index and searches it, some times to warm up and then as often as is asked for.
+// It returns the fastest search in milliseconds and the bytes of the index, too.
 func (m *maxsimMeter) search(ctx context.Context, kind mullama.VectorKind,
 	threads int) (values map[string]float64, fastest float64, bytes int64, err error) {
 	start := time.Now()
