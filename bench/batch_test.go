@@ -95,7 +95,8 @@ func TestBatchChartsShowSlotsAndThreads(t *testing.T) {
 	}
 	all := archive{r}
 	r.name = "batch-smollm2"
-	if row := askedScaling(all).rows[1]; !slices.Equal(row, []string{"2", "1.60", "1.50", "0.750"}) {
+	if row := askedScaling(all).rows[1]; !slices.Equal(row,
+		[]string{"2", "1.60", "1.50", "0.750"}) {
 		t.Errorf("the row of 2 threads is %v", row)
 	}
 	if row := askedBatch(all).rows[2]; !slices.Equal(row, []string{"100", "5.00", "20.0", "30.0",

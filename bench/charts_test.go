@@ -25,7 +25,8 @@ func TestThePlotOfGapsHasALineForEachWay(t *testing.T) {
 		t.Fatalf("charts are %+v", charts)
 	}
 	// No time is 0 on a logarithmic axis.
-	if first := charts[0].lines[0]; len(first.xs) != 100 || first.xs[0] != 1 || first.ys[0] != 0.001 {
+	first := charts[0].lines[0]
+	if len(first.xs) != 100 || first.xs[0] != 1 || first.ys[0] != 0.001 {
 		t.Errorf("the first line begins at %v, %v with %d points", first.xs[0], first.ys[0],
 			len(first.xs))
 	}

@@ -12,8 +12,8 @@ func asked(results archive) string {
 	b.WriteString(askedBegin)
 	for _, table := range []func(archive) *grid{
 		askedText, askedTextCPU, askedFirstToken, askedStarts, askedCalls, askedManyCalls,
-		askedMapping, askedMemory, askedCache, askedOffload, askedGPUs, askedBatch, askedScaling, askedEmbedding,
-		askedDocuments, askedSearch, askedStreaming,
+		askedMapping, askedMemory, askedCache, askedOffload, askedGPUs, askedBatch,
+		askedScaling, askedEmbedding, askedDocuments, askedSearch, askedStreaming,
 	} {
 		table(results).write(&b)
 	}
@@ -46,8 +46,8 @@ func askedText(all archive) *grid {
 		head: []string{"model", "in process", "daemon", "llama.cpp alone", "llama-server"},
 		with: "streams --peer llama-server=PROGRAM",
 		note: "One request of 128 tokens and an answer of 128, after its first token, all layers " +
-			"on one NVIDIA H200; where streams were not measured, in process is that of the group " +
-			"multi-gpu. Apple M3 Max (Metal): not measured."}
+			"on one NVIDIA H200; where streams were not measured, in process is that of the " +
+			"group multi-gpu. Apple M3 Max (Metal): not measured."}
 	for _, m := range askedModels {
 		streams := all.find("streams", m.word).on(true)
 		native := streams.decode("library")
@@ -69,8 +69,8 @@ func askedTextCPU(all archive) *grid {
 		head: []string{"model", "in process", "daemon", "llama.cpp alone", "llama-server"},
 		with: "streams --peer llama-server=PROGRAM",
 		note: "SmolLM2 on two cores of a Xeon, where in process is `tg128` of the group " +
-			"throughput. Qwen 2.5 7B on 16 cores, of the group offload without layers on the GPU. AVX-512 " +
-			"with 32 threads: not measured."}
+			"throughput. Qwen 2.5 7B on 16 cores, of the group offload without layers on the " +
+			"GPU. AVX-512 with 32 threads: not measured."}
 	models := append([]struct{ title, word string }{{"SmolLM2 135M", "smollm2"}}, askedModels...)
 	for _, m := range models {
 		streams := all.find("streams", m.word).on(false)

@@ -177,8 +177,8 @@ func (m *reactions) cancelled(
 		return 0, err
 	}
 	defer func() { _ = watch.Close() }()
-	if busy, err := watch.busy(); err != nil || busy {
-		return 0, errors.Join(err, errors.New("a slot is busy before the request"))
+	if err := watch.idle(ctx); err != nil {
+		return 0, err
 	}
 	ctx, leave := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -200,6 +200,22 @@ func (m *reactions) cancelled(
 	took := time.Since(start)
 	<-done
 	return took, err
+}
+
+// idle waits until no slot computes: one that has sent its last token may have more to do.
+func (c *connection) idle(ctx context.Context) error {
+	const limit = 30 * time.Second
+	for end := time.Now().Add(limit); ctx.Err() == nil; {
+		busy, err := c.busy()
+		if err != nil || !busy {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("a slot is still busy %s after the last answer", limit)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return ctx.Err()
 }
 
 // busy reports whether any slot computes.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -190,7 +191,8 @@ func (m *callMeter) run(ctx context.Context, round int, side, work string) error
 	}
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return fmt.Errorf("%s of %s: %w: %s", work, side, err, exit.Stderr)
+		return fmt.Errorf("%s of %s: %w: %s; 'make callers' builds the programs anew", work, side,
+			err, bytes.TrimSpace(exit.Stderr))
 	}
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w; has bench/callers/build.sh filled the folder?", work, side,

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/testmodels"
 )
 
 // testSuite has its folders in a temporary one.
@@ -96,12 +97,13 @@ func TestAGroupHasBothItsNames(t *testing.T) {
 }
 
 func TestASuiteGoesOnAfterAGroupThatFailed(t *testing.T) {
+	model := testmodels.Path(t, "smollm2")
 	t.Setenv(fakeSide, "real") // this test binary is the program
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	dir := filepath.Join(t.TempDir(), "out")
-	stdout, stderr, err := runCommand(t, "bench", "--quick", "memory", "overhead", "store",
-		"--out", dir, "--model", "no-such.gguf")
-	if err == nil || !strings.HasPrefix(err.Error(), "memory failed; ") {
+	stdout, stderr, err := runCommand(t, "bench", "--quick", "embedding", "overhead", "memory",
+		"--out", dir, "--model", model, "--embedding-model", "no-such.gguf")
+	if err == nil || !strings.HasPrefix(err.Error(), "embedding failed; ") {
 		t.Fatalf("error is %v\n%s", err, stderr)
 	}
 	if want := filepath.Join(dir, "report.md") + "\n"; stdout != want {
@@ -119,18 +121,18 @@ func TestASuiteGoesOnAfterAGroupThatFailed(t *testing.T) {
 		t.Fatalf("states are %v: %+v", states, s.Groups)
 	}
 	if why := s.Groups[0].Reason; !strings.Contains(why, "no-such.gguf") {
-		t.Errorf("memory failed because of %q", why)
+		t.Errorf("embedding failed because of %q", why)
 	}
 	if results, err := ReadResults(dir); err != nil || len(results) != 1 ||
-		results[0].Group != "store" {
+		results[0].Group != "memory" {
 		t.Errorf("results are %v (%v)", results, err)
 	}
 	page, err := os.ReadFile(filepath.Join(dir, "report.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| memory | failed: ", "| overhead | not measured: the programs",
-		"## store: "} {
+	for _, want := range []string{"| embedding | failed: ",
+		"| overhead | not measured: the programs", "## memory: "} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the report lacks %q:\n%s", want, page)
 		}

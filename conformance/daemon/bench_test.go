@@ -11,8 +11,8 @@ import (
 	"github.com/mullama/mullama/internal/testdaemon"
 )
 
-// TestBenchMeasuresDaemonsOfItsOwn has groups that need a whole program measure a model of the store
-// by its name.
+// TestBenchMeasuresDaemonsOfItsOwn has groups that need a whole program measure a model of the
+// store by its name.
 func TestBenchMeasuresDaemonsOfItsOwn(t *testing.T) {
 	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2"})
 	for group, c := range map[string]struct{ flags, row string }{

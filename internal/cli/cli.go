@@ -141,7 +141,7 @@ func (a *app) rootCommand() *cobra.Command {
 		a.tokenizeCommand(),
 		a.detokenizeCommand(),
 		bench.Command(bench.Folders{
-			Cache:  func() string { return a.env.cacheDir },
+			Cache: func() string { return a.env.cacheDir },
 			Models: func() string {
 				folder, _ := storeFolder(a.env.models()) // "" where there is none
 				return folder

@@ -33,7 +33,8 @@ func TestFoldersWithBenchmarksAreFound(t *testing.T) {
 
 func TestRowsBecomeLinesOfBenchmarks(t *testing.T) {
 	got, err := throughputLines([]byte(`{"rows": [
-		{"name": "tg128", "unit": "tokens/s", "value": 262.5}, {"name": "rss_mb", "unit": "MB", "value": 328}]}`))
+		{"name": "tg128", "unit": "tokens/s", "value": 262.5},
+		{"name": "rss_mb", "unit": "MB", "value": 328}]}`))
 	want := "pkg: bench throughput\nBenchmark/tg128 1 262.5 tokens/s\nBenchmark/rss_mb 1 328 MB\n"
 	if err != nil || string(got) != want {
 		t.Errorf("got %q (%v), want %q", got, err, want)
