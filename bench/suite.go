@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -227,12 +229,15 @@ func (s *suite) run(cmd *cobra.Command, names []string) error {
 		line += " --quick"
 	}
 	r.report = newSuiteReport(s.quick, line)
-	failed := r.measure(cmd.Context(), names)
+	// A run that is cut off reports what it has.
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	failed := r.measure(ctx, names)
 	if err := r.write(); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s\n", filepath.Join(dir, "report.md"))
-	if err := cmd.Context().Err(); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if len(failed) > 0 {
