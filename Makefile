@@ -199,6 +199,10 @@ bench-maxsim: native build peers-maxsim ## measure late interaction beside NumPy
 	bin/mullama bench maxsim --docs 1000,10000,100000 \
 		--python "$(MULLAMA_CACHE)/venv-maxsim/bin/python" --json bench/results/maxsim-xeon.json
 
+.PHONY: count-instructions
+count-instructions: ## compare the instructions of hot paths with those in bench/instructions.txt
+	$(GO) run ./tools/countinstructions
+
 .PHONY: bench-report
 bench-report: ## write the tables and plots of docs/benchmarks.md from bench/results
 	rm -f docs/plots/*.svg

@@ -213,3 +213,13 @@ func BenchmarkTokenize(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWords is the part of making tokens that is done before any word is looked up.
+func BenchmarkWords(b *testing.B) {
+	const text = "The quick brown fox jumps over the lazy dog and runs away quickly."
+	for b.Loop() {
+		for w := (words{text: text, classes: &classes}); w.pos < len(text); {
+			w.pos = nextLlama3(w)
+		}
+	}
+}

@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"internal/testdaemon":      {root, "internal/testmodels"},
 	"tools/benchcompare":       {},
 	"tools/bindgen":            {},
+	"tools/countinstructions":  {},
 	"tools/fetchmodels":        {"internal/convert", "internal/gguf", "internal/testmodels"},
 	"tools/nativebuild":        {},
 	"tools/parity":             {"conformance/vectors"},
