@@ -73,7 +73,7 @@ lib: native ## build bin/lib/libmullama.so, the library of include/mullama.h
 
 .PHONY: test-bindings
 test-bindings: lib build ## run the tests and examples of the bindings in all languages
-	@$(GO) run ./tools/fetchmodels smollm2 minilm-q8 minilm-rank
+	@$(GO) run ./tools/fetchmodels smollm2 minilm minilm-rank
 	sh bindings/test.sh -check "$(CURDIR)/bin/lib"
 
 .PHONY: parity

@@ -21,7 +21,7 @@ shift
 MULLAMA_CACHE=${MULLAMA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mullama}
 models=$MULLAMA_CACHE/models
 MULLAMA_TEST_MODEL=$models/SmolLM2-135M-Instruct.Q4_1.gguf
-MULLAMA_TEST_EMBED_MODEL=$models/all-MiniLM-L6-v2.q8_0.gguf
+MULLAMA_TEST_EMBED_MODEL=$models/all-MiniLM-L6-v2.f16.gguf
 MULLAMA_TEST_RANK_MODEL=$models/all-MiniLM-L6-v2-random-rank.q8_0.gguf
 [ ! -f "$MULLAMA_TEST_MODEL" ] || export MULLAMA_TEST_MODEL
 [ ! -f "$MULLAMA_TEST_EMBED_MODEL" ] || export MULLAMA_TEST_EMBED_MODEL

@@ -33,14 +33,14 @@ func TestVectorsOfRealModels(t *testing.T) {
 	}
 	defer e.close()
 	for file, name := range map[string]string{
-		"smollm2": "smollm2", "minilm": "minilm-q8", "ranker": "minilm-rank",
+		"smollm2": "smollm2", "minilm": "minilm", "ranker": "minilm-rank",
 	} {
 		runVectors(t, e, file, testmodels.Path(t, name), "")
 	}
 }
 
 func TestVectorsOverADaemon(t *testing.T) {
-	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2", "minilm": "minilm-q8",
+	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2", "minilm": "minilm",
 		"ranker": "minilm-rank"}, "--ctx-size", "512")
 	e, err := openRemote(&runtimeOptions{URL: d.URL()})
 	if err != nil {

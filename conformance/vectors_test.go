@@ -59,7 +59,7 @@ func TestVectors(t *testing.T) {
 
 // vectorFiles are the files of vectors for real models, which a daemon has by the files' names.
 var vectorFiles = []struct{ name, model string }{
-	{"smollm2", "smollm2"}, {"minilm", "minilm-q8"}, {"ranker", "minilm-rank"},
+	{"smollm2", "smollm2"}, {"minilm", "minilm"}, {"ranker", "minilm-rank"},
 }
 
 // vectorDaemon is a daemon that has the models until the test ends.

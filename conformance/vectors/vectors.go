@@ -14,7 +14,7 @@ import (
 // How near embeddings and scores have to be to those of a case: their cosine is at least so large,
 // their length differs by at most such a part, and a score by at most so much.
 const (
-	NearCosine = 0.998
+	NearCosine = 0.9999
 	NearLength = 0.02
 	NearScore  = 0.03
 )

@@ -135,7 +135,7 @@ void compare_logprobs(const std::vector<json::Value> &got, const std::vector<jso
 
 // The rows have nearly the direction and the length of those of a case.
 void compare_rows(const mullama::Embedding &got, const std::vector<json::Value> &want) {
-    const double near_cosine = 0.998, near_length = 0.02;
+    const double near_cosine = 0.9999, near_length = 0.02;
     if (got.rows != want.size() || got.width != want[0].items.size()) {
         throw Wrong("an embedding has " + std::to_string(got.rows) + " rows of " +
                     std::to_string(got.width));

@@ -126,7 +126,7 @@ function sameRow(array $got, array $want): void
         => array_sum(array_map(static fn ($x, $y) => $x * $y, $a, $b));
     [$mine, $theirs] = [sqrt($product($got, $got)), sqrt($product($want, $want))];
     $cosine = $product($got, $want) / ($mine * $theirs);
-    same($cosine >= 0.998, true, "the cosine $cosine is large enough");
+    same($cosine >= 0.9999, true, "the cosine $cosine is large enough");
     same(abs($mine / $theirs - 1) <= 0.02, true, "the length $mine is near $theirs");
 }
 

@@ -3,7 +3,7 @@
 use mullama::{Embedding, Error, Ranking};
 use serde::Deserialize;
 
-const NEAR_COSINE: f64 = 0.998;
+const NEAR_COSINE: f64 = 0.9999;
 const NEAR_LENGTH: f64 = 0.02;
 const NEAR_SCORE: f64 = 0.03;
 
