@@ -98,7 +98,7 @@ func TestAdaptersOfRequestsEqualOracle(t *testing.T) {
 	sets := [][]mullama.AdapterScale{
 		{{ID: 0, Scale: 0}},
 		{{ID: 0, Scale: 1}},
-		{{ID: 0, Scale: -0.75}},
+		{{ID: 0, Scale: -1.5}},
 		{{ID: 1, Scale: 1}},
 		{{ID: 0, Scale: 0.5}, {ID: 1, Scale: 0.5}},
 	}
