@@ -68,6 +68,10 @@ func TestPositionMustFollowTheCache(t *testing.T) {
 	}
 }
 
+// The model's weights are float16. With tiles of AMX a step of eight rows or more is computed with
+// more digits than one of fewer, for which ggml rounds the activations to float16: that moves the
+// log probabilities of this model by up to 0.003. A sequence that saw another's tokens would have
+// other candidates.
 func TestSequencesInOneStepEqualEachAlone(t *testing.T) {
 	m := tiny(t)
 	prompts := [][]llama.Token{tokenize(t, m, "the time"), tokenize(t, m, "one or two of them")}
@@ -95,7 +99,7 @@ func TestSequencesInOneStepEqualEachAlone(t *testing.T) {
 		}
 		for i := range got.Top {
 			if got.Top[i].Token != want.Top[i].Token ||
-				math.Abs(float64(got.Top[i].Logprob-want.Top[i].Logprob)) > 1e-3 {
+				math.Abs(float64(got.Top[i].Logprob-want.Top[i].Logprob)) > 1e-2 {
 				t.Errorf("sequence %d: %+v, alone %+v", seq, got.Top[i], want.Top[i])
 			}
 		}
