@@ -81,6 +81,23 @@ func crashes(t *testing.T, usual int) int {
 	return n
 }
 
+// pushedModel returns the name of a small model in a registry of its own.
+func pushedModel(t *testing.T) (name string) {
+	t.Helper()
+	registry := testregistry.New(t)
+	name = registry.Host() + "/some/model:1"
+	maker, _, _ := withStore(t)
+	digest := addFile(t, maker, tinyFile(t, synth.Options{}))
+	_, err := maker.Create(t.Context(), name, full(map[string]string{"tiny.gguf": digest}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := maker.Push(t.Context(), name, &insecure); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 // crash starts a writer and kills it at a random time after it has begun.
 func crash(t *testing.T, seed int, after time.Duration, folder, name, file string) {
 	t.Helper()
@@ -108,17 +125,7 @@ func crash(t *testing.T, seed int, after time.Duration, folder, name, file strin
 }
 
 func TestAStoreOutlivesTheEndOfItsWriterAtAnyPoint(t *testing.T) {
-	registry := testregistry.New(t)
-	name := registry.Host() + "/some/model:1"
-	maker, _, _ := withStore(t)
-	digest := addFile(t, maker, tinyFile(t, synth.Options{}))
-	_, err := maker.Create(t.Context(), name, full(map[string]string{"tiny.gguf": digest}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := maker.Push(t.Context(), name, &insecure); err != nil {
-		t.Fatal(err)
-	}
+	name := pushedModel(t)
 	rt, dir, log := withStore(t)
 	file := tinyFile(t, synth.Options{Seed: 3})
 	random, seen := rand.New(rand.NewPCG(7, 7)), map[string]int{}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/internal/synth"
-	"github.com/mullama/mullama/internal/testregistry"
 )
 
 // badDisk is a folder that is mounted at another place, where what is done fails.
@@ -134,17 +133,7 @@ func (d *badDisk) suffer(seed int, random *rand.Rand, name, file string) []strin
 }
 
 func TestAStoreOutlivesABadDiskAndTheEndOfItsWriter(t *testing.T) {
-	registry := testregistry.New(t)
-	name := registry.Host() + "/some/model:1"
-	maker, _, _ := withStore(t)
-	digest := addFile(t, maker, tinyFile(t, synth.Options{}))
-	_, err := maker.Create(t.Context(), name, full(map[string]string{"tiny.gguf": digest}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := maker.Push(t.Context(), name, &insecure); err != nil {
-		t.Fatal(err)
-	}
+	name := pushedModel(t)
 	rt, dir, log := withStore(t)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)

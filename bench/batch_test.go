@@ -1,8 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -19,17 +17,7 @@ func TestBatchMeasuresPromptsInEveryWay(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr)
 	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := validate(t, data); err != nil {
-		t.Errorf("%v\n%s", err, data)
-	}
-	var r Result
-	if err := json.Unmarshal(data, &r); err != nil {
-		t.Fatal(err)
-	}
+	r := readResult(t, file)
 	got := casesOf(r.Points) // 8 slots are more than there are prompts
 	if want := []string{"prompts 3, one by one, 1 threads",
 		"prompts 3, 2 slots, 1 threads"}; !slices.Equal(got, want) {

@@ -75,21 +75,18 @@ func (m *embeddingMeter) start(ctx context.Context) error {
 
 // startServers starts the peers that answer over HTTP.
 func (m *embeddingMeter) startServers(ctx context.Context, work serving) error {
-	starts := map[string]func(context.Context, string, serving) (*served, error){
-		"llama-server": startLlamaServer, "ollama": startOllama,
-	}
 	for name := range m.o.peers {
-		if starts[name] == nil {
+		if peerServers[name] == nil {
 			return fmt.Errorf("--peer names %q; use llama-server or ollama", name)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(starts)) {
+	for _, name := range slices.Sorted(maps.Keys(peerServers)) {
 		program, ok := m.o.peers[name]
 		if !ok {
 			m.notMeasured(name, "--peer names no program for it")
 			continue
 		}
-		peer, err := starts[name](ctx, program, work)
+		peer, err := peerServers[name](ctx, program, work)
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,23 @@ func resultSchema(t *testing.T) *jsonschema.Resolved {
 	return resolved
 }
 
+// readResult reads a file that a command wrote, which must fit the schema.
+func readResult(t *testing.T, file string) Result {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate(t, data); err != nil {
+		t.Errorf("%v\n%s", err, data)
+	}
+	var r Result
+	if err := json.Unmarshal(data, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // validate checks JSON text against the schema.
 func validate(t *testing.T, data []byte) error {
 	t.Helper()

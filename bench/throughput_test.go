@@ -2,9 +2,7 @@ package bench
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,17 +38,7 @@ func TestThroughputOfARealModelComparesEqualWork(t *testing.T) {
 	if !strings.Contains(stdout, "tg12 (tokens/s)") || !strings.Contains(stderr, "1 of 1 quiet") {
 		t.Errorf("printed\n%s\nand said\n%s", stdout, stderr)
 	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := validate(t, data); err != nil {
-		t.Errorf("%v\n%s", err, data)
-	}
-	var r Result
-	if err := json.Unmarshal(data, &r); err != nil {
-		t.Fatal(err)
-	}
+	r := readResult(t, file)
 	if !r.SameText {
 		t.Error("the program and libllama generated different tokens")
 	}

@@ -12,7 +12,9 @@ import (
 	"github.com/mullama/mullama/internal/store"
 )
 
-func TestAFileIsABlobWithoutACopy(t *testing.T) {
+// storeAndFile returns an empty store, and a file beside it with what the system says of it.
+func storeAndFile(t *testing.T) (*store.Store, string, os.FileInfo) {
+	t.Helper()
 	dir := t.TempDir()
 	path, s := filepath.Join(dir, "file"), store.New(filepath.Join(dir, "models"))
 	if err := os.WriteFile(path, []byte("weights"), 0o644); err != nil {
@@ -22,9 +24,14 @@ func TestAFileIsABlobWithoutACopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, path, before
+}
+
+func TestAFileIsABlobWithoutACopy(t *testing.T) {
+	s, path, before := storeAndFile(t)
 	sum := sha256.Sum256([]byte("weights"))
 	digest := "sha256:" + hex.EncodeToString(sum[:])
-	symbolic := filepath.Join(dir, "symbolic")
+	symbolic := path + "-symbolic"
 	if err := os.Symlink(path, symbolic); err != nil {
 		t.Skip(err)
 	}
@@ -50,15 +57,7 @@ func TestAFileIsABlobWithoutACopy(t *testing.T) {
 }
 
 func TestAFileThatChangesIsNotLinked(t *testing.T) {
-	dir := t.TempDir()
-	path, s := filepath.Join(dir, "file"), store.New(filepath.Join(dir, "models"))
-	if err := os.WriteFile(path, []byte("weights"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	before, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, path, before := storeAndFile(t)
 	later := before.ModTime().Add(time.Second)
 	if err := os.Chtimes(path, later, later); err != nil {
 		t.Fatal(err)
