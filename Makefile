@@ -137,7 +137,7 @@ bench: native build ## measure throughput beside llama.cpp alone, on the demo's 
 	bin/mullama bench throughput --model "$(DEMO_MODEL)"
 
 .PHONY: bench-quick
-bench-quick: native build ## measure all groups in under 15 minutes, and report; needs no GPU
+bench-quick: native build ## take a first look at all groups, made for 15 minutes, and report; needs no GPU
 	@$(GO) run ./tools/fetchmodels smollm2 minilm-q8
 	bin/mullama bench --quick --out bin/bench-report
 

@@ -1,6 +1,7 @@
 package mullama
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,7 +37,7 @@ func (b *builder) drafts() error {
 			return b.withoutPath(name, path, err)
 		}
 		if why, err := notDraft(model, path); err != nil || why != "" {
-			return firstError(err, invalid(b.op, fmt.Sprintf("draft %s: %s", name, why)))
+			return cmp.Or(err, invalid(b.op, fmt.Sprintf("draft %s: %s", name, why)))
 		}
 		b.config.Draft = &store.DraftConfig{ModelFormat: "gguf", Architecture: info.Architecture}
 		if err := b.addFile(b.o.Drafts[name], store.TypeDraft, info.SizeBytes); err != nil {
@@ -44,13 +45,6 @@ func (b *builder) drafts() error {
 		}
 	}
 	return nil
-}
-
-func firstError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }
 
 // Of the first tokens, the control tokens, models of one family may have others. llama.cpp lets

@@ -36,8 +36,8 @@ one after the other, with several GROUPs those. Each writes its samples into a f
 a report with tables and plots is made of them there. What this machine cannot measure is listed
 with the reason, and a group that fails stops no other.
 
-With --quick all take less than 15 minutes on two cores: a first look, not a result. A GROUP alone
-is the command of that name and prints its table; --out has it write a folder as well.
+With --quick all are made to take less than 15 minutes on two cores: a first look, not a result. A
+GROUP alone is the command of that name and prints its table; --out has it write a folder as well.
 
 Groups are the commands below but env, report and soak.`
 )
