@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -27,18 +28,39 @@ var peerServers = map[string]func(context.Context, string, serving) (*served, er
 	"llama-server": startLlamaServer, "ollama": startOllama,
 }
 
-// peerBindings are the peers that a program uses in its own process, and what starts one.
-var peerBindings = map[string]func(context.Context, string, serving) *exec.Cmd{
-	"llama-cpp-python": func(ctx context.Context, python string, s serving) *exec.Cmd {
+// peerBinding is a peer that a program uses in its own process.
+type peerBinding struct {
+	file    string // in the folder that --peer names; "": --peer names a program
+	command func(ctx context.Context, file string, s serving) *exec.Cmd
+}
+
+var peerBindings = map[string]peerBinding{
+	"llama-cpp-python": {"", func(ctx context.Context, python string, s serving) *exec.Cmd {
 		return exec.CommandContext(ctx, python,
 			append([]string{"-c", llamaCppPython}, s.binding()...)...)
-	},
-	"node-llama-cpp": func(ctx context.Context, modules string, s serving) *exec.Cmd {
-		// A text on the command line cannot import by name from another folder.
-		file := filepath.Join(modules, "node-llama-cpp", "dist", "index.js")
-		return exec.CommandContext(ctx, "node",
-			append([]string{"-e", nodeLlamaCpp, "--", file}, s.binding()...)...)
-	},
+	}},
+	// A text on the command line cannot import by name from another folder.
+	"node-llama-cpp": {filepath.Join("node-llama-cpp", "dist", "index.js"),
+		func(ctx context.Context, file string, s serving) *exec.Cmd {
+			return exec.CommandContext(ctx, "node",
+				append([]string{"-e", nodeLlamaCpp, "--", file}, s.binding()...)...)
+		}},
+}
+
+// start starts the peer from what --peer names.
+func (p peerBinding) start(ctx context.Context, name, given string, s serving) (*worker, error) {
+	file, err := exec.LookPath(given)
+	if p.file != "" {
+		if file, err = filepath.Abs(filepath.Join(given, p.file)); err == nil {
+			_, err = os.Stat(file)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--peer %s: %s is not there; make peers-bindings sets it up", name,
+			filepath.Join(given, p.file))
+	}
+	var header Header
+	return startWorker(name, p.command(ctx, file, s), &header)
 }
 
 // binding are the words of a peer's program.
@@ -65,12 +87,11 @@ func (m *waves) startPeers(ctx context.Context, work serving) error {
 			m.servers = append(m.servers, server{name, peer})
 			continue
 		}
-		command := peerBindings[name]
-		if command == nil {
+		binding, ok := peerBindings[name]
+		if !ok {
 			return fmt.Errorf("--peer names %q; there are %s", name, peerNames())
 		}
-		var header Header
-		peer, err := startWorker(name, command(ctx, m.o.peers[name], work), &header)
+		peer, err := binding.start(ctx, name, m.o.peers[name], work)
 		if err != nil {
 			return err
 		}

@@ -58,3 +58,14 @@ func TestAnUnknownPeerIsRefusedWithTheNamesOfAll(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+func TestABindingThatIsNotThereSaysWhatSetsItUp(t *testing.T) {
+	for _, name := range []string{"llama-cpp-python", "node-llama-cpp"} {
+		m := &waves{o: streamOptions{peers: map[string]string{name: t.TempDir() + "/none"}}}
+		err := m.startPeers(t.Context(), serving{})
+		if err == nil || !strings.Contains(err.Error(), "/none") ||
+			!strings.Contains(err.Error(), "is not there; make peers-bindings sets it up") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
