@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mullama/mullama/internal/gguf"
 	"github.com/mullama/mullama/internal/llama"
 )
 
@@ -39,6 +40,7 @@ type placement struct {
 	layers  int       // on GPUs
 	split   []float32 // nil: as LoadOptions say
 	experts int       // layers whose experts stay in this machine's memory
+	rows    string    // GPU that looks up the embeddings of tokens; "": this machine does
 	ubatch  int       // 0: llama.cpp's
 	cache   uint64    // free memory that the layout of the KV cache reckons with
 	fewer   bool      // layers than what was thought to fit
@@ -62,6 +64,10 @@ func (p *placement) model(base llama.ModelParams, layers int) llama.ModelParams 
 	}
 	if p.split != nil {
 		base.TensorSplit = p.split
+	}
+	if p.rows != "" {
+		base.TensorBuffers = append(slices.Clone(base.TensorBuffers),
+			`^token_embd\.weight$=`+p.rows)
 	}
 	if p.experts > 0 {
 		base.TensorBuffers = append(slices.Clone(base.TensorBuffers),
@@ -94,15 +100,15 @@ func (p *placement) context(o *LoadOptions, base llama.ContextParams) llama.Cont
 }
 
 // shrink returns the next smaller placement to try when memory did not suffice: fewer tokens at
-// once, then three quarters of the layers, then no GPU. The number of layers is the user's if they
-// gave one.
+// once and their embeddings not on the GPU, then three quarters of the layers, then no GPU. The
+// number of layers is the user's if they gave one.
 func (p *placement) shrink(o *LoadOptions, layers int) (next placement, ok bool) {
 	next = *p
 	switch {
 	case !p.gpu:
 		return next, false
-	case p.ubatch > 0 && o.UBatchSize == 0:
-		next.ubatch = 0
+	case p.rows != "" || p.ubatch > 0 && o.UBatchSize == 0:
+		next.rows, next.ubatch = "", 0
 		return next, true
 	case o.GPULayers != nil:
 		return next, false
@@ -122,6 +128,7 @@ type fitter struct {
 	gpus    []llama.Device // those that may be used, in llama.cpp's order
 	layers  int            // of the model, without the output layer
 	experts bool           // it has experts
+	rows    bool           // GPUs can look up the embeddings of its tokens
 	size    uint64         // of its weights
 	// outstanding is what loads that are under way will still take of a device.
 	outstanding func(device string, free uint64) uint64
@@ -307,7 +314,12 @@ func (f *fitter) shapes(devices []llama.Device) (all []placement) {
 	small := p
 	small.cache = free
 	if discrete {
+		large.rows = f.embeddingsOn(used, p.layers)
 		all = append(all, large)
+		if large.rows != "" {
+			large.rows = ""
+			all = append(all, large)
+		}
 	}
 	for _, next := range []placement{small, p} {
 		if len(all) == 0 || f.shape(&next) != f.shape(&all[len(all)-1]) {
@@ -315,6 +327,29 @@ func (f *fitter) shapes(devices []llama.Device) (all []placement) {
 		}
 	}
 	return all
+}
+
+// looksUp are types of tensors whose single rows CUDA can look up, as llama.cpp spells them.
+var looksUp = []string{"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0",
+	"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"}
+
+// gpuLooksUp reports whether a GPU can look up the embeddings of a model's tokens.
+func gpuLooksUp(f *gguf.File) bool {
+	return slices.ContainsFunc(f.Tensors, func(t gguf.Tensor) bool {
+		return t.Name == "token_embd.weight" && slices.Contains(looksUp, t.Type.String())
+	})
+}
+
+// embeddingsOn returns the GPU on which the embeddings of tokens are looked up, "" if this machine
+// does it, as llama.cpp would have it. One thread of an H200's machine takes 260 microseconds for 64
+// tokens and 5.8 milliseconds for 2,048, in which the GPU waits. Only CUDA was measured.
+func (f *fitter) embeddingsOn(used []llama.Device, layers int) string {
+	all := layers < 0 || layers > f.layers
+	split := f.o.SplitMode == "row" || f.o.SplitMode == "tensor"
+	if !f.rows || !all || split || len(used) != 1 || !strings.HasPrefix(used[0].Name, "CUDA") {
+		return ""
+	}
+	return used[0].Name
 }
 
 // balance divides the layers among several GPUs by what each has left beside its buffers, which

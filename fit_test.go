@@ -22,6 +22,7 @@ type madeUp struct {
 	layerBytes uint64 // weights and cache of one
 	experts    uint64 // the part of it that experts are
 	compute    uint64 // buffers of each GPU with 2048 tokens at once; a quarter with 512
+	embeddings uint64 // of the tokens, where a GPU looks them up
 	gpus       []llama.Device
 	promised   map[string]uint64
 	err        error
@@ -70,6 +71,9 @@ func (m *madeUp) measure(o *LoadOptions, p *placement) ([]llama.Memory, error) {
 	compute := m.compute
 	if p.context(o, llama.ContextParams{Batch: 2048, UBatch: 512}).UBatch < 2048 {
 		compute /= 4
+	}
+	if p.rows != "" {
+		compute += m.embeddings
 	}
 	kept := m.experts * uint64(p.experts) / uint64(m.layers) // of each layer
 	var memory []llama.Memory
@@ -172,7 +176,7 @@ func TestFitChoosesTheGPUsAndTheLayers(t *testing.T) {
 func equalPlacements(a, b placement) bool {
 	return a.gpu == b.gpu && a.off == b.off && slices.Equal(a.devices, b.devices) &&
 		a.layers == b.layers && slices.Equal(a.split, b.split) && a.experts == b.experts &&
-		a.ubatch == b.ubatch && a.fewer == b.fewer
+		a.ubatch == b.ubatch && a.fewer == b.fewer && a.rows == b.rows
 }
 
 func TestFitLeavesRoomOnEveryGPU(t *testing.T) {
@@ -242,7 +246,8 @@ func TestIntegratedGPUSharesItsMemoryWithTheHost(t *testing.T) {
 }
 
 func TestShrinkGoesFromTokensToLayersToNoGPU(t *testing.T) {
-	p := placement{gpu: true, layers: allLayers, ubatch: gpuUBatch, devices: []string{"CUDA0"}}
+	p := placement{gpu: true, layers: allLayers, ubatch: gpuUBatch, devices: []string{"CUDA0"},
+		rows: "CUDA0"}
 	o := &LoadOptions{}
 	var got []placement
 	for next, ok := p.shrink(o, 31); ok; next, ok = next.shrink(o, 31) {
@@ -264,6 +269,44 @@ func TestShrinkGoesFromTokensToLayersToNoGPU(t *testing.T) {
 	}
 	if next, ok = next.shrink(o, 31); ok {
 		t.Errorf("chosen layers became %+v; want an error", next)
+	}
+}
+
+func TestEmbeddingsAreLookedUpOnTheGPUThatHasAllLayers(t *testing.T) {
+	one := []llama.Device{gpu("CUDA0", 24, 23)}
+	two := append(one, gpu("CUDA1", 24, 23))
+	for _, tt := range []struct {
+		name       string
+		layers     int // of half a gigabyte
+		gpus       []llama.Device
+		o          LoadOptions
+		cannot     bool
+		embeddings uint64
+		want       string
+	}{
+		{name: "one GPU", layers: 31, gpus: one, want: "CUDA0"},
+		{name: "one of two", layers: 31, gpus: two, want: "CUDA0"},
+		{name: "all layers as the user says", layers: 31, gpus: one,
+			o: LoadOptions{GPULayers: layers(99)}, want: "CUDA0"},
+		{name: "fewer layers", layers: 31, gpus: one, o: LoadOptions{GPULayers: layers(30)}},
+		{name: "layers that do not fit", layers: 79, gpus: one},
+		{name: "no room for them beside the layers", layers: 31, gpus: one, embeddings: 8 * gb},
+		{name: "two GPUs", layers: 79, gpus: two},
+		{name: "a type of which rows cannot be looked up", layers: 31, gpus: one, cannot: true},
+		{name: "another kind of GPU", layers: 31, gpus: []llama.Device{gpu("Vulkan0", 24, 23)}},
+	} {
+		m := madeUp{layers: tt.layers, layerBytes: gb / 2, compute: gb / 4, gpus: tt.gpus,
+			embeddings: tt.embeddings}
+		f := m.fitter(&tt.o)
+		f.rows = !tt.cannot
+		got, err := f.fit()
+		if err != nil || got.rows != tt.want {
+			t.Errorf("%s: looked up on %q, %v; want %q", tt.name, got.rows, err, tt.want)
+		}
+		placed := strings.Join(got.model(llama.ModelParams{}, tt.layers).TensorBuffers, " ")
+		if on := strings.Contains(placed, "token_embd"); on != (tt.want != "") {
+			t.Errorf("%s: tensors placed are %q", tt.name, placed)
+		}
 	}
 }
 

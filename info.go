@@ -36,6 +36,7 @@ type Info struct {
 	window     int    // tokens that some layers look back
 	recurrent  bool   // some layers keep a state
 	experts    bool   // parts of layers that only some tokens use
+	rows       bool   // GPUs can look up the embeddings of its tokens
 	valueSize  uint64 // length of a head's values
 }
 
@@ -79,6 +80,7 @@ func inspect(path string) (*Info, *gguf.File, error) {
 		headLength:      uint64(max(0, archInt(f, "attention.key_length"))),
 		window:          archInt(f, "attention.sliding_window"),
 		experts:         archInt(f, "expert_count") > 0,
+		rows:            gpuLooksUp(f),
 		valueSize:       uint64(max(0, archInt(f, "attention.value_length"))),
 		recurrent:       archInt(f, "ssm.state_size")+archInt(f, "wkv.head_size") > 0,
 	}

@@ -172,6 +172,7 @@ func (l *loading) choose() error {
 func (l *loading) fitter() *fitter {
 	return &fitter{
 		o: l.o, gpus: l.gpus, layers: l.info.Layers, experts: l.info.experts,
+		rows: l.info.rows,
 		size: uint64(l.info.SizeBytes), outstanding: l.r.reserved.outstanding, shape: l.shape,
 		measure: func(p *placement) ([]llama.Memory, error) {
 			return l.r.memoryPlan(l.info.Path, p.model(l.mp, l.info.Layers), l.shape(p))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"strings"
 
@@ -127,11 +128,22 @@ func padTokens(key string, value any, have, rows int) any {
 // that no cache holds them, small enough to make in a fraction of a second.
 const poolBytes = 32 << 20
 
+// poolBlocks is how many blocks of so many bytes a pool has: a prime number, so that no two rows of a
+// matrix with fewer rows begin with the same block. Tokens with equal rows of the output would have equal
+// logits.
+func poolBlocks(size int) int {
+	n := poolBytes / size
+	for !big.NewInt(int64(n)).ProbablyPrime(0) { // no doubt for numbers this small
+		n--
+	}
+	return n
+}
+
 // blockPool makes random blocks of a quantised type whose elements have a mean of zero and the
 // standard deviation sigma. Any bytes are valid but for the half-precision scales, which are set.
 func blockPool(t gguf.TensorType, sigma float64) []byte {
 	_, size := t.Block()
-	pool := make([]byte, poolBytes/size*size)
+	pool := make([]byte, poolBlocks(size)*size)
 	_, _ = rand.NewChaCha8([32]byte{seed, byte(t)}).Read(pool) // never fails
 	put := func(block []byte, x float64) {
 		binary.LittleEndian.PutUint16(block, gguf.Half(float32(x)))

@@ -125,6 +125,26 @@ func TestExactFileIsPaddedAndReproducible(t *testing.T) {
 	}
 }
 
+func TestNoTwoTokensHaveTheSameLogits(t *testing.T) {
+	for _, name := range []string{"llama3.2-1b", "llama3.2-3b", "qwen2.5-7b", "llama2-13b"} {
+		s, _ := FindShape(name)
+		for _, x := range s.plan(mixQ4KM) {
+			if x.name != "output.weight" && x.name != "token_embd.weight" {
+				continue
+			}
+			elements, size := x.kind.Block()
+			blocks, perRow := poolBlocks(size), int(x.dims[0])/elements
+			seen := make(map[int]bool)
+			for row := range int(x.dims[1]) {
+				seen[row*perRow%blocks] = true
+			}
+			if len(seen) != int(x.dims[1]) {
+				t.Errorf("%s: %s has %d different rows of %d", name, x.name, len(seen), x.dims[1])
+			}
+		}
+	}
+}
+
 func TestVocabularyLargerThanTheModelIsRefused(t *testing.T) {
 	o := ExactOptions{Vocab: vocabFile(t, make([]string, 7))}
 	err := Exact(io.Discard, small, o)

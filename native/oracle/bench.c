@@ -12,7 +12,8 @@
 //   bench tokenize   MODEL TEXT [reps=1000]
 //   bench rss        MODEL TEXT [generate=32] [threads=2] [ctx=4096] [slots=1]
 //
-// All take gpu_layers=N and split=MODE, a number of enum llama_split_mode, and for the context
+// All take gpu_layers=N, split=MODE, a number of enum llama_split_mode, and rows=0, which leaves the
+// embeddings of tokens in this machine's memory though a GPU has all layers; and for the context
 // batch=2048, ubatch=512, unified=0, flash=0 or 1, and kv_k=TYPE and kv_v=TYPE, numbers of enum
 // ggml_type. Tokens are chosen greedily unless temp=, top_k= and top_p= say otherwise. batched and
 // waves are in waves.c, perplexity is in a file of its own.
@@ -74,6 +75,34 @@ static struct llama_sampler *new_sampler(int argc, char **argv) {
     return chain;
 }
 
+// The only GPU, if it is one of CUDA's.
+static ggml_backend_dev_t only_cuda_gpu(void) {
+    ggml_backend_dev_t gpu = NULL;
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++) {
+        ggml_backend_dev_t dev = ggml_backend_dev_get(i);
+        if (ggml_backend_dev_type(dev) != GGML_BACKEND_DEVICE_TYPE_GPU) {
+            continue;
+        }
+        if (gpu != NULL || strncmp(ggml_backend_dev_name(dev), "CUDA", 4) != 0) {
+            return NULL;
+        }
+        gpu = dev;
+    }
+    return gpu;
+}
+
+// Has a GPU with all layers also look up the embeddings of tokens, as Mullama does. llama.cpp would
+// by itself do it on one thread, while the GPU waits.
+static void look_up_on_gpu(struct llama_model_params *params) {
+    static struct llama_model_tensor_buft_override placed[2];
+    ggml_backend_dev_t gpu = only_cuda_gpu();
+    if (gpu != NULL && params->n_gpu_layers < 0) {
+        placed[0].pattern = "^token_embd\\.weight$";
+        placed[0].buft = ggml_backend_dev_buffer_type(gpu);
+        params->tensor_buft_overrides = placed;
+    }
+}
+
 static bool bench_open(struct bench *b, int argc, char **argv) {
     const char *text = argv[2];
     double start = seconds();
@@ -81,6 +110,9 @@ static bool bench_open(struct bench *b, int argc, char **argv) {
     struct llama_model_params model = llama_model_default_params();
     model.n_gpu_layers = (int32_t)option(argc, argv, "gpu_layers", model.n_gpu_layers);
     model.split_mode = (enum llama_split_mode)option(argc, argv, "split", model.split_mode);
+    if (option(argc, argv, "rows", 1) != 0) {
+        look_up_on_gpu(&model);
+    }
     if (!engine_load(&b->engine, argv[1], model)) {
         return false;
     }
