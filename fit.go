@@ -42,7 +42,7 @@ type placement struct {
 	experts int       // layers whose experts stay in this machine's memory
 	rows    string    // GPU that looks up the embeddings of tokens; "": this machine does
 	ubatch  int       // 0: llama.cpp's
-	cache   uint64    // free memory that the layout of the KV cache reckons with
+	cache   uint64    // most bytes that a KV cache for each slot may take
 	fewer   bool      // layers than what was thought to fit
 }
 
@@ -309,10 +309,14 @@ func (f *fitter) shapes(devices []llama.Device) (all []placement) {
 		discrete = discrete && d.Kind == llama.DeviceGPU
 	}
 	free -= min(free, f.size)
+	share := uint64(gpuSplitShare)
+	if !discrete {
+		share = splitShare
+	}
 	large := p
-	large.cache, large.ubatch = free, gpuUBatch
+	large.cache, large.ubatch = free/share, gpuUBatch
 	small := p
-	small.cache = free
+	small.cache = free / share
 	if discrete {
 		large.rows = f.embeddingsOn(used, p.layers)
 		all = append(all, large)

@@ -245,6 +245,21 @@ func TestIntegratedGPUSharesItsMemoryWithTheHost(t *testing.T) {
 	}
 }
 
+func TestASplitCacheMayTakeHalfOfWhatAGPUHasLeft(t *testing.T) {
+	integrated := gpu("iGPU", 24, 24)
+	integrated.Kind = llama.DeviceIntegratedGPU
+	for _, tt := range []struct {
+		gpu  llama.Device
+		want uint64
+	}{{gpu("CUDA0", 25, 25), 10 * gb}, {integrated, 19 * gb / 8}} {
+		m := madeUp{layers: 7, layerBytes: gb / 2, compute: gb / 4, gpus: []llama.Device{tt.gpu}}
+		got, err := m.fitter(&LoadOptions{}).fit()
+		if err != nil || got.cache != tt.want {
+			t.Errorf("%s: %d bytes, %v; want %d", tt.gpu.Name, got.cache, err, tt.want)
+		}
+	}
+}
+
 func TestShrinkGoesFromTokensToLayersToNoGPU(t *testing.T) {
 	p := placement{gpu: true, layers: allLayers, ubatch: gpuUBatch, devices: []string{"CUDA0"},
 		rows: "CUDA0"}

@@ -14,7 +14,7 @@ func TestTheKVLayoutSuitsModelSlotsAndMemory(t *testing.T) {
 		name      string
 		o         LoadOptions
 		model     llama.ModelInfo
-		free      uint64
+		most      uint64
 		unified   bool
 		sequences int
 		ctx       int
@@ -23,7 +23,7 @@ func TestTheKVLayoutSuitsModelSlotsAndMemory(t *testing.T) {
 		{"some slots", LoadOptions{Slots: 4, ContextSize: 1000}, plain, plenty, false, 4, 4096},
 		{"few slots", LoadOptions{Slots: 3, ContextSize: 1000}, plain, plenty, true, 14, 1000},
 		{"one slot", LoadOptions{Slots: 1}, plain, plenty, true, 1, 4096},
-		{"little memory", LoadOptions{Slots: 8}, plain, 1 << 30, true, 24, 4096},
+		{"little memory", LoadOptions{Slots: 8}, plain, 1 << 27, true, 24, 4096},
 		{"a window", LoadOptions{Slots: 8}, window, plenty, true, 12, 4096},
 		{"a state", LoadOptions{Slots: 2}, llama.ModelInfo{Recurrent: true}, plenty, true, 4, 4096},
 		{"a pool", LoadOptions{Slots: 8, CacheTokens: 5000}, plain, plenty, true, 24, 5000},
@@ -32,7 +32,7 @@ func TestTheKVLayoutSuitsModelSlotsAndMemory(t *testing.T) {
 		{"unified", LoadOptions{Slots: 8, KVLayout: "unified"}, plain, plenty, true, 24, 4096},
 	} {
 		p := llama.ContextParams{UnifiedSequences: true}
-		tt.o.layout(&p, tt.model, info, tt.free)
+		tt.o.layout(&p, tt.model, info, tt.most)
 		if p.UnifiedSequences != tt.unified || p.Sequences != tt.sequences || p.Ctx != tt.ctx {
 			t.Errorf("%s: unified %v, %d sequences, %d cells; want %v, %d, %d", tt.name,
 				p.UnifiedSequences, p.Sequences, p.Ctx, tt.unified, tt.sequences, tt.ctx)

@@ -238,11 +238,11 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 		return l.startEmbedding(m, weights)
 	}
 	p := weights.context(o, l.cp)
-	free := weights.cache
+	most := weights.cache
 	if !weights.gpu {
-		free = freeMemory()
+		most = freeMemory() / splitShare
 	}
-	o.layout(&p, weights.Info(), info, free)
+	o.layout(&p, weights.Info(), info, most)
 	p.Tuning = &llama.Tuning{Steering: l.steering} // the engine applies adapters
 	c, err := weights.NewContext(p)
 	if err != nil {

@@ -45,7 +45,7 @@ func (r *Runtime) Plan(path string, opts *LoadOptions) (*Plan, error) {
 	p, memory := &l.place.placement, l.place.memory
 	cp := l.shape(p)
 	if !p.gpu {
-		p.cache = freeMemory()
+		p.cache = freeMemory() / splitShare
 		cp = l.shape(p)
 	}
 	if memory == nil {
