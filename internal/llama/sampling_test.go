@@ -14,18 +14,20 @@ import (
 // options and logits and samples some rows both ways.
 func TestShortWaysSampleLikeLlamaCpp(t *testing.T) {
 	m := tiny(t)
+	c := newContext(t, m, twoRows(t))
 	cases := 3000
 	if testing.Short() {
 		cases = 500
 	}
 	for i := range cases {
 		rng := rand.New(rand.NewPCG(1, uint64(i)))
-		compareSamplers(t, fmt.Sprintf("case %d", i), m, rng, randomSampling(t, rng, m), 8)
+		compareSamplers(t, fmt.Sprintf("case %d", i), m, c, rng, randomSampling(t, rng, m), 8)
 	}
 }
 
 func TestShortWaysWithALargeVocabulary(t *testing.T) {
 	m := smol(t)
+	c := newContext(t, m, twoRows(t))
 	for i := range 300 {
 		rng := rand.New(rand.NewPCG(2, uint64(i)))
 		p := randomSampling(t, rng, m)
@@ -33,7 +35,7 @@ func TestShortWaysWithALargeVocabulary(t *testing.T) {
 			p.TopK = oneOf(rng, 0, 0, 200, 1000)
 			p.TopP = oneOf[float32](rng, 0.95, 0.5, 0.999, 1)
 		}
-		compareSamplers(t, fmt.Sprintf("case %d", i), m, rng, p, 3)
+		compareSamplers(t, fmt.Sprintf("case %d", i), m, c, rng, p, 3)
 	}
 }
 
@@ -51,7 +53,7 @@ func TestShortWaysWithGrammars(t *testing.T) {
 		 pair ::= "\"" [^"\x00-\x1f]* "\":" ([0-9]+ | "null" | root)`,
 	}
 	for name, m := range map[string]*llama.Model{"tiny": tiny(t), "large": smol(t)} {
-		step := 1
+		c, step := newContext(t, m, twoRows(t)), 1
 		if name == "large" {
 			step = 5
 		}
@@ -59,14 +61,14 @@ func TestShortWaysWithGrammars(t *testing.T) {
 			rng := rand.New(rand.NewPCG(3, uint64(i)))
 			p := randomSampling(t, rng, m)
 			p.Grammar = grammars[i%len(grammars)]
-			compareSamplers(t, fmt.Sprintf("%s, case %d", name, i), m, rng, p, 8)
+			compareSamplers(t, fmt.Sprintf("%s, case %d", name, i), m, c, rng, p, 8)
 		}
 	}
 }
 
 // compareSamplers samples n rows of random logits with a sampler of p and with llama.cpp's chain.
-func compareSamplers(t *testing.T, name string, m *llama.Model, rng *rand.Rand,
-	p llama.SamplerParams, n int) {
+func compareSamplers(t *testing.T, name string, m *llama.Model, c *llama.Context,
+	rng *rand.Rand, p llama.SamplerParams, n int) {
 	t.Helper()
 	short := newSampler(t, m, p)
 	p.Reference = true
@@ -76,8 +78,7 @@ func compareSamplers(t *testing.T, name string, m *llama.Model, rng *rand.Rand,
 	}
 	greedy := text == "logits -> greedy"
 	whole := newSampler(t, m, p)
-	c := newContext(t, m, twoRows(t))
-	defer func() { c.Close(); short.Close(); whole.Close() }()
+	defer func() { short.Close(); whole.Close() }()
 	for i := range n {
 		logits, kind := randomLogits(rng, m.Info().Vocab)
 		if _, biased := p.LogitBias[llama.Token(len(logits)-1)]; kind == "infinite" && !biased {
