@@ -78,14 +78,25 @@ func findOracle(t *testing.T) oracle {
 
 func (o oracle) run(t *testing.T, args ...string) []string {
 	t.Helper()
+	return o.start(t, args...)()
+}
+
+// start starts the oracle and returns what waits for its lines, which the test must call.
+func (o oracle) start(t *testing.T, args ...string) (wait func() []string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), o.path, args...)
-	var problem bytes.Buffer
-	cmd.Stderr = &problem
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("mullama-oracle %s: %v\n%s", strings.Join(args, " "), err, problem.Bytes())
+	var out, problem bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problem
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	return strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	return func() []string {
+		t.Helper()
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("mullama-oracle %s: %v\n%s", strings.Join(args, " "), err, problem.Bytes())
+		}
+		return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	}
 }
 
 // tokenize returns llama_tokenize's ids of each text.
