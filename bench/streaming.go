@@ -83,8 +83,8 @@ type deliveries struct {
 	gaps    []Calls
 }
 
-// calm is how long an answer waits for what the one before it left running: llama.cpp's threads spin
-// for 0.2 s before they sleep, unless whoever starts them says otherwise.
+// calm is how long an answer waits for what the one before it left running: llama.cpp's threads
+// spin for 0.2 s before they sleep, unless whoever starts them says otherwise.
 const calm = 300 * time.Millisecond
 
 // streamingWays are the ways in which tokens get to a program.

@@ -33,8 +33,8 @@ func openLibrary(t *testing.T) *llama.Library {
 
 var sharedLibrary = sync.OnceValues(func() (*llama.Library, error) { return llama.Open("") })
 
-// vocabs are the vocabularies that tests have loaded, by path. Loading takes longer than most of what
-// is done with one, so each is loaded once and stays.
+// vocabs are the vocabularies that tests have loaded, by path. Loading takes longer than most of
+// what is done with one, so each is loaded once and stays.
 var vocabs struct {
 	sync.Mutex
 	models map[string]func() (*llama.Model, error)
@@ -108,8 +108,8 @@ func (o oracle) tokenize(t *testing.T, model string, texts []string,
 		fmt.Sprintf("parse_special=%d", number(parse)))
 }
 
-// tokenizeAllModes returns the ids of each text in all modes: those of a text follow one another, and
-// special changes before parse.
+// tokenizeAllModes returns the ids of each text in all modes: those of a text follow one another,
+// and special changes before parse.
 func (o oracle) tokenizeAllModes(t *testing.T, model string, texts []string) [][]int32 {
 	t.Helper()
 	return o.ids(t, 4*len(texts), "tokenize", model, writeRecords(t, texts), "all_modes=1")

@@ -37,8 +37,8 @@ template <typename F> F *cpu_function(const char *name) {
 }
 
 // Threads that have computed wait for the next graph by spinning before they sleep. Between two
-// steps pass less than 2 ms, and a unit of ggml is some 4. Its default of 50 has all threads but one
-// spin for 0.2 s after each answer, on the cores of whatever computes next.
+// steps pass less than 2 ms, and a unit of ggml is some 4. Its default of 50 has all threads but
+// one spin for 0.2 s after each answer, on the cores of whatever computes next.
 constexpr uint32_t idle_spinning = 1;
 
 threadpool_ptr make_pool(int32_t n_threads) {

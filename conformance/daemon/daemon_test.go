@@ -49,8 +49,8 @@ func TestAShortQueueIsObeyed(t *testing.T) {
 	}
 }
 
-// TestADaemonThatHasAnsweredUsesNoCPU looks at the time of all its threads after an answer. Those of
-// llama.cpp spin for 0.2 s each unless told otherwise.
+// TestADaemonThatHasAnsweredUsesNoCPU looks at the time of all its threads after an answer. Those
+// of llama.cpp spin for 0.2 s each unless told otherwise.
 func TestADaemonThatHasAnsweredUsesNoCPU(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("/proc is Linux's")

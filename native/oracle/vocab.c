@@ -70,8 +70,8 @@ static bool print_text(const struct llama_vocab *vocab, const llama_token *token
     return size >= 0;
 }
 
-// Reads one line of ids per record and prints each record's bytes in hexadecimal on a line, and on a
-// second one with the text of control tokens.
+// Reads one line of ids per record and prints each record's bytes in hexadecimal on a line, and on
+// a second one with the text of control tokens.
 int cmd_detokenize(int argc, char **argv) {
     struct engine engine;
     size_t size = 0;
