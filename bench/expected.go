@@ -70,9 +70,9 @@ func askedTextCPU(all archive) *grid {
 	g := &grid{title: "Text generation, CPU (tokens/s)",
 		head: []string{"model", "cores", "in process", "daemon", "llama.cpp alone", "llama-server"},
 		with: "streams --streams 1 --peer llama-server=PROGRAM",
-		note: "One request, after its first token, on so many cores of a Xeon. 16 cores are those " +
-			"beside the GPU, in the group offload without layers on it. AVX-512 with 32 " +
-			"threads: not measured."}
+		note: "One request, after its first token, on so many cores of a Xeon. 16 cores are " +
+			"those beside the GPU, in the group offload without layers on it. AVX-512 with " +
+			"32 threads: not measured."}
 	models := append([]struct{ title, word string }{{"SmolLM2 135M", "smollm2"}}, askedModels...)
 	for _, m := range models {
 		rows := len(g.rows)

@@ -107,9 +107,11 @@ func askedScaling(all archive) *grid {
 		g.add("1", notThere, notThere, notThere)
 		return g
 	}
-	most := slices.MaxFunc(found, func(a, b *Result) int { return a.Machine.Cores - b.Machine.Cores })
-	g.note = fmt.Sprintf("SmolLM2. More threads than %d: not measured, as no processor with as many "+
-		"cores was there.", most.Machine.Cores)
+	most := slices.MaxFunc(found, func(a, b *Result) int {
+		return a.Machine.Cores - b.Machine.Cores
+	})
+	g.note = fmt.Sprintf("SmolLM2. More threads than %d: not measured, as no processor with as "+
+		"many cores was there.", most.Machine.Cores)
 	over := func(slots, threads int) *float64 {
 		return combined(batchRow(archive{most}, 100, slots, threads),
 			batchRow(archive{most}, 100, slots, 1), func(n, one float64) float64 { return n / one })

@@ -51,8 +51,8 @@ func summary(results []*Result) string {
 		fmt.Fprintf(&b, "## Where Mullama stands\n\nOf %d comparisons, each in one run, it is "+
 			"ahead in %d, level in %d and behind in %d. A number is how many times as fast "+
 			"Mullama is; from %.2f to %.2f counts as level, for runs differ by as much. The "+
-			"column of 95 %% has bounds of that number, by resampling the rounds of the run, where "+
-			"it had three or more.\n\n",
+			"column of 95 %% has bounds of that number, by resampling the rounds of the run, "+
+			"where it had three or more.\n\n",
 			len(all), counts["ahead"], counts["level"], counts["behind"], levelLow, levelHigh)
 		slices.SortStableFunc(all, func(a, b standing) int { return cmp.Compare(b.times, a.times) })
 		g := grid{head: []string{"what", "on", "beside", "times", "95 %", ""}}

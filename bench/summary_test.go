@@ -35,7 +35,8 @@ func TestTheSummaryBoundsWhatThreeRoundsTell(t *testing.T) {
 	r := testResult()
 	r.Group, r.Rows = "streams", nil
 	for round := range 3 {
-		for side, seconds := range map[string]float64{"ours": 1, "llama-server": 2 + float64(round)} {
+		seconds := map[string]float64{"ours": 1, "llama-server": 2 + float64(round)}
+		for side, seconds := range seconds {
 			r.Waves = append(r.Waves, Wave{Round: round + 1, Streams: 8, Side: side,
 				Seconds: seconds, Tokens: 100, Load: &load.Summary{}})
 		}
@@ -82,8 +83,8 @@ func TestAskedTablesSayWhatIsNotMeasured(t *testing.T) {
 	}
 	var b strings.Builder
 	g.write(&b)
-	if !strings.Contains(b.String(), "`mullama bench streaming --model FILE` measures it anew, and "+
-		"what is not measured.") {
+	want := "`mullama bench streaming --model FILE` measures it anew, and what is not measured."
+	if !strings.Contains(b.String(), want) {
 		t.Errorf("the table does not say what fills it:\n%s", b.String())
 	}
 	r := testResult()

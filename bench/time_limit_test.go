@@ -20,7 +20,8 @@ func TestATimeLimitLeavesWhatWasMeasured(t *testing.T) {
 	}{
 		"with a result": {time.Millisecond, "a table", "", nil},
 		"without one":   {time.Millisecond, "", "raise --time-limit", nil},
-		"no limit":      {0, "a table", broken.Error(), func(*cobra.Command) error { return broken }},
+		"no limit": {0, "a table", broken.Error(),
+			func(*cobra.Command) error { return broken }},
 		"an error before it": {time.Hour, "a table", broken.Error(),
 			func(*cobra.Command) error { return broken }},
 	} {
