@@ -70,10 +70,10 @@ func groups(at Folders) []group {
 			quick:   []setting{{"rounds", "2"}, {"docs", "1000"}, {"reps", "5"}},
 			quickly: 20 * time.Second, fully: 5 * time.Minute},
 		{name: "memory", command: memoryCommand, model: textModel,
-			quickly: 10 * time.Second, fully: 10 * time.Second},
+			quickly: 20 * time.Second, fully: 20 * time.Second},
 		{name: "load-time", command: loadTimeCommand, model: textModel,
 			quick:   []setting{{"rounds", "1"}},
-			quickly: 10 * time.Second, fully: time.Minute},
+			quickly: 20 * time.Second, fully: time.Minute},
 		{name: "kv", command: kvCommand, model: textModel,
 			quick:   []setting{{"contexts", "2048,8192"}},
 			quickly: 20 * time.Second, fully: time.Minute},
@@ -88,7 +88,7 @@ func groups(at Folders) []group {
 			quickly: time.Minute, fully: 5 * time.Minute},
 		{name: "store", command: storeCommand,
 			quick:   []setting{{"rounds", "2"}, {"models", "200"}, {"megabytes", "64"}},
-			quickly: 10 * time.Second, fully: time.Minute},
+			quickly: 20 * time.Second, fully: time.Minute},
 	}
 }
 
