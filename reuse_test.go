@@ -21,17 +21,20 @@ const nearTie = 0.46
 // TestReusedPrefixesGiveTheSameText compares greedy texts of a model that has served many
 // conversations, which branch and are evicted, with those of one that has served nobody.
 func TestReusedPrefixesGiveTheSameText(t *testing.T) {
-	for _, tt := range []struct{ name, layout string }{
-		{"smollm2", "unified"}, {"gemma270", "unified"}, {"qwen05", "unified"},
-		{"smollm2", "split"},
+	for _, tt := range []struct {
+		name, layout string
+		long         int // sentences of the longest conversations; two of them fill a context
+	}{
+		{"smollm2", "unified", 7}, {"gemma270", "unified", pastTheWindow},
+		{"qwen05", "unified", 7}, {"smollm2", "split", 7},
 	} {
 		t.Run(tt.name+" "+tt.layout, func(t *testing.T) {
 			rt := openRuntime(t)
 			path := testmodels.Path(t, tt.name)
 			warm := load(t, rt, path,
-				mullama.LoadOptions{ContextSize: 1024, Slots: 2, KVLayout: tt.layout})
+				mullama.LoadOptions{ContextSize: 68 * tt.long, Slots: 2, KVLayout: tt.layout})
 			random := rand.New(rand.NewPCG(5, 6))
-			texts := conversationTokens(t, warm)
+			texts := conversationTokens(t, warm, tt.long)
 			cached, same, ties := 0, 0, 0
 			for range 9 {
 				prompt := texts[random.IntN(len(texts))]
@@ -96,8 +99,11 @@ func continueGreedily(t *testing.T, m *mullama.Model, prompt []mullama.Token) *m
 	return r
 }
 
-// conversationTokens are prompts that share their beginnings.
-func conversationTokens(t *testing.T, m *mullama.Model) [][]mullama.Token {
+// pastTheWindow sentences are longer than the window of Gemma's layers.
+const pastTheWindow = 15
+
+// conversationTokens are prompts that share their beginnings, the longest of so many sentences.
+func conversationTokens(t *testing.T, m *mullama.Model, long int) [][]mullama.Token {
 	t.Helper()
 	base := "The history of the city begins long before its walls were built. Fishermen lived at " +
 		"the mouth of the river, and traders came over the hills with salt and amber. "
@@ -105,8 +111,8 @@ func conversationTokens(t *testing.T, m *mullama.Model) [][]mullama.Token {
 	for _, more := range []string{
 		"", "In spring the market opened.", "In spring the ships came home.",
 		base + "What happened then? ", base + base + base + "What happened then? ",
-		strings.Repeat(base, 15), // longer than the window of Gemma's layers
-		strings.Repeat(base, 15) + "And then? ",
+		strings.Repeat(base, long),
+		strings.Repeat(base, long) + "And then? ",
 	} {
 		tokens, err := m.Tokenize(base+more, mullama.TokenizeOptions{AddSpecial: true})
 		if err != nil {
@@ -142,7 +148,7 @@ func TestASeedRepeatsItsTextInASplitCache(t *testing.T) {
 	rt := openRuntime(t)
 	m := load(t, rt, testmodels.Path(t, "smollm2"),
 		mullama.LoadOptions{ContextSize: 512, Slots: 4, KVLayout: "split"})
-	texts := conversationTokens(t, m)
+	texts := conversationTokens(t, m, 7)
 	ask := func(prompt []mullama.Token, seed uint32) []mullama.Token {
 		sampling := mullama.Sampling{Temperature: 1, Seed: &seed}
 		s, err := m.GenerateTokens(t.Context(), prompt,

@@ -100,7 +100,7 @@ type grid struct {
 	head  []string
 	rows  [][]string
 	note  string
-	with  string // the sub-command that fills cells which say that they are not measured
+	with  string // the sub-command that measures it
 }
 
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
@@ -116,10 +116,19 @@ func (g *grid) write(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
 	}
 	note := g.note
-	if g.with != "" && slices.ContainsFunc(g.rows, func(cells []string) bool {
-		return slices.Contains(cells, notThere)
-	}) {
-		note += fmt.Sprintf(" What is not measured, `mullama bench %s` fills.", g.with)
+	if g.with != "" {
+		command := "mullama bench " + g.with
+		if !strings.HasPrefix(g.with, "maxsim") { // which has no model
+			command += " --model FILE"
+		}
+		missing := slices.ContainsFunc(g.rows, func(cells []string) bool {
+			return slices.Contains(cells, notThere)
+		})
+		if missing {
+			note += fmt.Sprintf(" `%s` measures it anew, and what is not measured.", command)
+		} else {
+			note += fmt.Sprintf(" `%s` measures it anew.", command)
+		}
 	}
 	if note != "" {
 		fmt.Fprintf(b, "\n%s\n", strings.TrimSpace(note))

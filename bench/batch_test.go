@@ -43,7 +43,11 @@ func batchPoints(speeds map[string]float64) []Point {
 	var points []Point
 	for _, name := range []string{"prompts 100, one by one, 1 threads",
 		"prompts 100, 8 slots, 1 threads", "prompts 100, one by one, 2 threads",
-		"prompts 100, 2 slots, 2 threads", "prompts 100, 8 slots, 2 threads"} {
+		"prompts 100, 2 slots, 2 threads", "prompts 100, 8 slots, 2 threads",
+		"prompts 100, 8 slots, 8 threads"} {
+		if speeds[name] == 0 {
+			continue
+		}
 		values := func(s float64) map[string]float64 {
 			return map[string]float64{"tokens_s": s, "seconds": 100 / s, "prompts_s": s}
 		}
@@ -90,5 +94,19 @@ func TestBatchChartsShowSlotsAndThreads(t *testing.T) {
 	if row := askedBatch(all).rows[2]; !slices.Equal(row, []string{"100", "5.00", "20.0", "30.0",
 		notThere, notThere, notThere}) {
 		t.Errorf("the row of 100 prompts is %v", row)
+	}
+	wide := *r
+	wide.name, wide.Machine.Cores = "batch-smollm2-wide", 16
+	wide.Points = batchPoints(map[string]float64{"prompts 100, one by one, 1 threads": 4,
+		"prompts 100, 8 slots, 1 threads": 10, "prompts 100, 8 slots, 8 threads": 60})
+	wide.Rows = pointRows("batch", wide.Points)
+	all = append(all, &wide)
+	if row := askedScaling(all).rows[1]; !slices.Equal(row, []string{"8", notThere, "6.00",
+		"0.750"}) {
+		t.Errorf("the row of 8 threads is %v", row)
+	}
+	if row := askedBatch(all).rows[2]; !slices.Equal(row, []string{"100", "5.00", "20.0", "30.0",
+		"60.0", notThere, notThere}) {
+		t.Errorf("with a wider machine the row of 100 prompts is %v", row)
 	}
 }

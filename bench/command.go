@@ -108,6 +108,7 @@ func (o *options) check() error {
 // write puts the result where the flags say: JSON to a file or standard output, the table to
 // standard output unless the JSON is there.
 func (o *options) write(out io.Writer, r *Result) error {
+	r.boundRatios()
 	if o.json != "-" {
 		if _, err := io.WriteString(out, table(r)); err != nil {
 			return err

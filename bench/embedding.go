@@ -138,7 +138,12 @@ func (m *embeddingMeter) run(ctx context.Context) error {
 			if round > 1 && w.tokens > m.o.heaviest {
 				continue
 			}
-			if err := m.turn(ctx, round, w); err != nil {
+			err := m.turn(ctx, round, w)
+			if timeIsUp(ctx) && len(m.result.Points) > 0 {
+				m.result.Warnings = append(m.result.Warnings, cutShort)
+				return nil
+			}
+			if err != nil {
 				return err
 			}
 		}

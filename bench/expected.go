@@ -30,8 +30,10 @@ Raspberry Pi 5. On such a machine "mullama bench" measures all of it, and "mulla
 makes tables of it.
 
 The models named are of random weights, written by "mullama-bench synth" in the exact shapes and
-file types; a model's speed and memory depend on those alone. A "Llama 3.1 13B" was never published:
-the 13B here has the shape of Llama 2 13B.
+file types; a model's speed and memory depend on those alone. "mullama-bench synth --help" says how
+to write one. With --json FILE a command keeps its samples; in bench/results, under a name as the
+others there have, "make bench-report" makes these tables of them. A "Llama 3.1 13B" was never
+published: the 13B here has the shape of Llama 2 13B.
 
 `
 
@@ -66,23 +68,27 @@ func askedText(all archive) *grid {
 
 func askedTextCPU(all archive) *grid {
 	g := &grid{title: "Text generation, CPU (tokens/s)",
-		head: []string{"model", "in process", "daemon", "llama.cpp alone", "llama-server"},
-		with: "streams --peer llama-server=PROGRAM",
-		note: "SmolLM2 on two cores of a Xeon, where in process is `tg128` of the group " +
-			"throughput. Qwen 2.5 7B on 16 cores, of the group offload without layers on the " +
-			"GPU. AVX-512 with 32 threads: not measured."}
+		head: []string{"model", "cores", "in process", "daemon", "llama.cpp alone", "llama-server"},
+		with: "streams --streams 1 --peer llama-server=PROGRAM",
+		note: "One request, after its first token, on so many cores of a Xeon. 16 cores are " +
+			"those beside the GPU, in the group offload without layers on it. AVX-512 with " +
+			"32 threads: not measured."}
 	models := append([]struct{ title, word string }{{"SmolLM2 135M", "smollm2"}}, askedModels...)
 	for _, m := range models {
-		streams := all.find("streams", m.word).on(false)
-		native, baseline := streams.decode("library"), streams.decode("baseline")
-		for _, row := range []*Row{all.find("throughput", m.word).on(false).row("tg128"),
-			all.find("offload", m.word).row("layers_0_tg")} {
-			if row != nil && native == nil {
-				native, baseline = &row.Value, row.Baseline
-			}
+		rows := len(g.rows)
+		if streams := all.find("streams", m.word).on(false); len(streams) > 0 {
+			g.add(m.title, fmt.Sprint(streams[0].Machine.Cores), text(streams.decode("library")),
+				text(streams.decode("ours")), text(streams.decode("baseline")),
+				text(streams.decode("llama-server")))
 		}
-		g.add(m.title, text(native), text(streams.decode("ours")), text(baseline),
-			text(streams.decode("llama-server")))
+		offload := all.find("offload", m.word)
+		if row := offload.row("layers_0_tg"); row != nil {
+			g.add(m.title, fmt.Sprint(offload[0].Machine.Cores), text(&row.Value), notThere,
+				text(row.Baseline), notThere)
+		}
+		if len(g.rows) == rows {
+			g.add(m.title, "–", notThere, notThere, notThere, notThere)
+		}
 	}
 	return g
 }

@@ -42,26 +42,27 @@ func askedGPUs(all archive) *grid {
 	return g
 }
 
-// batchRow is what a work of the group batch tells.
-func batchRow(r *Result, prompts, slots, threads int) *float64 {
-	for _, c := range batchCases(r) {
-		if c.prompts == prompts && c.slots == slots && c.threads == threads {
-			return new(float64(prompts) / c.seconds)
+// batchRow is what a work of the group batch tells, in the first result that has it.
+func batchRow(found archive, prompts, slots, threads int) *float64 {
+	for _, r := range found {
+		for _, c := range batchCases(r) {
+			if c.prompts == prompts && c.slots == slots && c.threads == threads {
+				return new(float64(prompts) / c.seconds)
+			}
 		}
 	}
 	return nil
 }
 
-// batchThreads are the numbers of threads of a result, smallest first.
-func batchThreads(r *Result) []int {
-	var all []int
-	for _, c := range batchCases(r) {
-		if !slices.Contains(all, c.threads) {
-			all = append(all, c.threads)
+// batchThreads are the numbers of threads of results and others, smallest first.
+func batchThreads(found archive, others ...int) []int {
+	for _, r := range found {
+		for _, c := range batchCases(r) {
+			others = append(others, c.threads)
 		}
 	}
-	slices.Sort(all)
-	return all
+	slices.Sort(others)
+	return slices.Compact(others)
 }
 
 // askedBatch has a column for each number of threads that was asked for or measured.
@@ -73,52 +74,49 @@ func askedBatch(all archive) *grid {
 			"columns of threads. The page counted threads of Rayon; here prompts share the " +
 			"steps of one model, and threads are those of a step."}
 	found := all.find("batch", "smollm2")
-	threads := []int{8, 16, 32}
-	if len(found) > 0 {
-		threads = append(threads, batchThreads(found[0])...)
-		slices.Sort(threads)
-		threads = slices.Compact(threads)
+	for _, r := range found {
+		if few := found[0].Machine.Cores; r.Machine.Cores != few {
+			g.note += fmt.Sprintf(" More than %d threads are of a machine with %d cores.", few,
+				r.Machine.Cores)
+			break
+		}
 	}
+	threads := batchThreads(found, 8, 16, 32)
 	for _, t := range threads {
 		g.head = append(g.head, fmt.Sprintf("at once, %d threads", t))
 	}
 	for _, prompts := range []int{10, 50, 100, 500} {
-		cells := []string{fmt.Sprint(prompts)}
-		var values []*float64
-		if len(found) > 0 {
-			values = append(values, batchRow(found[0], prompts, 0, 1))
-			for _, t := range threads {
-				values = append(values, batchRow(found[0], prompts, batchSlots, t))
-			}
-		}
-		for i := range 1 + len(threads) {
-			cell := notThere
-			if i < len(values) {
-				cell = text(values[i])
-			}
-			cells = append(cells, cell)
+		cells := []string{fmt.Sprint(prompts), text(batchRow(found, prompts, 0, 1))}
+		for _, t := range threads {
+			cells = append(cells, text(batchRow(found, prompts, batchSlots, t)))
 		}
 		g.add(cells...)
 	}
 	return g
 }
 
+// askedScaling is of the machine with the most cores.
 func askedScaling(all archive) *grid {
 	g := &grid{title: "Speed-up by threads (100 prompts)",
 		head: []string{"threads", "one by one", "8 at once", "of ideal"},
-		with: "batch",
-		note: "SmolLM2. 8, 12, 16 and 32 threads: not measured, as no " +
-			"processor with as many cores was there."}
-	found := all.find("batch", "smollm2")
+		with: "batch"}
+	found := slices.DeleteFunc(all.find("batch", "smollm2"), func(r *Result) bool {
+		return batchRow(archive{r}, 100, 0, 1) == nil
+	})
 	if len(found) == 0 {
 		g.add("1", notThere, notThere, notThere)
 		return g
 	}
+	most := slices.MaxFunc(found, func(a, b *Result) int {
+		return a.Machine.Cores - b.Machine.Cores
+	})
+	g.note = fmt.Sprintf("SmolLM2. More threads than %d: not measured, as no processor with as "+
+		"many cores was there.", most.Machine.Cores)
 	over := func(slots, threads int) *float64 {
-		return combined(batchRow(found[0], 100, slots, threads), batchRow(found[0], 100, slots, 1),
-			func(n, one float64) float64 { return n / one })
+		return combined(batchRow(archive{most}, 100, slots, threads),
+			batchRow(archive{most}, 100, slots, 1), func(n, one float64) float64 { return n / one })
 	}
-	for _, t := range batchThreads(found[0]) {
+	for _, t := range batchThreads(archive{most}) {
 		eight := over(batchSlots, t)
 		ideal := float64(t)
 		g.add(fmt.Sprint(t), text(over(0, t)), text(eight),
@@ -132,7 +130,7 @@ func askedEmbedding(all archive) *grid {
 		head: []string{"tokens of a text", "in process", "daemon", "times as fast"},
 		with: "embedding",
 		note: "MiniLM in F16, one text a call, on two cores of a Xeon."}
-	found := all.find("embedding", "minilm-f16")
+	found := all.find("embedding", "minilm-f16") // of two cores first: their names are shorter
 	for _, length := range []int{16, 64, 256, 512} {
 		name := fmt.Sprintf("_%d_tokens_calls_of_1_texts", length)
 		native, daemon := found.value("library"+name), found.value("mullama"+name)
@@ -144,16 +142,24 @@ func askedEmbedding(all archive) *grid {
 
 func askedDocuments(all archive) *grid {
 	g := &grid{title: "Collections of documents (texts/s)",
-		head: []string{"documents", "one by one", "in calls of 256", "daemon, in calls of 256"},
+		head: []string{"documents", "one by one", "in calls of 256", "daemon, in calls of 256",
+			"in calls of 256, 8 threads"},
 		with: "embedding",
 		note: "MiniLM in F16, documents of 8 to 24 tokens, in process, on " +
-			"two cores of a Xeon. 8 threads: not measured."}
+			"two cores of a Xeon, and with 8 threads on a machine that has as many cores."}
 	found := all.find("embedding", "minilm-f16")
+	with := func(eight bool) archive {
+		return slices.DeleteFunc(slices.Clone(found), func(r *Result) bool {
+			return (r.Config.Threads == 8) != eight
+		})
+	}
+	usual, eight := with(false), with(true)
 	for _, n := range []int{100, 1000, 10_000} {
+		calls := fmt.Sprintf("%d_documents_calls_of_256_texts", n)
 		g.add(fmt.Sprint(n),
-			text(found.value(fmt.Sprintf("library_%d_documents_one_by_one_texts", n))),
-			text(found.value(fmt.Sprintf("library_%d_documents_calls_of_256_texts", n))),
-			text(found.value(fmt.Sprintf("mullama_%d_documents_calls_of_256_texts", n))))
+			text(usual.value(fmt.Sprintf("library_%d_documents_one_by_one_texts", n))),
+			text(usual.value("library_"+calls)), text(usual.value("mullama_"+calls)),
+			text(eight.value("library_"+calls)))
 	}
 	return g
 }

@@ -108,6 +108,8 @@ func readFiles(paths []string) ([]*Result, error) {
 		if err := json.Unmarshal(data, r); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		r.boundRatios()
+		r.Command = strings.NewReplacer("=[", "=", "]", "").Replace(r.Command) // of older files
 		if r.Schema != SchemaVersion {
 			return nil, fmt.Errorf("%s: schema %d, but this report reads %d: measure again", path,
 				r.Schema, SchemaVersion)

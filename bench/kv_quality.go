@@ -80,19 +80,24 @@ func kvQuality(cmd *cobra.Command, o kvOptions) error {
 	if err != nil {
 		return err
 	}
-	p.round = 1
 	pairs = slices.DeleteFunc(pairs, func(q kvPair) bool { return q == f16 })
-	for _, pair := range append([]kvPair{f16}, pairs...) { // f16 again: is it repeatable?
-		got, err := p.texts(cmd.Context(), pair)
-		if err != nil {
-			return err
+	err = p.rounds(func() error {
+		for _, pair := range append([]kvPair{f16}, pairs...) { // f16 again: is it repeatable?
+			got, err := p.texts(cmd.Context(), pair)
+			if err != nil {
+				return err
+			}
+			values := agreement(want, got)
+			if values["perplexity"], err = p.perplexity(cmd.Context(), pair); err != nil {
+				return err
+			}
+			values["perplexity_more_percent"] = 100 * (values["perplexity"]/usual - 1)
+			p.add(pair.String(), values, nil)
 		}
-		values := agreement(want, got)
-		if values["perplexity"], err = p.perplexity(cmd.Context(), pair); err != nil {
-			return err
-		}
-		values["perplexity_more_percent"] = 100 * (values["perplexity"]/usual - 1)
-		p.add(pair.String(), values, nil)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return p.finish(cmd.OutOrStdout())
 }

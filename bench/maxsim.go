@@ -82,25 +82,11 @@ func maxsim(cmd *cobra.Command, o maxsimOptions) error {
 	m.oracle = oracle[0]
 	result := m.newResult(cmd)
 	for _, docs := range o.docs {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%d documents: make indexes\n", docs)
-		if err := m.makeIndexes(cmd.Context(), docs); err != nil {
+		if err := m.documents(cmd, docs); timeIsUp(cmd.Context()) && len(m.points) > 0 {
+			result.Warnings = append(result.Warnings, cutShort)
+			break
+		} else if err != nil {
 			return err
-		}
-		rounds := o.Rounds
-		if docs > o.heaviest {
-			rounds = 1
-		}
-		for round := range rounds {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d documents: round %d of %d\n", docs, round+1,
-				rounds)
-			for _, threads := range o.threads {
-				if err := m.round(cmd.Context(), round+1, docs, threads); err != nil {
-					return err
-				}
-			}
-		}
-		for _, kind := range maxsimKinds {
-			os.Remove(m.path(kind))
 		}
 	}
 	result.Finished = time.Now().UTC()
@@ -144,6 +130,30 @@ func (m *maxsimMeter) makeIndexes(ctx context.Context, docs int) error {
 		if err := x.Close(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// documents measures all rounds of so many documents.
+func (m *maxsimMeter) documents(cmd *cobra.Command, docs int) error {
+	fmt.Fprintf(cmd.ErrOrStderr(), "%d documents: make indexes\n", docs)
+	if err := m.makeIndexes(cmd.Context(), docs); err != nil {
+		return err
+	}
+	rounds := m.o.Rounds
+	if docs > m.o.heaviest {
+		rounds = 1
+	}
+	for round := range rounds {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d documents: round %d of %d\n", docs, round+1, rounds)
+		for _, threads := range m.o.threads {
+			if err := m.round(cmd.Context(), round+1, docs, threads); err != nil {
+				return err
+			}
+		}
+	}
+	for _, kind := range maxsimKinds {
+		os.Remove(m.path(kind))
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type probes struct {
 	result   *Result
 	say      func(format string, args ...any)
 	round    int
+	timeUp   func() bool // the time limit has passed
 }
 
 // newProbes begins a run.
@@ -37,9 +38,10 @@ func newProbes(cmd *cobra.Command, group string, o options) (*probes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program's own file: %w", err)
 	}
-	p := &probes{o: o, say: func(format string, args ...any) {
-		fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-	}}
+	p := &probes{o: o, timeUp: func() bool { return timeIsUp(cmd.Context()) },
+		say: func(format string, args ...any) {
+			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+		}}
 	p.ours = append(program{self}, strings.Fields(cmd.Parent().CommandPath())[1:]...)
 	p.ours = append(p.ours, "probe")
 	if o.library != "" {
@@ -58,10 +60,15 @@ func (p *probes) compared() (err error) {
 	return err
 }
 
-// rounds measures all cases in each round.
+// rounds measures all cases in each round. When the time is up it leaves it at what there is.
 func (p *probes) rounds(measure func() error) error {
 	for p.round = 1; p.round <= p.o.Rounds; p.round++ {
-		if err := measure(); err != nil {
+		err := measure()
+		if p.timeUp() && len(p.result.Points) > 0 {
+			p.warn(cutShort)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -30,10 +30,13 @@ func (m *meter) run(ctx context.Context) ([]Round, error) {
 	var rounds []Round
 	quiet := 0
 	for quiet < m.work.Rounds && len(rounds) < maxTries*m.work.Rounds {
-		if err := m.settle(ctx); err != nil {
+		if err := m.settle(ctx); err != nil && !timeIsUp(ctx) {
 			return nil, err
 		}
 		r, err := m.round(ctx)
+		if timeIsUp(ctx) && len(rounds) > 0 {
+			return rounds, nil // the result says that there are too few
+		}
 		if err != nil {
 			return nil, err
 		}

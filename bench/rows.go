@@ -87,6 +87,19 @@ func (q quantity) row(rounds []Round) Row {
 	return row
 }
 
+// boundRatios adds the bounds of ratios whose samples are one of each round.
+func (r *Result) boundRatios() {
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if row.Ratio == nil || row.RatioLow != nil || len(row.Samples) != r.Config.Rounds {
+			continue
+		}
+		if low, high, ok := roundBounds(row.Samples, row.BaselineSamples); ok {
+			row.RatioLow, row.RatioHigh = &low, &high
+		}
+	}
+}
+
 // met tells whether the row keeps the goal.
 func (g Goal) met(r Row) bool {
 	switch g.Kind {

@@ -72,3 +72,15 @@ func ratioBounds(rounds []paired) (low, high float64, ok bool) {
 	slices.Sort(ratios)
 	return quantile(ratios, 0.025), quantile(ratios, 0.975), true
 }
+
+// roundBounds are [ratioBounds] of samples of which every round has one of each side.
+func roundBounds(ours, baseline []float64) (low, high float64, ok bool) {
+	if len(ours) != len(baseline) {
+		return 0, 0, false
+	}
+	rounds := make([]paired, len(ours))
+	for i := range rounds {
+		rounds[i] = paired{ours: ours[i : i+1], baseline: baseline[i : i+1]}
+	}
+	return ratioBounds(rounds)
+}

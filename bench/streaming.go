@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -27,8 +28,9 @@ func streamingCommand() *cobra.Command {
 		Short: "Measure how evenly tokens arrive: callback, channel, WebSocket, events",
 		Long: `Measure the time between the tokens of an answer where a program gets them: in a
 callback and from a channel in this process, and from the daemon over a WebSocket and as
-server-sent events. All continue the same text with the same model, one answer at a time, in turns.
-Jitter is the standard deviation of the gaps.`,
+server-sent events. All continue the same text with the same model, one answer at a time, in an
+order that is drawn anew for each round, and after a pause, so that what one way leaves behind does
+not slow the next. Jitter is the standard deviation of the gaps.`,
 		Example: "  mullama bench streaming --model smollm2.gguf",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return streaming(cmd, o) },
@@ -56,7 +58,7 @@ func streaming(cmd *cobra.Command, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	m := &deliveries{probes: p}
+	m := &deliveries{probes: p, random: rand.New(rand.NewPCG(o.Seed, 1))}
 	if m.library, err = openInProcess(cmd.Context(), work); err != nil {
 		return err
 	}
@@ -77,8 +79,13 @@ type deliveries struct {
 	*probes
 	library *inProcess
 	daemon  *served
+	random  *rand.Rand
 	gaps    []Calls
 }
+
+// calm is how long an answer waits for what the one before it left running: llama.cpp's threads
+// spin for 0.2 s before they sleep, unless whoever starts them says otherwise.
+const calm = 300 * time.Millisecond
 
 // streamingWays are the ways in which tokens get to a program.
 var streamingWays = []struct {
@@ -99,17 +106,16 @@ type delivery struct {
 
 func (d *delivery) part() { d.parts = append(d.parts, time.Now()) }
 
-// turn has every way give one answer, another one first in each round; in the first round after one
-// that warms up.
+// turn has every way give one answer, in the first round after one that warms up.
 func (m *deliveries) turn(ctx context.Context) error {
-	ways := streamingWays
-	for i := range ways {
-		way := ways[(i+m.round)%len(ways)]
+	for _, i := range m.random.Perm(len(streamingWays)) {
+		way := streamingWays[i]
 		if m.round == 1 {
 			if _, err := way.answer(m, ctx); err != nil {
 				return fmt.Errorf("%s: %w", way.name, err)
 			}
 		}
+		time.Sleep(calm)
 		d, err := way.answer(m, ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", way.name, err)

@@ -149,8 +149,11 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 	if result.Waves, err = m.run(cmd.Context()); err != nil {
 		return err
 	}
+	if timeIsUp(cmd.Context()) {
+		result.Warnings = append(result.Warnings, cutShort)
+	}
 	result.Finished = time.Now().UTC()
-	result.Rows = waveRows(o.widths, result.Waves)
+	result.Rows = waveRows(widthsOf(result.Waves), result.Waves)
 	return o.write(cmd.OutOrStdout(), result)
 }
 
@@ -275,9 +278,13 @@ func (m *waves) run(ctx context.Context) ([]Wave, error) {
 	var all []Wave
 	for round := 1; round <= m.o.Rounds; round++ {
 		for _, width := range m.o.widths {
+			whole := len(all) // waves of works that all sides have done
 			m.random.Shuffle(len(sides), func(i, j int) { sides[i], sides[j] = sides[j], sides[i] })
 			for _, side := range sides {
 				w, err := side(ctx, round, width)
+				if timeIsUp(ctx) && whole > 0 {
+					return all[:whole], nil
+				}
 				if err != nil {
 					return nil, err
 				}

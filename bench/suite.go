@@ -26,6 +26,7 @@ type suite struct {
 	// Flags.
 	model, embeddingModel, out string
 	quick, strict              bool
+	limit                      time.Duration // of a group
 }
 
 const (
@@ -36,7 +37,8 @@ one after the other, with several GROUPs those. Each writes its samples into a f
 a report with tables and plots is made of them there. What this machine cannot measure is listed
 with the reason, and a group that fails stops no other.
 
-With --quick all are made to take less than 15 minutes on two cores: a first look, not a result. A
+With --quick all together take less than 15 minutes: a first look, not a result. A group for which
+no time is left ends with what it has, and the report says so. A
 GROUP alone is the command of that name and prints its table; --out has it write a folder as well.
 
 Groups are the commands below but env, report and soak.`
@@ -81,8 +83,10 @@ func (s *suite) flags(cmd *cobra.Command) {
 // several groups may be named.
 func (s *suite) adopt(g *group) *cobra.Command {
 	cmd := g.command()
-	measure := cmd.RunE
+	measure := limited(cmd.RunE, &s.limit)
 	s.flags(cmd)
+	cmd.Flags().DurationVar(&s.limit, "time-limit", 0,
+		"end after this time with what was measured by then; 0: when all is measured")
 	cmd.Flags().BoolVar(&s.quick, "quick", false,
 		"fewer and smaller works: a first look, not a result")
 	cmd.Args = s.onlyGroups

@@ -69,13 +69,21 @@ type foundModel struct {
 // measure runs the groups and returns the names of those that failed.
 func (r *suiteRun) measure(ctx context.Context, names []string) (failed []string) {
 	r.say("%d groups, about %s; samples and report go to %s", len(names), r.total(names), r.dir)
+	end := time.Now().Add(quickTime)
+	for _, name := range names { // what cannot be measured takes no time
+		if g := r.suite.group(name); g.more != nil {
+			if _, why := g.more(); why != "" {
+				end = end.Add(g.quickly)
+			}
+		}
+	}
 	for i, name := range names {
 		if ctx.Err() != nil {
 			break
 		}
 		g := r.suite.group(name)
 		r.say("[%d of %d] %s: about %s", i+1, len(names), g.name, r.time(g))
-		run := r.group(ctx, g)
+		run := r.group(ctx, g, r.limit(end, names[i:]))
 		r.report.Groups = append(r.report.Groups, run)
 		switch run.State {
 		case Measured:
@@ -107,8 +115,25 @@ func (r *suiteRun) total(names []string) time.Duration {
 	return sum.Round(time.Minute)
 }
 
-// group measures one.
-func (r *suiteRun) group(ctx context.Context, g *group) GroupRun {
+// quickTime is what all groups together may take with --quick. Starts, ends and the report have the
+// rest of 15 minutes.
+const quickTime = 13 * time.Minute
+
+// limit is how long the first of the groups that are left may take with --quick: what the others
+// do not need, up to three times its own time, and at least that. Without it there is none.
+func (r *suiteRun) limit(end time.Time, left []string) time.Duration {
+	if !r.suite.quick {
+		return 0
+	}
+	own, others := r.suite.group(left[0]).quickly, time.Duration(0)
+	for _, name := range left[1:] {
+		others += r.suite.group(name).quickly
+	}
+	return min(3*own, max(own, time.Until(end)-others)).Round(time.Second)
+}
+
+// group measures one, for so long at most; 0 is for ever.
+func (r *suiteRun) group(ctx context.Context, g *group, limit time.Duration) GroupRun {
 	run := GroupRun{Group: g.name}
 	var flags []string
 	why := ""
@@ -133,7 +158,10 @@ func (r *suiteRun) group(ctx context.Context, g *group) GroupRun {
 	file := g.name + ".json"
 	flags = append(flags, "--json", filepath.Join(r.dir, file))
 	if r.suite.quick {
-		flags = append(flags, "--quick")
+		flags = append(flags, "--quick", "--time-limit", limit.String())
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, limit+20*time.Second) // should it not end by itself
+		defer stop()
 	}
 	start := time.Now()
 	err := r.child(ctx, g.name, flags)
@@ -143,6 +171,10 @@ func (r *suiteRun) group(ctx context.Context, g *group) GroupRun {
 		return run
 	}
 	run.State, run.File = Measured, file
+	if limit > 0 && run.Seconds >= limit.Seconds() {
+		run.Reason = fmt.Sprintf("only a part: its time of %s was up", limit)
+		r.say("    %s", run.Reason)
+	}
 	if _, err := os.Stat(filepath.Join(r.dir, file)); err != nil {
 		run.File += compressed
 	}

@@ -101,7 +101,7 @@ func TestASuiteGoesOnAfterAGroupThatFailed(t *testing.T) {
 	t.Setenv(fakeSide, "real") // this test binary is the program
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	dir := filepath.Join(t.TempDir(), "out")
-	stdout, stderr, err := runCommand(t, "bench", "--quick", "embedding", "overhead", "memory",
+	stdout, stderr, err := runCommand(t, "bench", "embedding", "overhead", "memory",
 		"--out", dir, "--model", model, "--embedding-model", "no-such.gguf")
 	if err == nil || !strings.HasPrefix(err.Error(), "embedding failed; ") {
 		t.Fatalf("error is %v\n%s", err, stderr)

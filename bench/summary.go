@@ -17,7 +17,16 @@ const (
 type standing struct {
 	what, where, other string
 	times              float64
-	interval           string // or ""
+	interval           string // at 95 % confidence, or ""
+}
+
+// of is a comparison by the samples of both sides, of which a larger one is better.
+func (s standing) of(ours, theirs []float64) standing {
+	s.times = median(ours) / median(theirs)
+	if low, high, ok := roundBounds(ours, theirs); ok {
+		s.interval = fmt.Sprintf("%.2f to %.2f", low, high)
+	}
+	return s
 }
 
 func (s standing) verdict() string {
@@ -41,7 +50,9 @@ func summary(results []*Result) string {
 		}
 		fmt.Fprintf(&b, "## Where Mullama stands\n\nOf %d comparisons, each in one run, it is "+
 			"ahead in %d, level in %d and behind in %d. A number is how many times as fast "+
-			"Mullama is; from %.2f to %.2f counts as level, for runs differ by as much.\n\n",
+			"Mullama is; from %.2f to %.2f counts as level, for runs differ by as much. The "+
+			"column of 95 %% has bounds of that number, by resampling the rounds of the run, "+
+			"where it had three or more.\n\n",
 			len(all), counts["ahead"], counts["level"], counts["behind"], levelLow, levelHigh)
 		slices.SortStableFunc(all, func(a, b standing) int { return cmp.Compare(b.times, a.times) })
 		g := grid{head: []string{"what", "on", "beside", "times", "95 %", ""}}
@@ -122,10 +133,10 @@ func streamsStandings(r *Result) []standing {
 	widths := widthsOf(r.Waves)
 	for _, width := range slices.Compact([]int{widths[0], widths[len(widths)-1]}) {
 		of := wavesOf(width, r.Waves)
-		ours := middle(waveSpeeds(of["ours"]))
+		ours := waveSpeeds(of["ours"])
 		for _, s := range sideTitles {
-			theirs := middle(waveSpeeds(of[s.side]))
-			if s.side == "ours" || s.side == "library" || ours == nil || theirs == nil ||
+			theirs := waveSpeeds(of[s.side])
+			if s.side == "ours" || s.side == "library" || len(ours) == 0 || len(theirs) == 0 ||
 				s.side == "baseline" && len(of["unsampled"]) > 0 {
 				continue
 			}
@@ -136,8 +147,7 @@ func streamsStandings(r *Result) []standing {
 			if word := lastWord(r.name); word != "" {
 				what += ", " + word
 			}
-			all = append(all, standing{what: what, where: where(r), other: s.name,
-				times: *ours / *theirs})
+			all = append(all, standing{what: what, where: where(r), other: s.name}.of(ours, theirs))
 		}
 	}
 	return all
@@ -171,8 +181,8 @@ func batchStandings(r *Result) []standing {
 		if c.slots == 0 {
 			what = fmt.Sprintf("%d prompts, one by one, %s", prompts, r.Model.File)
 		}
-		all = append(all, standing{what: what, where: where(r), other: "llama.cpp alone",
-			times: *c.row.Ratio})
+		all = append(all, standing{what: what, where: where(r), other: "llama.cpp alone"}.of(
+			c.row.Samples, c.row.BaselineSamples))
 	}
 	return all
 }
@@ -196,7 +206,7 @@ func embeddingStandings(r *Result) []standing {
 			}
 		}
 		all = append(all, standing{what: "embeddings over HTTP, " + work + ", " + r.Model.File,
-			where: where(r), other: title, times: ours.Value / rows[slug(name)+"_texts"].Value})
+			where: where(r), other: title}.of(ours.Samples, rows[slug(name)+"_texts"].Samples))
 	}
 	return all
 }
@@ -212,8 +222,8 @@ func maxsimStandings(r *Result) []standing {
 		if !found || !ok || !strings.HasSuffix(rest, fmt.Sprintf(" %d threads", r.Config.Threads)) {
 			continue
 		}
-		all = append(all, standing{what: "search, " + rest, where: where(r), other: peer,
-			times: rows[slug(name)+"_search_ms"].Value / ours.Value})
+		all = append(all, standing{what: "search, " + rest, where: where(r), other: peer}.of(
+			rows[slug(name)+"_search_ms"].Samples, ours.Samples))
 	}
 	return all
 }
@@ -229,7 +239,7 @@ func overheadStandings(r *Result) []standing {
 	for _, side := range overheadSides[1:] {
 		if row, ok := rows[side+"_tokenize_p50"]; ok && side != "http" {
 			all = append(all, standing{what: "a call from " + sideNames[side], where: where(r),
-				other: "the same over HTTP", times: http.Value / row.Value})
+				other: "the same over HTTP"}.of(http.Samples, row.Samples))
 		}
 	}
 	return all
@@ -247,7 +257,7 @@ func pointStandings(r *Result) []standing {
 	for _, q := range []struct{ key, what string }{{"tg", "generation"}, {"pp", "prompts"}} {
 		if row := rows[slug(last)+"_"+q.key]; row.Ratio != nil {
 			all = append(all, standing{what: q.what + ", " + last + ", " + r.Model.File,
-				where: where(r), other: "llama.cpp alone", times: *row.Ratio})
+				where: where(r), other: "llama.cpp alone"}.of(row.Samples, row.BaselineSamples))
 		}
 	}
 	return all

@@ -31,6 +31,39 @@ func TestTheSummaryCountsWhereWeStand(t *testing.T) {
 	}
 }
 
+func TestTheSummaryBoundsWhatThreeRoundsTell(t *testing.T) {
+	r := testResult()
+	r.Group, r.Rows = "streams", nil
+	for round := range 3 {
+		seconds := map[string]float64{"ours": 1, "llama-server": 2 + float64(round)}
+		for side, seconds := range seconds {
+			r.Waves = append(r.Waves, Wave{Round: round + 1, Streams: 8, Side: side,
+				Seconds: seconds, Tokens: 100, Load: &load.Summary{}})
+		}
+	}
+	if got := summary([]*Result{r}); !strings.Contains(got, "| 3.00 | 2.00 to 4.00 | ahead |") {
+		t.Errorf("the summary lacks bounds:\n%s", got)
+	}
+}
+
+func TestRatiosOfThreeRoundsHaveBounds(t *testing.T) {
+	r := testResult()
+	r.Config.Rounds = 3
+	r.Rows = []Row{{Name: "a", Samples: []float64{1, 2, 3}, BaselineSamples: []float64{1, 1, 1}},
+		{Name: "several a round", Samples: []float64{1, 2, 3, 4},
+			BaselineSamples: []float64{1, 1, 1, 1}}}
+	for i := range r.Rows {
+		r.Rows[i].compare()
+	}
+	r.boundRatios()
+	if low, high := r.Rows[0].RatioLow, r.Rows[0].RatioHigh; low == nil || *low != 1 || *high != 3 {
+		t.Errorf("the bounds are %v and %v", low, high)
+	}
+	if r.Rows[1].RatioLow != nil {
+		t.Error("samples of the same rounds were taken for rounds")
+	}
+}
+
 func TestTheSummaryNamesMissedGoals(t *testing.T) {
 	r := testResult()
 	if got := summary([]*Result{r}); !strings.Contains(got,
@@ -50,7 +83,8 @@ func TestAskedTablesSayWhatIsNotMeasured(t *testing.T) {
 	}
 	var b strings.Builder
 	g.write(&b)
-	if !strings.Contains(b.String(), "What is not measured, `mullama bench streaming` fills.") {
+	want := "`mullama bench streaming --model FILE` measures it anew, and what is not measured."
+	if !strings.Contains(b.String(), want) {
 		t.Errorf("the table does not say what fills it:\n%s", b.String())
 	}
 	r := testResult()

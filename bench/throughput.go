@@ -196,11 +196,14 @@ func commandLine(cmd *cobra.Command, model string) string {
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch value := f.Value.String(); f.Name {
-		case "model", "json", "oracle", "library", "peer", "callers", "python", "out",
+		case "model", "json", "time-limit", "oracle", "library", "peer", "callers", "python", "out",
 			"embedding-model":
 		case "text":
 			line += fmt.Sprintf(" --text %q", value)
 		default:
+			if _, list := f.Value.(pflag.SliceValue); list {
+				value = strings.Trim(value, "[]") // as it is typed
+			}
 			line += fmt.Sprintf(" --%s=%s", f.Name, value)
 		}
 	})

@@ -71,11 +71,17 @@ func (o oracle) greedy(t *testing.T, model string, prompts []string, n, slots in
 }
 
 // score returns how far each token of the answers is behind the likeliest at its place, in logits,
-// each prompt being alone.
+// each prompt being alone. Two oracles share the prompts, each with a thread.
 func (o oracle) score(t *testing.T, model string, prompts []string, tokens [][]int32) [][]float64 {
 	t.Helper()
-	lines := o.run(t, "score", model, writeRecords(t, prompts), writeIDs(t, tokens),
-		fmt.Sprintf("threads=%d", greedyThreads), fmt.Sprintf("ctx=%d", greedyContext))
+	half := len(prompts) / 2
+	args := func(prompts []string, tokens [][]int32) []string {
+		return []string{"score", model, writeRecords(t, prompts), writeIDs(t, tokens),
+			fmt.Sprintf("threads=%d", greedyThreads), fmt.Sprintf("ctx=%d", greedyContext)}
+	}
+	second := o.start(t, args(prompts[half:], tokens[half:])...)
+	lines := o.run(t, args(prompts[:half], tokens[:half])...)
+	lines = append(lines, second()...)
 	if len(lines) != len(prompts) {
 		t.Fatalf("the oracle scored %d of %d answers", len(lines), len(prompts))
 	}

@@ -92,25 +92,26 @@ func inJSON(t *testing.T, text string) string {
 
 func TestControlTokensInMessagesStayText(t *testing.T) {
 	openLibrary(t)
+	templates := readTemplates(t)
 	byModel := make(map[*llama.Model]map[llama.Token]string)
-	for _, tmpl := range readTemplates(t) {
+	for _, tmpl := range templates {
 		if byModel[tmpl.model] == nil {
 			byModel[tmpl.model] = controlTokens(t, tmpl.model)
 		}
-		controls := byModel[tmpl.model]
-		t.Run(tmpl.name, func(t *testing.T) {
-			chat, err := tmpl.model.NewChat(tmpl.source)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer chat.Close()
-			for _, a := range attacks {
-				for _, evil := range tmpl.evilTexts(controls) {
-					tmpl.attack(t, chat, controls, a, evil)
-				}
-			}
-		})
 	}
+	inParallel(t, templates, func(t *testing.T, tmpl template) {
+		controls := byModel[tmpl.model]
+		chat, err := tmpl.model.NewChat(tmpl.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer chat.Close()
+		for _, a := range attacks {
+			for _, evil := range tmpl.evilTexts(controls) {
+				tmpl.attack(t, chat, controls, a, evil)
+			}
+		}
+	})
 }
 
 // evilTexts are the control tokens that the template writes and those that end an answer: each of

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -32,17 +33,34 @@ func openLibrary(t *testing.T) *llama.Library {
 
 var sharedLibrary = sync.OnceValues(func() (*llama.Library, error) { return llama.Open("") })
 
-// loadVocab loads the vocabulary of a model file for the length of the test.
+// vocabs are the vocabularies that tests have loaded, by path. Loading takes longer than most of
+// what is done with one, so each is loaded once and stays.
+var vocabs struct {
+	sync.Mutex
+	models map[string]func() (*llama.Model, error)
+}
+
+// loadVocab gives the vocabulary of a model file.
 func loadVocab(t *testing.T, path string) *llama.Model {
 	t.Helper()
 	library := openLibrary(t)
 	params := library.DefaultModelParams()
 	params.VocabOnly = true
-	model, err := library.LoadModel(t.Context(), path, params)
+	vocabs.Lock()
+	if vocabs.models == nil {
+		vocabs.models = map[string]func() (*llama.Model, error){}
+	}
+	if vocabs.models[path] == nil {
+		vocabs.models[path] = sync.OnceValues(func() (*llama.Model, error) {
+			return library.LoadModel(context.Background(), path, params)
+		})
+	}
+	load := vocabs.models[path]
+	vocabs.Unlock()
+	model, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(model.Close)
 	return model
 }
 
@@ -60,25 +78,49 @@ func findOracle(t *testing.T) oracle {
 
 func (o oracle) run(t *testing.T, args ...string) []string {
 	t.Helper()
+	return o.start(t, args...)()
+}
+
+// start starts the oracle and returns what waits for its lines, which the test must call.
+func (o oracle) start(t *testing.T, args ...string) (wait func() []string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), o.path, args...)
-	var problem bytes.Buffer
-	cmd.Stderr = &problem
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("mullama-oracle %s: %v\n%s", strings.Join(args, " "), err, problem.Bytes())
+	var out, problem bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problem
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	return strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	return func() []string {
+		t.Helper()
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("mullama-oracle %s: %v\n%s", strings.Join(args, " "), err, problem.Bytes())
+		}
+		return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	}
 }
 
 // tokenize returns llama_tokenize's ids of each text.
 func (o oracle) tokenize(t *testing.T, model string, texts []string,
 	special, parse bool) [][]int32 {
 	t.Helper()
-	lines := o.run(t, "tokenize", model, writeRecords(t, texts),
+	return o.ids(t, len(texts), "tokenize", model, writeRecords(t, texts),
 		fmt.Sprintf("add_special=%d", number(special)),
 		fmt.Sprintf("parse_special=%d", number(parse)))
-	if len(lines) != len(texts) {
-		t.Fatalf("the oracle printed %d lines for %d texts", len(lines), len(texts))
+}
+
+// tokenizeAllModes returns the ids of each text in all modes: those of a text follow one another,
+// and special changes before parse.
+func (o oracle) tokenizeAllModes(t *testing.T, model string, texts []string) [][]int32 {
+	t.Helper()
+	return o.ids(t, 4*len(texts), "tokenize", model, writeRecords(t, texts), "all_modes=1")
+}
+
+// ids runs the oracle, which is to print so many lines of ids.
+func (o oracle) ids(t *testing.T, n int, args ...string) [][]int32 {
+	t.Helper()
+	lines := o.run(t, args...)
+	if len(lines) != n {
+		t.Fatalf("the oracle printed %d lines, not %d", len(lines), n)
 	}
 	out := make([][]int32, len(lines))
 	for i, line := range lines {
@@ -94,22 +136,21 @@ func (o oracle) accepts(t *testing.T, model, text string) bool {
 	return exec.CommandContext(t.Context(), o.path, "tokenize", model, records).Run() == nil
 }
 
-// detokenize returns llama_detokenize's bytes of each list of ids.
-func (o oracle) detokenize(t *testing.T, model string, ids [][]int32,
-	special bool) []string {
+// detokenize returns llama_detokenize's bytes of each list of ids, without and with the text of
+// control tokens.
+func (o oracle) detokenize(t *testing.T, model string, ids [][]int32) [][2]string {
 	t.Helper()
-	lines := o.run(t, "detokenize", model, writeIDs(t, ids),
-		fmt.Sprintf("special=%d", number(special)))
-	if len(lines) != len(ids) {
+	lines := o.run(t, "detokenize", model, writeIDs(t, ids))
+	if len(lines) != 2*len(ids) {
 		t.Fatalf("the oracle printed %d lines for %d lists of ids", len(lines), len(ids))
 	}
-	out := make([]string, len(lines))
+	out := make([][2]string, len(ids))
 	for i, line := range lines {
 		data, err := hex.DecodeString(line)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[i] = string(data)
+		out[i/2][i%2] = string(data)
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -199,34 +200,44 @@ func TestRenderedTemplatesEqualJinja(t *testing.T) {
 	openLibrary(t)
 	templates, conversations := readTemplates(t), readConversations(t)
 	want := jinja(t, templates, conversations)
-	whollyEqual := 0
-	for _, tmpl := range templates {
-		t.Run(tmpl.name, func(t *testing.T) {
-			chat, err := tmpl.model.NewChat(tmpl.source)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer chat.Close()
-			equal := true
-			for i, c := range conversations {
-				got := render(chat, tmpl.request(t, c))
-				equal = tmpl.compare(t, c, got, want[tmpl.name][i]) && equal
-			}
-			if equal {
-				whollyEqual++
-				scores.add("templates", true)
-			} else if !t.Failed() {
-				scores.explain("templates")
-			} else {
-				scores.add("templates", false)
-			}
-		})
-	}
+	var whollyEqual atomic.Int32
+	inParallel(t, templates, func(t *testing.T, tmpl template) {
+		chat, err := tmpl.model.NewChat(tmpl.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer chat.Close()
+		equal := true
+		for i, c := range conversations {
+			got := render(chat, tmpl.request(t, c))
+			equal = tmpl.compare(t, c, got, want[tmpl.name][i]) && equal
+		}
+		if equal {
+			whollyEqual.Add(1)
+			scores.add("templates", true)
+		} else if !t.Failed() {
+			scores.explain("templates")
+		} else {
+			scores.add("templates", false)
+		}
+	})
 	t.Logf("%d of %d templates are equal in all %d conversations",
-		whollyEqual, len(templates), len(conversations))
-	if whollyEqual < fewestEqualTemplates {
-		t.Errorf("only %d templates are wholly equal, want %d", whollyEqual, fewestEqualTemplates)
+		whollyEqual.Load(), len(templates), len(conversations))
+	if n := whollyEqual.Load(); n < fewestEqualTemplates {
+		t.Errorf("only %d templates are wholly equal, want %d", n, fewestEqualTemplates)
 	}
+}
+
+// inParallel tests all templates at once, and returns when all are done.
+func inParallel(t *testing.T, templates []template, test func(*testing.T, template)) {
+	t.Run("of", func(t *testing.T) {
+		for _, tmpl := range templates {
+			t.Run(tmpl.name, func(t *testing.T) {
+				t.Parallel()
+				test(t, tmpl)
+			})
+		}
+	})
 }
 
 func render(chat *llama.Chat, request []byte) rendering {
@@ -293,6 +304,7 @@ func TestPromptTokensEqualOracle(t *testing.T) {
 	}
 	for vocab, templates := range byVocab {
 		t.Run(vocab, func(t *testing.T) {
+			t.Parallel()
 			prompts := harmlessPrompts(t, templates)
 			texts := make([]string, len(prompts))
 			for i, prompt := range prompts {

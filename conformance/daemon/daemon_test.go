@@ -3,12 +3,17 @@ package daemon
 
 import (
 	"errors"
+	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mullama/mullama/internal/testdaemon"
 )
+
+func TestMain(m *testing.M) { os.Exit(testdaemon.Main(m)) }
 
 // TestASoak keeps a daemon with two models busy for a short time. The program says with its exit
 // code whether anything was lost or leaked.
@@ -41,6 +46,21 @@ func TestAShortQueueIsObeyed(t *testing.T) {
 	}
 	if !strings.Contains(d.Log(), "status=503") {
 		t.Error("nothing was refused")
+	}
+}
+
+// TestADaemonThatHasAnsweredUsesNoCPU looks at the time of all its threads after an answer. Those
+// of llama.cpp spin for 0.2 s each unless told otherwise.
+func TestADaemonThatHasAnsweredUsesNoCPU(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("/proc is Linux's")
+	}
+	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2"}, "--threads", "2")
+	answer(t, d.URL(), "The sea is", here)
+	before := d.CPUTime(t)
+	time.Sleep(500 * time.Millisecond)
+	if used := d.CPUTime(t) - before; used > 100*time.Millisecond {
+		t.Errorf("in half a second after an answer the daemon computes for %s", used)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -42,15 +44,39 @@ func (s *syncText) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
+// program builds the program once for a package whose tests [Main] runs.
+var program func() (string, error)
+
+// Main runs the tests of a package that starts several daemons: all share one build of the program.
+func Main(m *testing.M) int {
+	folder, err := os.MkdirTemp("", "mullama-program-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	program = sync.OnceValues(func() (string, error) { return build(folder) })
+	return m.Run()
+}
+
+// build builds the program in a folder.
+func build(folder string) (string, error) {
+	path := filepath.Join(folder, "mullama")
+	return path, call("go", "build", "-o", path, "github.com/mullama/mullama/cmd/mullama")
+}
+
 // New builds the program, makes an empty store and finds a free port. The caller calls End.
 func New() (*Daemon, error) {
 	folder, err := os.MkdirTemp("", "mullama-daemon-")
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{folder: folder, Program: filepath.Join(folder, "mullama"),
-		Store: filepath.Join(folder, "models")}
-	err = call("go", "build", "-o", d.Program, "github.com/mullama/mullama/cmd/mullama")
+	d := &Daemon{folder: folder, Store: filepath.Join(folder, "models")}
+	if program != nil {
+		d.Program, err = program()
+	} else {
+		d.Program, err = build(folder)
+	}
 	if err == nil {
 		d.Address, err = freeAddress()
 	}
@@ -140,6 +166,26 @@ func (d *Daemon) Wait() error {
 
 // URL is where the daemon answers.
 func (d *Daemon) URL() string { return "http://" + d.Address }
+
+// CPUTime is what all threads of the daemon have computed, as /proc has it.
+func (d *Daemon) CPUTime(t testing.TB) time.Duration {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(data), ") ") // what stands before has the program's name
+	fields := strings.Fields(after)
+	total := 0
+	for _, ticks := range fields[11:13] { // in hundredths of a second: of the user, of the system
+		n, err := strconv.Atoi(ticks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += n
+	}
+	return time.Duration(total) * 10 * time.Millisecond
+}
 
 // Log is what the daemon has written so far.
 func (d *Daemon) Log() string {

@@ -11,8 +11,8 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"tokenize", cmd_tokenize, "MODEL RECORDS [add_special=1] [parse_special=0]"},
-    {"detokenize", cmd_detokenize, "MODEL IDS [special=0]"},
+    {"tokenize", cmd_tokenize, "MODEL RECORDS [add_special=1] [parse_special=0] [all_modes=0]"},
+    {"detokenize", cmd_detokenize, "MODEL IDS"},
     {"greedy", cmd_greedy,
      "MODEL RECORDS [predict=128] [threads=2] [ctx=512] [batch=2048] [ubatch=512] [ban_end=1]\n"
      "             [parse_special=0] [slots=0] [unified=0] [lora=FILE] [lora_scale=1] "

@@ -25,7 +25,8 @@ static bool print_tokens(const struct llama_vocab *vocab, struct record text, bo
     return true;
 }
 
-// Prints each record's ids on a line of their own.
+// Prints each record's ids on a line of their own; with all_modes on four, for all values of
+// add_special and parse_special, of which the first changes faster.
 int cmd_tokenize(int argc, char **argv) {
     struct engine engine;
     struct records records;
@@ -38,9 +39,12 @@ int cmd_tokenize(int argc, char **argv) {
     }
     bool add_special = option(argc, argv, "add_special", 1) != 0;
     bool parse_special = option(argc, argv, "parse_special", 0) != 0;
+    size_t modes = option(argc, argv, "all_modes", 0) != 0 ? 4 : 1;
     bool ok = true;
-    for (size_t i = 0; ok && i < records.count; i++) {
-        ok = print_tokens(engine.vocab, records.items[i], add_special, parse_special);
+    for (size_t i = 0; ok && i < records.count * modes; i++) {
+        struct record text = records.items[i / modes];
+        ok = modes == 1 ? print_tokens(engine.vocab, text, add_special, parse_special)
+                        : print_tokens(engine.vocab, text, (i & 1) != 0, (i & 2) != 0);
     }
     engine_free(&engine);
     records_free(&records);
@@ -66,7 +70,8 @@ static bool print_text(const struct llama_vocab *vocab, const llama_token *token
     return size >= 0;
 }
 
-// Reads one line of ids per record and prints each record's bytes in hexadecimal on a line.
+// Reads one line of ids per record and prints each record's bytes in hexadecimal on a line, and on
+// a second one with the text of control tokens.
 int cmd_detokenize(int argc, char **argv) {
     struct engine engine;
     size_t size = 0;
@@ -78,13 +83,13 @@ int cmd_detokenize(int argc, char **argv) {
         free(ids);
         return 1;
     }
-    bool special = option(argc, argv, "special", 0) != 0;
     llama_token *tokens = must_alloc(size, sizeof(*tokens));
     bool ok = true;
     for (char *line = ids; ok && *line != '\0';) {
         int32_t count = 0;
         line = parse_ids(line, tokens, &count);
-        ok = line != NULL && print_text(engine.vocab, tokens, count, special);
+        ok = line != NULL && print_text(engine.vocab, tokens, count, false) &&
+             print_text(engine.vocab, tokens, count, true);
         if (line == NULL) {
             fprintf(stderr, "mullama-oracle: %s is not lines of token ids\n", argv[2]);
         }
