@@ -43,14 +43,14 @@ struct attention {
 
 // What a thread computes with.
 struct scratch {
-    char *queries;  // for 16 of them and 32 columns, a pair of tiles; a lane has a query
-    char *keys;     // for 32 columns and 16 cells, a pair of tiles
-    char *values;   // for 32 cells and 16 columns, a pair of tiles
-    char *weights;  // for 32 cells, a pair of tiles
-    float *scores;  // of cells and 16 queries
-    float *out;     // columns of 16 queries
-    float *top;     // the largest score of a query so far
-    float *sum;     // of its weights
+    char *queries; // for 16 of them and 32 columns, a pair of tiles; a lane has a query
+    char *keys;    // for 32 columns and 16 cells, a pair of tiles
+    char *values;  // for 32 cells and 16 columns, a pair of tiles
+    char *weights; // for 32 cells, a pair of tiles
+    float *scores; // of cells and 16 queries
+    float *out;    // columns of 16 queries
+    float *top;    // the largest score of a query so far
+    float *sum;    // of its weights
 };
 
 // One head's queries from first on, of one stream.
@@ -97,7 +97,8 @@ MULLAMA_TILES masked look(const attention &x, const part &p, int64_t query, int6
 }
 
 // Packs n cells of keys, and nothings up to a multiple of 32.
-MULLAMA_TILES void pack_keys(const attention &x, const part &p, int64_t cell, int64_t n, char *out) {
+MULLAMA_TILES void pack_keys(const attention &x, const part &p, int64_t cell, int64_t n,
+                             char *out) {
     for (int64_t i = 0; i < (n + 31) / 32 * 32; i++) {
         const ggml_fp16_t *key = (const ggml_fp16_t *)cell_of(x, x.k, cell + i, p);
         char *to = out + i / side * pair_bytes + i % side * 64;
@@ -122,8 +123,8 @@ MULLAMA_TILES void pack_values(const attention &x, const part &p, int64_t cell, 
                 __m512 pair[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
                 for (int64_t j = 0; j < 2 && first + 2 * i + j < n; j++) {
                     const char *value = cell_of(x, x.v, cell + first + 2 * i + j, p);
-                    pair[j] = _mm512_cvtph_ps(
-                        _mm256_loadu_si256((const __m256i *)(value + column * 2)));
+                    pair[j] =
+                        _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(value + column * 2)));
                 }
                 split_pairs(pair[0], pair[1], &large[i], &small[i]);
             }
@@ -312,8 +313,8 @@ scratch make_scratch(const attention &x, int64_t queries) {
     for (int i = 1; i < 8; i++) {
         at[i] = at[i - 1] + sizes[i - 1];
     }
-    return {at[0], at[1], at[2], at[3], (float *)at[4], (float *)at[5], (float *)at[6],
-            (float *)at[7]};
+    return {at[0],          at[1],          at[2],          at[3],
+            (float *)at[4], (float *)at[5], (float *)at[6], (float *)at[7]};
 }
 
 // Computes the rows of a part.
@@ -383,9 +384,9 @@ bool fits_tiles(const ggml_compute_params *params, ggml_tensor *dst) {
                  x.v->type == GGML_TYPE_F16 && (!x.mask || x.mask->type == GGML_TYPE_F16);
     bool widths = x.key_width % depth == 0 && x.width % depth == 0 && x.key_width <= widest_head &&
                   x.width <= widest_head;
-    return usable && !params->use_ref && plain && types && widths &&
-           x.q->ne[1] >= fewest_queries && x.q->nb[0] == sizeof(float) &&
-           x.k->nb[0] == sizeof(ggml_fp16_t) && x.v->nb[0] == sizeof(ggml_fp16_t);
+    return usable && !params->use_ref && plain && types && widths && x.q->ne[1] >= fewest_queries &&
+           x.q->nb[0] == sizeof(float) && x.k->nb[0] == sizeof(ggml_fp16_t) &&
+           x.v->nb[0] == sizeof(ggml_fp16_t);
 }
 
 // Does the work of one thread of those that call it together.

@@ -83,8 +83,7 @@ MULLAMA_TILES inline void split(__m512 first, __m512 second, __m512i *large, __m
 }
 
 // Splits 16 pairs of numbers, of which two vectors hold the first and the second ones.
-MULLAMA_TILES inline void split_pairs(__m512 first, __m512 second, __m512i *large,
-                                      __m512i *small) {
+MULLAMA_TILES inline void split_pairs(__m512 first, __m512 second, __m512i *large, __m512i *small) {
     __m512i a = round_large(first), b = round_large(second);
     __m512i c = round_large(rest_of(first, a)), d = round_large(rest_of(second, b));
     *large = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
