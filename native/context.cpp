@@ -36,9 +36,9 @@ template <typename F> F *cpu_function(const char *name) {
     return (F *)ggml_backend_reg_get_proc_address(reg, name);
 }
 
-// How long the threads of a pool wait awake for the next step, in units of ggml's: milliseconds, enough
-// between steps and between calls that follow each other. With ggml's own 50 they keep the cores busy
-// for half a second after each answer, in the way of all else on the machine.
+// How long the threads of a pool wait awake for the next step, in units of ggml's: milliseconds,
+// enough between steps and between calls that follow each other. With ggml's own 50 they keep the
+// cores busy for half a second after each answer, in the way of all else on the machine.
 constexpr uint32_t wait_awake = 4;
 
 threadpool_ptr make_pool(int32_t n_threads) {

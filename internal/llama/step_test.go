@@ -68,10 +68,10 @@ func TestPositionMustFollowTheCache(t *testing.T) {
 	}
 }
 
-// The model's weights are float16. With tiles of AMX, products of eight rows or more are computed in
-// another way than those of fewer, and attention of 16. They differ by a few parts in a million, of
-// which rounding to float16 in the cache and before the last product may make some in a thousand. A
-// sequence that saw another's tokens would have other candidates.
+// The model's weights are float16. With tiles of AMX, products of eight rows or more are computed
+// in another way than those of fewer, and attention of 16. They differ by a few parts in a million,
+// of which rounding to float16 in the cache and before the last product may make some in a
+// thousand. A sequence that saw another's tokens would have other candidates.
 func TestSequencesInOneStepEqualEachAlone(t *testing.T) {
 	const long = "one or two of them said that the day was long and the time of the year was short"
 	for _, test := range []struct {

@@ -1,12 +1,12 @@
 // Attention on CPUs with AMX, for prompts and embeddings.
 //
-// ggml computes it with AVX-512, a number in each lane, which for texts of 512 tokens takes as long as
-// all other work of a small model. Here keys, queries, weights and values are multiplied in tiles,
-// three products for each (amx_tiles.h says why), and a lane has one query, so that the softmax needs
-// no sums across lanes.
+// ggml computes it with AVX-512, a number in each lane, which for texts of 512 tokens takes as long
+// as all other work of a small model. Here keys, queries, weights and values are multiplied in
+// tiles, three products for each (amx_tiles.h says why), and a lane has one query, so that the
+// softmax needs no sums across lanes.
 //
-// CMakeLists.txt has ggml's ops.cpp compiled with its function renamed, as mullama_lanes_..., and the
-// one here takes its place. What does not fit goes there.
+// CMakeLists.txt has ggml's ops.cpp compiled with its function renamed, as mullama_lanes_..., and
+// the one here takes its place. What does not fit goes there.
 #include "amx_tiles.h"
 
 #include "amx/amx.h"

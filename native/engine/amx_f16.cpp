@@ -1,7 +1,7 @@
 // Products of float16 matrices on CPUs with AMX, for prompts and embeddings.
 //
-// ggml multiplies float16 weights there with AVX-512, a number in each lane. Three products in tiles
-// (amx_tiles.h says why three) take less time than one in lanes, and more so the more rows of
+// ggml multiplies float16 weights there with AVX-512, a number in each lane. Three products in
+// tiles (amx_tiles.h says why three) take less time than one in lanes, and more so the more rows of
 // activations there are.
 //
 // CMakeLists.txt has ggml's mmq.cpp compiled with two functions renamed, as mullama_lanes_..., and

@@ -1,8 +1,8 @@
 // What amx_f16.cpp and amx_attention.cpp have in common: tiles of AMX, and numbers split in two.
 //
 // The tiles multiply bfloat16, whose 8 bits are too few for a float16; but two of them hold one
-// exactly, as a sum, and a float to 16 bits. So both sides of a product are split into a large and a
-// small part, and three of the four products are added up: what is left out is a 250,000th.
+// exactly, as a sum, and a float to 16 bits. So both sides of a product are split into a large and
+// a small part, and three of the four products are added up: what is left out is a 250,000th.
 #ifndef MULLAMA_AMX_TILES_H
 #define MULLAMA_AMX_TILES_H
 #if defined(__AMX_INT8__) && defined(__AVX512VNNI__)

@@ -1,7 +1,7 @@
 // Comes in front of ggml's ops.cpp: computes GELU for many numbers at once.
 //
-// ggml looks each number up in a table of half floats, one by one, which takes a good part of the time
-// of a small model of embeddings. Computing them takes a fraction of that, and is more exact.
+// ggml looks each number up in a table of half floats, one by one, which takes a good part of the
+// time of a small model of embeddings. Computing them takes a fraction of that, and is more exact.
 #ifndef MULLAMA_GELU_FIXES_H
 #define MULLAMA_GELU_FIXES_H
 
