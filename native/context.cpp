@@ -36,16 +36,16 @@ template <typename F> F *cpu_function(const char *name) {
     return (F *)ggml_backend_reg_get_proc_address(reg, name);
 }
 
-// Threads that have computed wait for the next graph by spinning before they sleep. Between two
-// steps pass less than 2 ms, and a unit of ggml is some 4. Its default of 50 has all threads but
-// one spin for 0.2 s after each answer, on the cores of whatever computes next.
-constexpr uint32_t idle_spinning = 1;
+// How long the threads of a pool wait awake for the next step, in units of ggml's of some 4 ms:
+// enough between steps and between calls that follow each other. With ggml's own 50 they keep the
+// cores busy for 0.2 s after each answer, in the way of all else on the machine.
+constexpr uint32_t wait_awake = 4;
 
 threadpool_ptr make_pool(int32_t n_threads) {
     auto *create = cpu_function<decltype(ggml_threadpool_new)>("ggml_threadpool_new");
     auto *destroy = cpu_function<decltype(ggml_threadpool_free)>("ggml_threadpool_free");
     ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
-    params.poll = idle_spinning;
+    params.poll = wait_awake;
     return {create(&params), destroy};
 }
 

@@ -1,39 +1,30 @@
 // Products of float16 matrices on CPUs with AMX, for prompts and embeddings.
 //
-// ggml multiplies float16 weights there with AVX-512, a number in each lane. The tiles of AMX
-// multiply bfloat16, whose 8 bits are too few for a weight; but two of them hold one exactly, as a
-// sum. So weights and activations are both split into a large and a small part, and three of the
-// four products are added up: what is left out is a 65,000th. Three products in tiles still take
-// half of the time of one in lanes for 16 rows of activations, and a fifth for 256.
+// ggml multiplies float16 weights there with AVX-512, a number in each lane. Three products in
+// tiles (amx_tiles.h says why three) take less time than one in lanes, and more so the more rows of
+// activations there are.
 //
 // CMakeLists.txt has ggml's mmq.cpp compiled with two functions renamed, as mullama_lanes_..., and
 // those here take their places.
 #include "amx/mmq.h"
 
+#include "amx_tiles.h"
 #include "ggml-cpu-impl.h"
 #include "ggml-impl.h"
 
 #if defined(__AMX_INT8__) && defined(__AVX512VNNI__)
 
 #include <algorithm>
-#include <cpuid.h>
-#include <immintrin.h>
-#include <vector>
 
 size_t mullama_lanes_desired_wsize(const struct ggml_tensor *dst);
 void mullama_lanes_mul_mat(const struct ggml_compute_params *params, struct ggml_tensor *dst);
 
-// All 8 registers hold a tile of 16 rows with 16 floats, or 16 pairs of bfloat16.
-#define MULLAMA_TILES __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512bf16,f16c")))
-
 namespace {
 
-constexpr int64_t side = 16;                   // rows of a tile, and numbers of 32 bits in a row
-constexpr int64_t depth = 32;                  // bfloat16 in a row
-constexpr int64_t tile_bytes = 1024;           // of a tile
-constexpr int64_t pair_bytes = 2 * tile_bytes; // a tile of large parts, and one of small parts
-constexpr int64_t few_slots = 4;               // for weights that are used once
-constexpr int64_t fewest_rows = 8;             // below which weights are read but a time or two
+using namespace mullama_tiles;
+
+constexpr int64_t few_slots = 4;   // for weights that are used once
+constexpr int64_t fewest_rows = 8; // below which weights are read but a time or two
 
 struct matrices {
     const ggml_fp16_t *weights; // n rows of k
@@ -41,14 +32,6 @@ struct matrices {
     float *out;                 // m rows of n
     int64_t m, n, k, stride;    // stride: floats from one row of out to the next
 };
-
-bool has_tiles() {
-    static const bool has = [] {
-        unsigned a = 0, b = 0, c = 0, d = 0;
-        return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
-    }();
-    return has;
-}
 
 bool fits_tiles(const ggml_tensor *dst) {
     const ggml_tensor *weights = dst->src[0], *in = dst->src[1];
@@ -58,97 +41,11 @@ bool fits_tiles(const ggml_tensor *dst) {
            weights->nb[1] == weights->ne[0] * sizeof(ggml_fp16_t);
 }
 
-int64_t tiles_of(int64_t rows) { return (rows + side - 1) / side; }
-
-// A configuration of the tile registers. mmq.cpp sets its own once in each thread and expects it to
-// stay, so this one is taken back.
-class tile_setup {
-  public:
-    MULLAMA_TILES tile_setup() {
-        alignas(64) unsigned char ours[64] = {1};
-        for (int i = 0; i < 8; i++) {
-            ours[16 + 2 * i] = 64;
-            ours[48 + i] = side;
-        }
-        __asm__ volatile("sttilecfg %0" : "=m"(before));
-        __asm__ volatile("ldtilecfg %0" ::"m"(ours));
-    }
-    MULLAMA_TILES ~tile_setup() { __asm__ volatile("ldtilecfg %0" ::"m"(before)); }
-
-  private:
-    alignas(64) unsigned char before[64];
-};
-
-// Writes the large parts of 32 numbers and their small parts.
-MULLAMA_TILES inline void split(__m512 first, __m512 second, __m512i *large, __m512i *small) {
-    const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
-    alignas(64) static const uint16_t odd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
-                                                 23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
-                                                 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-    __m512i a = _mm512_castps_si512(first), b = _mm512_castps_si512(second);
-    *large = _mm512_permutex2var_epi16(a, _mm512_load_si512(odd), b);
-    __m512 rest_a = _mm512_sub_ps(first, _mm512_castsi512_ps(_mm512_and_si512(a, upper)));
-    __m512 rest_b = _mm512_sub_ps(second, _mm512_castsi512_ps(_mm512_and_si512(b, upper)));
-    *small = (__m512i)_mm512_cvtne2ps_pbh(rest_b, rest_a);
-}
-
-// Swaps rows and columns of 16 times 16 numbers of 32 bits.
-MULLAMA_TILES inline void transpose(__m512i r[16]) {
-    __m512i t[16];
-    for (int i = 0; i < 16; i += 4) { // in blocks of 4 times 4
-        __m512i a = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        __m512i b = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-        __m512i c = _mm512_unpacklo_epi32(r[i + 2], r[i + 3]);
-        __m512i d = _mm512_unpackhi_epi32(r[i + 2], r[i + 3]);
-        t[i] = _mm512_unpacklo_epi64(a, c);
-        t[i + 1] = _mm512_unpackhi_epi64(a, c);
-        t[i + 2] = _mm512_unpacklo_epi64(b, d);
-        t[i + 3] = _mm512_unpackhi_epi64(b, d);
-    }
-    for (int i = 0; i < 4; i++) { // and the blocks
-        __m512i a = _mm512_shuffle_i32x4(t[i], t[i + 4], 0x88);
-        __m512i b = _mm512_shuffle_i32x4(t[i], t[i + 4], 0xdd);
-        __m512i c = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0x88);
-        __m512i d = _mm512_shuffle_i32x4(t[i + 8], t[i + 12], 0xdd);
-        r[i] = _mm512_shuffle_i32x4(a, c, 0x88);
-        r[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(a, c, 0xdd);
-        r[i + 12] = _mm512_shuffle_i32x4(b, d, 0xdd);
-    }
-}
-
-// Packs 16 rows of activations, of which the last may be missing, so that a row of a tile has two
-// numbers of each.
-MULLAMA_TILES void pack(const float *in, int64_t rows, int64_t k, char *out) {
-    for (int64_t at = 0; at < k; at += depth, out += pair_bytes) {
-        __m512i large[16], small[16];
-        for (int64_t i = 0; i < side; i++) {
-            if (i < rows) {
-                const float *row = in + i * k + at;
-                split(_mm512_loadu_ps(row), _mm512_loadu_ps(row + 16), &large[i], &small[i]);
-            } else {
-                large[i] = small[i] = _mm512_setzero_si512();
-            }
-        }
-        transpose(large);
-        transpose(small);
-        for (int64_t i = 0; i < side; i++) {
-            _mm512_store_si512(out + 64 * i, large[i]);
-            _mm512_store_si512(out + tile_bytes + 64 * i, small[i]);
-        }
-    }
-}
-
 // Splits 32 columns of 32 rows of weights: a pair of tiles for 16 rows, and one for the others.
 MULLAMA_TILES inline void split_weights(const ggml_fp16_t *in, int64_t k, char *out) {
     for (int64_t i = 0; i < 2 * side; i++) {
-        const __m256i *from = (const __m256i *)(in + i * k);
         char *to = out + i / side * pair_bytes + i % side * 64;
-        __m512i large, small;
-        split(_mm512_cvtph_ps(_mm256_loadu_si256(from)),
-              _mm512_cvtph_ps(_mm256_loadu_si256(from + 1)), &large, &small);
-        _mm512_store_si512(to, large);
-        _mm512_store_si512(to + tile_bytes, small);
+        split_halves(in + i * k, to, to + tile_bytes);
     }
 }
 
@@ -213,8 +110,7 @@ MULLAMA_TILES void multiply(const ggml_fp16_t *plain, char *slot, int64_t slots,
 void compute(const matrices &x, int64_t column, int64_t first, int64_t last) {
     const int64_t slots = last - first > 2 ? x.k / depth : few_slots;
     static thread_local std::vector<char> storage;
-    storage.resize(std::max<size_t>(storage.size(), slots * 2 * pair_bytes + 64));
-    char *slot = (char *)(((uintptr_t)storage.data() + 63) & ~(uintptr_t)63);
+    char *slot = aligned_storage(storage, slots * 2 * pair_bytes);
     const ggml_fp16_t *plain = x.weights + column * x.k;
     alignas(64) char result[4 * tile_bytes];
     tile_setup setup;
@@ -243,8 +139,8 @@ void multiply_matrices(const ggml_compute_params *params, ggml_tensor *dst) {
                   (int64_t)(dst->nb[1] / sizeof(float))};
     int64_t tiles = tiles_of(x.m), columns = x.n / (2 * side);
     for (int64_t t = params->ith; t < tiles; t += params->nth) {
-        pack((const float *)in->data + t * side * x.k, std::min(side, x.m - t * side), x.k,
-             packed + t * (x.k / depth) * pair_bytes);
+        pack((const char *)((const float *)in->data + t * side * x.k), x.k * sizeof(float),
+             std::min(side, x.m - t * side), x.k, 1, packed + t * (x.k / depth) * pair_bytes);
     }
     if (params->ith == 0) {
         ggml_threadpool_chunk_set(params->threadpool, params->nth);

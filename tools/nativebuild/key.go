@@ -17,7 +17,8 @@ import (
 // recipeFiles are the files of native/engine that say how llama.cpp is built.
 var recipeFiles = []string{
 	"CMakeLists.txt", "engine_fixes.h", "cuda_fixes.h", "embedding_fixes.h", "rpc_fixes.h",
-	"rpc_losses.h", "rpc_losses.cpp", "gelu_fixes.h", "amx_f16.cpp",
+	"rpc_losses.h", "rpc_losses.cpp", "gelu_fixes.h", "amx_tiles.h", "amx_f16.cpp",
+	"amx_attention.cpp",
 }
 
 // readRecipe returns the content of all recipeFiles.
