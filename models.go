@@ -188,8 +188,9 @@ func (r *Runtime) Delete(name string) error {
 	return wrap("delete model "+n.Short(), err)
 }
 
-// Import puts a GGUF file into the store under a name, as a hard link or else a copy. It reads the
-// whole file to compute its digest. A model that has the name is replaced.
+// Import puts a GGUF file into the store under a name. The file's content is shared, where the disk
+// can do that, else it is a hard link, so that writing to the file damages the model, else a copy.
+// Import reads the whole file to compute its digest. A model that has the name is replaced.
 func (r *Runtime) Import(ctx context.Context, name, ggufPath string) (*StoredModel, error) {
 	n, err := store.ParseName(name)
 	if err != nil {
