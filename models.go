@@ -223,10 +223,15 @@ func notImportable(f *gguf.File) string {
 		return fmt.Sprintf("it is one of %d parts of a model; merge them into one file first, "+
 			"with llama-gguf-split --merge", split.Count)
 	}
-	switch kind := f.String("general.type"); {
+	return notModel(f.String("general.type"), f.Architecture())
+}
+
+// notModel says what a file is that is no model but a part of one, or "".
+func notModel(kind, architecture string) string {
+	switch {
 	case kind == "adapter":
 		return "it is an adapter, not a model"
-	case kind == "mmproj", kind == "projector", f.Architecture() == "clip":
+	case kind == "mmproj", kind == "projector", architecture == "clip":
 		return "it is a projector, not a model"
 	}
 	return ""
