@@ -6,8 +6,8 @@ import (
 	"github.com/mullama/mullama/internal/gguf"
 )
 
-// ProjectorFile writes a file that says it is a projector of images, as models that see have one. It
-// holds one tensor of random numbers and sees nothing.
+// ProjectorFile writes a file that says it is a projector of images, as models that see have one.
+// It holds one tensor of random numbers and sees nothing.
 func ProjectorFile(path string, seed uint64) error {
 	const width = 64
 	w := &gguf.Writer{}
