@@ -1,6 +1,6 @@
-// Comes in front of ggml-vulkan.cpp, for headers of Vulkan before 1.3.272, such as Debian 12's. They
-// lack a structure that ggml fills in to have the layer for validation say more, and which drivers
-// pass over otherwise. It is the same as in later headers.
+// Comes in front of ggml-vulkan.cpp, for headers of Vulkan before 1.3.272, such as Debian 12's.
+// They lack a structure that ggml fills in to have the layer for validation say more, and which
+// drivers pass over otherwise. It is laid out as in later headers.
 #ifndef MULLAMA_VULKAN_FIXES_H
 #define MULLAMA_VULKAN_FIXES_H
 
