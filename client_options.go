@@ -26,6 +26,9 @@ func (r *remote) requestOptions(o *GenerateOptions) map[string]any {
 	if o.Keep != 0 {
 		options["num_keep"] = o.Keep
 	}
+	if o.Fresh {
+		options["cache_prompt"] = false
+	}
 	if len(o.Adapters) > 0 {
 		options["lora"] = adaptersOnWire(o.Adapters)
 	}

@@ -179,6 +179,8 @@ func DaemonInfo(s *api.ShowResponse) *Info {
 		License:         s.License,
 		Capabilities:    s.Capabilities,
 		Metadata:        s.ModelInfo,
+
+		StoredParameters: s.Parameters, StoredSystem: s.System,
 	}
 	if info.Template == "" {
 		info.Template = text("tokenizer.chat_template")

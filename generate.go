@@ -39,6 +39,8 @@ type GenerateOptions struct {
 	// ParseSpecial turns the text of control tokens in the prompt into those tokens. Set it for
 	// prompts that spell out a chat format, never for text from a user. [Model.Chat] ignores it.
 	ParseSpecial bool
+	// Fresh reads all of the prompt, also what the cache has of it from calls before.
+	Fresh bool
 	// Adapters are the model's LoRA adapters to use; those that are not listed are left out. None:
 	// as the model was loaded. Calls with other adapters are not computed together.
 	Adapters []AdapterScale
@@ -246,6 +248,7 @@ func (m *Model) request(
 		Logprobs:    opts.Logprobs || opts.TopLogprobs > 0,
 		TopLogprobs: opts.TopLogprobs,
 		Repeatable:  sampling.Seed != nil,
+		Fresh:       opts.Fresh,
 		Shift:       opts.Overflow == OverflowShift,
 		Keep:        opts.Keep,
 		Adapters:    adapters,

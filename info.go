@@ -31,6 +31,9 @@ type Info struct {
 	Capabilities    []string `json:"capabilities"`
 	// Metadata has the file's keys; a long array is given as its length.
 	Metadata map[string]any `json:"metadata,omitempty"`
+	// StoredParameters are the PARAMETERs of a daemon's model, a line each as its Modelfile has
+	// them, and StoredSystem is its SYSTEM.
+	StoredParameters, StoredSystem string `json:"-"`
 
 	headLength uint64
 	window     int    // tokens that some layers look back

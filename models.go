@@ -188,8 +188,9 @@ func (r *Runtime) Delete(name string) error {
 	return wrap("delete model "+n.Short(), err)
 }
 
-// Import puts a GGUF file into the store under a name, as a hard link or else a copy. It reads the
-// whole file to compute its digest. A model that has the name is replaced.
+// Import puts a GGUF file into the store under a name. The file's content is shared, where the disk
+// can do that, else it is a hard link, so that writing to the file damages the model, else a copy.
+// Import reads the whole file to compute its digest. A model that has the name is replaced.
 func (r *Runtime) Import(ctx context.Context, name, ggufPath string) (*StoredModel, error) {
 	n, err := store.ParseName(name)
 	if err != nil {
@@ -222,10 +223,15 @@ func notImportable(f *gguf.File) string {
 		return fmt.Sprintf("it is one of %d parts of a model; merge them into one file first, "+
 			"with llama-gguf-split --merge", split.Count)
 	}
-	switch kind := f.String("general.type"); {
+	return notModel(f.String("general.type"), f.Architecture())
+}
+
+// notModel says what a file is that is no model but a part of one, or "".
+func notModel(kind, architecture string) string {
+	switch {
 	case kind == "adapter":
 		return "it is an adapter, not a model"
-	case kind == "mmproj", kind == "projector", f.Architecture() == "clip":
+	case kind == "mmproj", kind == "projector", architecture == "clip":
 		return "it is a projector, not a model"
 	}
 	return ""

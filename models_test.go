@@ -201,8 +201,13 @@ func TestUnfitFilesAreNotImported(t *testing.T) {
 		{map[string]any{"general.type": "adapter"}, "an adapter"},
 		{map[string]any{"general.type": "mmproj"}, "a projector"},
 	} {
-		_, err := rt.Import(t.Context(), "m", tinyFile(t, synth.Options{Keys: tt.keys}))
+		file := tinyFile(t, synth.Options{Keys: tt.keys})
+		_, err := rt.Import(t.Context(), "m", file)
 		wantKind(t, err, mullama.ErrUnsupported, tt.want)
+		if tt.keys["general.type"] != nil {
+			_, err = rt.Load(t.Context(), file, nil)
+			wantKind(t, err, mullama.ErrUnsupported, tt.want)
+		}
 	}
 	text := filepath.Join(t.TempDir(), "text.gguf")
 	if err := os.WriteFile(text, []byte("hello, this is no model"), 0o600); err != nil {

@@ -60,6 +60,10 @@ func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded
 
 // check refuses what cannot be loaded, before anything is.
 func (l *loading) check() (err error) {
+	kind, _ := l.info.Metadata["general.type"].(string)
+	if reason := notModel(kind, l.info.Architecture); reason != "" {
+		return unsupported(l.op, reason)
+	}
 	if l.mp, err = l.o.modelParams(l.op, l.r.lib); err != nil {
 		return err
 	}

@@ -19,8 +19,9 @@ type Options struct {
 	ModelsDir string
 	// Defaults say how Acquire loads models.
 	Defaults LoadOptions
-	// MaxModels is how many models Acquire keeps loaded at once, MaxQueue how many requests may
-	// wait for one. 0: DefaultMaxModels, DefaultMaxQueue.
+	// MaxModels is how many models Acquire keeps loaded at once, where those of the same weights
+	// count as one, MaxQueue how many requests may wait for one. 0: DefaultMaxModels,
+	// DefaultMaxQueue.
 	MaxModels, MaxQueue int
 	// KeepAlive is how long a model stays after its last use unless a request says otherwise. 0:
 	// DefaultKeepAlive; negative: for ever. What a request says is kept within MinKeepAlive and

@@ -32,7 +32,7 @@ func TestListsAndPullsAreMeasured(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Group != "store" || len(r.Rows) != 7 {
+	if r.Group != "store" || len(r.Rows) != 9 {
 		t.Errorf("got %+v", r.Rows)
 	}
 	for _, row := range r.Rows {

@@ -40,7 +40,7 @@ size_t offered(const fs::path &file, std::string &reason) {
     void *handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
     if (!handle) {
         handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL); // only for the reason
-        reason = handle ? "it is of another version" : dlerror();
+        reason = handle ? "it does not start, or is of another version" : dlerror();
         if (handle) {
             dlclose(handle);
         }

@@ -30,9 +30,9 @@ func TestSynthWritesTheTinyModel(t *testing.T) {
 func TestSynthWritesWhatBelongsToAModel(t *testing.T) {
 	dir := t.TempDir()
 	model, adapter := filepath.Join(dir, "tiny.gguf"), filepath.Join(dir, "adapter.gguf")
-	folder := filepath.Join(dir, "published")
+	folder, projector := filepath.Join(dir, "published"), filepath.Join(dir, "projector.gguf")
 	for _, args := range [][]string{
-		{"tiny", model}, {"adapter", adapter, "--model", model},
+		{"tiny", model}, {"adapter", adapter, "--model", model}, {"projector", projector},
 		{"safetensors", folder, "--model", model},
 	} {
 		var errOut bytes.Buffer
@@ -43,6 +43,9 @@ func TestSynthWritesWhatBelongsToAModel(t *testing.T) {
 	f, err := gguf.Open(adapter)
 	if err != nil || f.String("general.type") != "adapter" {
 		t.Errorf("the adapter: %v", err)
+	}
+	if f, err = gguf.Open(projector); err != nil || f.Architecture() != "clip" {
+		t.Errorf("the projector: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(folder, "tokenizer.json")); err != nil {
 		t.Error(err)

@@ -19,9 +19,10 @@ text is noise; say "synthetic weights, exact shape" wherever its numbers appear.
 
 Shapes and the vocabulary file each wants (from: go run ./tools/fetchmodels vocabs):
 %s
-The shape tiny is a model of a few hundred kilobytes for tests and wants no vocabulary file. Two
-more are made for, or of, the model in --model: adapter is a LoRA adapter, and safetensors a folder
-with the model as it would be published.`
+The shape tiny is a model of a few hundred kilobytes for tests and wants no vocabulary file, and
+projector is a file that says it is a projector of images. Two more are made for, or of, the model
+in --model: adapter is a LoRA adapter, and safetensors a folder with the model as it would be
+published.`
 
 // vocabOf names the vocabulary file for the shapes of a family.
 var vocabOf = map[string]string{
@@ -76,6 +77,8 @@ func (o *synthOptions) write(shape, out string) error {
 	switch shape {
 	case "adapter", "safetensors":
 		return o.writeFor(shape, out)
+	case "projector":
+		return synth.ProjectorFile(out, 0)
 	case "tiny":
 		return synth.TinyFile(out, synth.Options{Template: string(text)})
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -161,7 +162,8 @@ func (c *chatting) show(rest string) error {
 	case "parameters":
 		c.showParameters()
 	case "system":
-		c.say("%s", orNone(c.talk.system, "There is no system message."))
+		own := printable(c.talk.model.Info().StoredSystem)
+		c.say("%s", orNone(c.talk.system, orNone(own, "There is no system message.")))
 	case "template":
 		c.say("%s", printable(orNone(c.talk.model.Info().Template, "There is no chat template.")))
 	default:
@@ -170,13 +172,25 @@ func (c *chatting) show(rest string) error {
 	return nil
 }
 
-// showParameters prints the whole parameter table with the values of now.
+// showParameters prints what the model has of its own, and what the user chose above that.
 func (c *chatting) showParameters() {
-	rows := table(c.app.stdout)
-	for _, p := range parameters {
-		fmt.Fprintf(rows, "%s\t%s\n", p.name, orNone(p.get(c.talk.settings), "-"))
+	out := c.app.stdout
+	fmt.Fprintln(out, "Model defined parameters")
+	if rows := parameterRows(c.talk.model.Info().StoredParameters); len(rows) > 0 {
+		printRows(out, rows)
+	} else {
+		fmt.Fprintln(out, "  none; the defaults are in 'mullama run --help'")
 	}
-	rows.end()
+	var chosen [][2]string
+	for _, p := range parameters {
+		if slices.Contains(c.talk.settings.chosen, p.wireName()) {
+			chosen = append(chosen, [2]string{p.name, orNone(p.get(c.talk.settings), "-")})
+		}
+	}
+	if len(chosen) > 0 {
+		fmt.Fprintln(out, "\nUser defined parameters")
+		printRows(out, chosen)
+	}
 }
 
 // parameterNames lists the rows of the parameter table.

@@ -228,6 +228,23 @@ func TestShowInsideAChat(t *testing.T) {
 	golden(t, "chat_show", got.out)
 }
 
+func TestShowTellsWhatTheModelHasAndWhatTheUserChose(t *testing.T) {
+	fake := echoFake()
+	fake.model.info.StoredParameters = "temperature                    0.5\nstop      \"a b\"\n"
+	fake.model.info.StoredSystem = "You are brief."
+	got, _ := chatWith(t, fake, "/show parameters", "/show system", "/set parameter top_k 7",
+		"/set parameter dry_last_n 3", "/set system x", "/show parameters", "/show system")
+	const own = "Model defined parameters\n  temperature  0.5\n  stop         \"a b\"\n"
+	before, after, _ := strings.Cut(got.out, "top_k is 7.")
+	if !strings.Contains(before, own+"You are brief.\n") || strings.Contains(before, "User") {
+		t.Errorf("at first %q", before)
+	}
+	if !strings.Contains(after, own+"\nUser defined parameters\n  top_k       7\n"+
+		"  dry_last_n  3\nx\n") {
+		t.Errorf("then %q, err %q", after, got.err)
+	}
+}
+
 func TestAFailedAnswerIsSaidAndForgotten(t *testing.T) {
 	fake := newFake()
 	fake.model.chunks, fake.model.err = fake.model.chunks[:1], errors.New(

@@ -23,7 +23,8 @@ const createLong = `Make a model as a Modelfile says, in the daemon's store.
 FROM names a model, which is pulled if it is not there, GGUF files, or a folder with a model in
 safetensors. Without -f the file is
 Mullamafile or Modelfile in this folder; - is stdin. Paths in it are relative to its folder. Files
-are sent to the daemon; one on this machine links those on the disk of its store.`
+are sent to the daemon; one on this machine shares or links those on the disk of its store, as
+'mullama import' does.`
 
 const createExample = `  mullama create brief -f Modelfile
   printf 'FROM smollm2\nSYSTEM Be brief.' | mullama create brief -f -`

@@ -26,8 +26,9 @@ type modelStore interface {
 
 const importLong = `Put a GGUF file into the model store, so that the daemon serves it under a name.
 
-The file is linked, or copied if it is on another disk, and may be deleted afterwards. The name is
-that of the file unless one is given. No daemon is needed.`
+The store shares the file's content where the disk can do that, as XFS and Btrfs can. Elsewhere the
+file is linked, and writing to it would damage the model, or copied if it is on another disk. It may
+be deleted afterwards. The name is that of the file unless one is given. No daemon is needed.`
 
 // importCommand builds `mullama import`.
 func (a *app) importCommand() *cobra.Command {

@@ -126,15 +126,20 @@ func (s *settings) change(p *parameter, values []string) error {
 	return nil
 }
 
+// wireName returns the name of the parameter in requests.
+func (p *parameter) wireName() string {
+	switch p.name {
+	case "dry_last_n":
+		return "dry_penalty_last_n"
+	case "dry_breaker":
+		return "dry_sequence_breakers"
+	}
+	return p.name
+}
+
 // choose notes that the user gave a parameter; the others are as the model's maker has them.
 func (s *settings) choose(p *parameter) {
-	name := p.name
-	switch name {
-	case "dry_last_n":
-		name = "dry_penalty_last_n"
-	case "dry_breaker":
-		name = "dry_sequence_breakers"
-	}
+	name := p.wireName()
 	if !slices.Contains(s.chosen, name) {
 		s.chosen = append(s.chosen, name)
 	}

@@ -94,7 +94,8 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 			"`FILE` with a chat template in Jinja for it")
 		set.Var(optionsFlag(&f.options), "option",
 			"option of requests that do not set it, as NAME=VALUE (repeatable)")
-		set.Var(indexFlag(&f.most), "max-models", "most models loaded at once; 0: 3")
+		set.Var(indexFlag(&f.most), "max-models",
+			"most models loaded at once, counted by weights; 0: 3")
 		set.Var(indexFlag(&f.queue), "max-queue", "most requests that wait for a model; 0: 512")
 		set.Var(indexFlag(&f.slots), "parallel",
 			"requests that one model computes at once; 0: 8")

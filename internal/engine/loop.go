@@ -109,13 +109,21 @@ func (e *Engine) admit() {
 			return
 		}
 		r := e.waiting[i]
-		p := e.cache.find(r.tokens, r.adapters)
+		p := e.prefix(r)
 		if !e.fits(r, p) {
 			return
 		}
 		e.waiting = slices.Delete(e.waiting, i, i+1)
 		e.seat(r, p)
 	}
+}
+
+// prefix is what the cache has of r, as far as r wants it.
+func (e *Engine) prefix(r *request) prefix {
+	if r.fresh {
+		return prefix{}
+	}
+	return e.cache.find(r.tokens, r.adapters)
 }
 
 // seat gives r a slot whose sequence begins with the prefix p.
@@ -135,7 +143,7 @@ func (e *Engine) seat(r *request, p prefix) {
 // awaits reports whether r had better wait for a request whose prompt begins like its own and is
 // being read right now: then it need not be read twice.
 func (e *Engine) awaits(r *request) bool {
-	return slices.ContainsFunc(e.active, func(s *slot) bool {
+	return !r.fresh && slices.ContainsFunc(e.active, func(s *slot) bool {
 		if s.pending() == 1 || !e.cache.pooled || s.req.adapters != r.adapters {
 			return false
 		}

@@ -28,6 +28,8 @@ type Request struct {
 	// of the prompt is in the cache. Otherwise the same prompt gives logits that differ in their
 	// last bits when it comes again. It costs the time of one token.
 	Repeatable bool
+	// Fresh decodes all of the prompt, also what the cache has of it.
+	Fresh bool
 	// Adapters are those that the text is made with.
 	Adapters Adapters
 }
@@ -83,6 +85,7 @@ type request struct {
 	top      int     // as in Model.Sample
 	steps    int     // steps it took part in
 	repeats  bool    // as Request.Repeatable
+	fresh    bool    // as Request.Fresh
 	adapters Adapters
 	keep     int           // tokens that a shift keeps; -1: it may not shift
 	shifted  int           // tokens that shifts dropped
@@ -124,6 +127,7 @@ func newRequest(req *Request, sampler Sampler, limits Limits) *request {
 		keep:      keep,
 		top:       -1,
 		repeats:   req.Repeatable,
+		fresh:     req.Fresh,
 		adapters:  req.Adapters,
 		sampler:   sampler,
 		output:    newOutput(req.Stop),

@@ -31,6 +31,25 @@ func TestAPromptThatContinuesAConversationIsNotReadAgain(t *testing.T) {
 	expect(t, "cached in all", e.Stats().CachedTokens, len(twice)+7+len(alphabet))
 }
 
+func TestAFreshRequestReadsAllOfItsPrompt(t *testing.T) {
+	for name, l := range map[string]engine.Limits{
+		"a pool": limits(3, 64, 400), "parts": split(3, 64, 200),
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, _ := start(t, scripted.Config{Limits: l})
+			first := read(t, submit(t, e, askFor(8, twice)))
+			request := askFor(8, twice)
+			request.Fresh = true
+			again := read(t, submit(t, e, request))
+			expect(t, "cached", again.last.Counters.CachedTokens, 0)
+			expect(t, "text", again.text, first.text)
+			request.Fresh = false
+			third := read(t, submit(t, e, request))
+			expect(t, "cached then", third.last.Counters.CachedTokens, len(twice)-1)
+		})
+	}
+}
+
 func TestTheSamePromptIsReadOnceForAllWhoAskAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, _ := start(t, scripted.Config{Limits: limits(6, 16, 2000), Fault: slow})

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 func TestAPlaceHasOneDaemon(t *testing.T) {
@@ -32,6 +34,52 @@ func TestAPlaceHasOneDaemon(t *testing.T) {
 	release()
 	if r, err := p.Running(); r != nil || err != nil {
 		t.Errorf("after the end: %v, %v", r, err)
+	}
+}
+
+func TestACleanEndLeavesNoFile(t *testing.T) {
+	dir := t.TempDir()
+	p := At(dir, "x", "y")
+	for range 2 {
+		leave, err := p.Line(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		release, err := p.Hold(Record{PID: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+		leave()
+		if r, err := p.Running(); r != nil || err != nil {
+			t.Errorf("after the end: %v, %v", r, err)
+		}
+		if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+			t.Errorf("left are %v, %v", left, err)
+		}
+	}
+}
+
+func TestALockOfAFileThatWasRemovedIsNone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lock")
+	late := flock.New(file)
+	if ok, err := late.TryLock(); !ok || !isThere(late) {
+		t.Fatalf("the lock is not held: %v", err)
+	}
+	defer late.Close()
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if isThere(late) {
+		t.Error("the file is gone, and its lock counts")
+	}
+	give, err := take(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer give()
+	if isThere(late) {
+		t.Error("two have the lock")
 	}
 }
 

@@ -60,23 +60,55 @@ func (p Place) Hold(r Record) (release func(), err error) {
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return nil, err
 	}
-	lock := flock.New(p.file(".lock"))
 	// Somebody may be looking at the lock right now, which takes no time.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if ok, err := lock.TryLockContext(ctx, retry); !ok {
-		if err == nil || errors.Is(err, context.DeadlineExceeded) {
-			err = ErrHeld
-		}
+	give, err := take(ctx, p.file(".lock"))
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = ErrHeld
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := p.write(r); err != nil {
-		return nil, errors.Join(err, lock.Unlock())
+		give()
+		return nil, err
 	}
 	return func() {
 		os.Remove(p.file(".json"))
-		_ = lock.Unlock()
+		give()
 	}, nil
+}
+
+// take waits until it has the lock of a file, or ctx ends. give removes the file while the lock is
+// still held, so that none stays behind. Whoever had opened it before gets the lock of a file that
+// is no longer there, by which he knows that it is none, and takes it anew.
+func take(ctx context.Context, file string) (give func(), err error) {
+	for {
+		lock := flock.New(file)
+		if ok, err := lock.TryLockContext(ctx, retry); !ok {
+			return nil, errors.Join(err, lock.Close())
+		}
+		if isThere(lock) {
+			return func() {
+				os.Remove(file) // an open one stays, where the system has it so
+				_ = lock.Unlock()
+			}, nil
+		}
+		if err := lock.Unlock(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// isThere reports whether a lock that is held is that of the file which has the name now.
+func isThere(lock *flock.Flock) bool {
+	held, err := lock.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(lock.Path())
+	return err == nil && os.SameFile(held, named)
 }
 
 // write puts the record down, whole or not at all.
@@ -94,18 +126,22 @@ func (p Place) write(r Record) error {
 
 // Running returns the record of the daemon that runs, or nil when none does.
 func (p Place) Running() (*Record, error) {
-	if _, err := os.Stat(p.file(".lock")); errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+	for {
+		lock := flock.New(p.file(".lock"), flock.SetFlag(os.O_RDONLY)) // does not make it
+		free, err := lock.TryRLock()
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case !free:
+			return p.read()
+		}
+		there := isThere(lock)
+		if err := lock.Unlock(); err != nil || there {
+			return nil, err
+		}
 	}
-	lock := flock.New(p.file(".lock"))
-	free, err := lock.TryRLock()
-	if err != nil {
-		return nil, err
-	}
-	if free {
-		return nil, lock.Unlock()
-	}
-	return p.read()
 }
 
 // read reads the record. Its daemon may only just have taken the lock.
@@ -132,9 +168,8 @@ func (p Place) Line(ctx context.Context) (leave func(), err error) {
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return nil, err
 	}
-	lock := flock.New(p.file(".start"))
-	if ok, err := lock.TryLockContext(ctx, retry); !ok {
+	if leave, err = take(ctx, p.file(".start")); err != nil {
 		return nil, fmt.Errorf("wait for another start of the daemon: %w", err)
 	}
-	return func() { _ = lock.Unlock() }, nil
+	return leave, nil
 }

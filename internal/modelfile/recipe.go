@@ -214,8 +214,8 @@ var parameters = map[kind]string{
 	whole: "top_k repeat_last_n dry_allowed_length dry_penalty_last_n dry_last_n mirostat " +
 		"min_keep seed num_predict n_predict num_keep n_keep num_ctx num_batch num_gpu main_gpu " +
 		"num_thread draft_num_predict num_gqa",
-	truth: "ignore_eos shift verbose use_mmap use_mlock low_vram f16_kv numa vocab_only " +
-		"logits_all penalize_newline embedding_only", //nolint:misspell // Ollama's word
+	truth: "ignore_eos shift verbose cache_prompt use_mmap use_mlock low_vram f16_kv numa " +
+		"vocab_only logits_all penalize_newline embedding_only", //nolint:misspell // Ollama's word
 	text:  "grammar flash_attention",
 	list:  "stop dry_sequence_breakers dry_breaker samplers",
 	level: "think",

@@ -2,13 +2,10 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"hash/crc32"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -84,12 +81,8 @@ type blob struct {
 	failed bool
 	serial bool // the server sends whole blobs only, and somebody reads one
 
-	whole hash.Hash // of the first front pieces
-	front int
-	had   int // the first pieces that were there at the beginning
-
-	idle  time.Duration // how long hashing has waited for pieces since isStarved was asked
-	since time.Time     // when it began to wait, or zero
+	hashing
+	had int // the first pieces that were there at the beginning
 }
 
 type piece struct{ taken, done bool }
@@ -105,7 +98,7 @@ func (b *blob) span(i int) (start, end int64) {
 
 // run fetches what is missing and verifies the whole.
 func (b *blob) run(ctx context.Context) error {
-	b.more, b.whole = sync.NewCond(&b.mu), sha256.New()
+	b.more, b.hashing = sync.NewCond(&b.mu), newHashing()
 	if err := b.open(); err != nil {
 		return b.c.store.WriteError(err)
 	}
@@ -195,43 +188,6 @@ func (b *blob) resume(ctx context.Context) error {
 	return nil
 }
 
-// hash computes the digest of the whole, piece after piece as they come.
-func (b *blob) hash() error {
-	defer b.stop()
-	for {
-		b.mu.Lock()
-		b.since = time.Now()
-		for !b.failed && b.front < len(b.pieces) && !b.pieces[b.front].done {
-			b.more.Wait()
-		}
-		b.idle += time.Since(b.since)
-		b.since = time.Time{}
-		end := b.failed || b.front == len(b.pieces)
-		b.mu.Unlock()
-		if end {
-			return nil
-		}
-		start, stop := b.span(b.front)
-		if err := b.copyTo(b.whole, start, stop); err != nil {
-			return err
-		}
-		b.mu.Lock()
-		b.front++
-		b.more.Broadcast()
-		b.mu.Unlock()
-	}
-}
-
-// copyTo writes a part of the file into a hash.
-func (b *blob) copyTo(h hash.Hash, start, end int64) error {
-	part := io.NewSectionReader(b.file, start, end-start)
-	buf := make([]byte, min(readSize, end-start))
-	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{part}, buf); err != nil {
-		return fmt.Errorf("read %s: %w", b.partial.Path, err)
-	}
-	return nil
-}
-
 // stop ends hash, and the waiting of others for it.
 func (b *blob) stop() {
 	b.mu.Lock()
@@ -240,12 +196,10 @@ func (b *blob) stop() {
 	b.more.Broadcast()
 }
 
-// Fetching begins with few requests, and as long as hashing waits for most of an interval another
-// one is added: each beyond what the network needs makes pieces come later that are hashed first.
-const (
-	fewRequests = 2
-	addInterval = 100 * time.Millisecond
-)
+// addInterval is how often a request may be added. Fetching begins with one, and as long as hashing
+// waits for most of an interval another one is added: each beyond what the network needs makes
+// pieces come later that are hashed first.
+const addInterval = 100 * time.Millisecond
 
 // fetchAll fetches the missing pieces by several requests at once. The first error ends all.
 func (b *blob) fetchAll(ctx context.Context) error {
@@ -262,13 +216,11 @@ func (b *blob) fetchAll(ctx context.Context) error {
 		}()
 	}
 	most := min(b.c.o.Parallel, len(b.pieces))
-	started := min(most, fewRequests)
-	for range started {
-		start()
-	}
+	started := 1
+	start()
 	tick := time.NewTicker(addInterval)
 	defer tick.Stop()
-	for running := started; running > 0; {
+	for running := 1; running > 0; {
 		select {
 		case <-ended:
 			running--
@@ -281,20 +233,6 @@ func (b *blob) fetchAll(ctx context.Context) error {
 		}
 	}
 	return context.Cause(ctx)
-}
-
-// isStarved reports whether hashing has waited for most of the time since it was asked, or cannot
-// tell yet, as it reads what was there at the start.
-func (b *blob) isStarved() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	idle := b.idle
-	if !b.since.IsZero() {
-		idle += time.Since(b.since)
-		b.since = time.Now()
-	}
-	b.idle = 0
-	return idle > addInterval/2 || b.front < b.had
 }
 
 // work fetches one run of pieces after another until there are none.

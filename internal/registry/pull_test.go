@@ -241,6 +241,26 @@ func TestOnlyDamagedPiecesAreFetchedAgain(t *testing.T) {
 	}
 }
 
+func TestWhatWasHashedOfAPieceThatBrokeOffIsForgotten(t *testing.T) {
+	p, n, want := pushed(t)
+	p.spoilWith(func(_ *http.Request, i int) *spoiling {
+		if i <= 2 { // the middle of a piece comes wrong, and its end not at all
+			return &spoiling{flip: true, cutAfter: quick.piece * 3 / 4}
+		}
+		return nil
+	})
+	p.counts()
+	dir := t.TempDir()
+	one := testClient(t, dir, func(o *Options) { o.Parallel = 1 })
+	if _, err := one.Pull(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	checkStore(t, dir, n, want)
+	if got := p.counts(); got > modelBytes*3/2 {
+		t.Errorf("%d bytes came of a model of %d", got, modelBytes)
+	}
+}
+
 func TestTheLimitOfBytesPerSecondIsKept(t *testing.T) {
 	_, n, want := pushed(t)
 	dir := t.TempDir()

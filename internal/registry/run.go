@@ -143,31 +143,54 @@ func (b *blob) readAll(ctx context.Context, body io.Reader) error {
 // readPiece reads a piece into the file.
 func (b *blob) readPiece(ctx context.Context, body io.Reader, i int) error {
 	start, end := b.span(i)
-	sum := uint32(0)
-	buf := make([]byte, min(b.c.readSize(), end-start))
-	for at := start; at < end; {
-		n, err := body.Read(buf[:min(int64(len(buf)), end-at)])
-		if n > 0 {
-			sum = crc32.Update(sum, castagnoli, buf[:n])
-			if _, err := b.file.WriteAt(buf[:n], at); err != nil {
-				return b.c.store.WriteError(err)
-			}
-			at += int64(n)
-			b.progress(int64(n))
-			if err := b.c.slow(ctx, n); err != nil {
-				return err
-			}
-		}
-		if err != nil && at < end {
-			b.progress(start - at)
-			return b.broken(ctx, err)
-		}
+	fed := b.beginFeed(i)
+	sum, err := b.readSpan(ctx, body, start, end, fed)
+	if err == nil {
+		err = b.finish(i, sum)
 	}
-	if err := b.finish(i, sum); err != nil {
+	if fed {
+		b.endFeed(err == nil)
+	}
+	if err != nil {
 		return err
 	}
 	beginSync(b.file, start, end-start) // takes a moment, in which the piece is hashed already
 	return nil
+}
+
+// readSpan reads a part of the blob into the file, and returns its checksum.
+func (b *blob) readSpan(
+	ctx context.Context, body io.Reader, start, end int64, fed bool,
+) (sum uint32, err error) {
+	var buf []byte
+	for at := start; at < end; {
+		switch {
+		case fed:
+			buf = b.takeSpare()
+		case buf == nil:
+			buf = make([]byte, min(b.c.readSize(), end-start))
+		}
+		n, err := body.Read(buf[:min(int64(len(buf)), end-at)])
+		if n > 0 {
+			sum = crc32.Update(sum, castagnoli, buf[:n])
+			if _, err := b.file.WriteAt(buf[:n], at); err != nil {
+				return 0, b.c.store.WriteError(err)
+			}
+			at += int64(n)
+			b.progress(int64(n))
+		}
+		if fed {
+			b.feed(buf, n)
+		}
+		if err := b.c.slow(ctx, n); err != nil {
+			return 0, err
+		}
+		if err != nil && at < end {
+			b.progress(start - at)
+			return 0, b.broken(ctx, err)
+		}
+	}
+	return sum, nil
 }
 
 // broken is an answer that ended too soon.

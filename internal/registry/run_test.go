@@ -41,7 +41,7 @@ func TestTheLeastWaitCounts(t *testing.T) {
 // waiting is a blob of 100 pieces of which some are there and hashed, and 2 workers.
 func waiting(done, hashed, had int) *blob {
 	b := &blob{c: &Client{o: Options{Parallel: 2}}, pieces: make([]piece, 100),
-		front: hashed, had: had}
+		hashing: hashing{front: hashed}, had: had}
 	b.more = sync.NewCond(&b.mu)
 	for i := range done {
 		b.pieces[i].done = true

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -49,6 +50,28 @@ func TestCompletionSaysThatTheContextIsFull(t *testing.T) {
 	long := strings.Repeat("word ", 3000)
 	s.refused("POST", "/completion", object{"prompt": long}, 400, "exceed_context_size_error",
 		`"n_ctx":512`, "exceeds the available context size")
+}
+
+func TestCompletionReadsAllOfThePromptWhereItIsAskedTo(t *testing.T) {
+	s := newSite(t, Config{})
+	prompt := strings.Repeat("one two three ", 20)
+	cached := func(more object) float64 {
+		request := object{"prompt": prompt, "n_predict": 2, "temperature": 0}
+		maps.Copy(request, more)
+		got := s.ok("POST", "/completion", request)
+		settings := got["generation_settings"].(object)
+		if settings["cache_prompt"] != (more["cache_prompt"] != false) {
+			t.Errorf("the settings say otherwise: %v", settings)
+		}
+		return got["tokens_cached"].(float64)
+	}
+	cached(nil)
+	if n := cached(object{"cache_prompt": true}); n < 20 {
+		t.Errorf("%v tokens were cached", n)
+	}
+	if n := cached(object{"cache_prompt": false}); n != 0 {
+		t.Errorf("%v tokens were cached although none were to be", n)
+	}
 }
 
 func TestCompletionTakesEveryKindOfPrompt(t *testing.T) {

@@ -45,7 +45,7 @@ func generationSettings(g *mullama.GenerateOptions) map[string]any {
 		"adaptive_target": p.AdaptiveTarget, "adaptive_decay": p.AdaptiveDecay,
 		"samplers": notNil(p.Order), "stop": notNil(g.Stop), "grammar": g.Grammar,
 		"ignore_eos": p.IgnoreEOS, "logit_bias": toBiases(p.LogitBias),
-		"n_probs": g.TopLogprobs,
+		"n_probs": g.TopLogprobs, "cache_prompt": !g.Fresh,
 	}
 }
 

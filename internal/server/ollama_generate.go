@@ -79,7 +79,7 @@ func (u *ollamaRun) startPrompt(
 	}
 	switch {
 	case len(req.Images) > 0:
-		return nil, badField("images", "%q does not support images", j.stored.Name)
+		return nil, badField("images", "the request has images, which are not supported")
 	case req.Raw && (req.Template != "" || req.System != "" || len(req.Context) > 0):
 		return nil, badRequest("raw mode does not support template, system, or context")
 	}

@@ -30,7 +30,11 @@ type staged struct {
 // Draft begins a model. The caller ends it with Commit, and with Discard in any case.
 func (s *Store) Draft() *Draft { return &Draft{s: s} }
 
-// AddFile adds a file as a hard link, or as a copy where that cannot be, and computes its digest.
+// clone is shareContent, which tests replace.
+var clone = shareContent
+
+// AddFile adds a file and computes its digest. The file's content is shared, where the disk can do
+// that; else it is a hard link, so that writing to the file damages the model; else a copy.
 func (d *Draft) AddFile(ctx context.Context, path, mediaType string) (Layer, error) {
 	path, err := filepath.EvalSymlinks(path) // a link to a link would stay one
 	if err != nil {
@@ -43,26 +47,24 @@ func (d *Draft) AddFile(ctx context.Context, path, mediaType string) (Layer, err
 	if !info.Mode().IsRegular() {
 		return Layer{}, fmt.Errorf("%s is not a regular file", path)
 	}
+	src, err := os.Open(path)
+	if err != nil {
+		return Layer{}, err
+	}
+	defer src.Close()
 	temp, err := d.newTemp()
 	if err != nil {
 		return Layer{}, err
 	}
 	name := temp.Name()
-	if os.Remove(name) == nil && os.Link(path, name) == nil {
-		temp.Close()
+	shared := clone(temp, src) == nil && finish(temp) == nil
+	if temp.Close() == nil && shared || os.Remove(name) == nil && os.Link(path, name) == nil {
 		return d.addLink(ctx, name, mediaType)
 	}
-	temp.Close()
-	src, err := os.Open(path)
-	if err != nil {
-		os.Remove(name)
-		return Layer{}, err
-	}
-	defer src.Close()
 	return d.Add(ctx, src, mediaType)
 }
 
-// addLink computes the digest of a file that is linked already.
+// addLink computes the digest of a file that has its temporary name already.
 func (d *Draft) addLink(ctx context.Context, name, mediaType string) (Layer, error) {
 	f, err := os.Open(name)
 	if err != nil {

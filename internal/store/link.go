@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 )
 
-// Link makes a file a blob, as a second name for it. The caller has computed the digest, and says
-// what the file was before that: one that has changed meanwhile is refused.
+// Link makes a file a blob without a copy: its content is shared, where the disk can do that, or
+// else the blob is a second name for it. The caller has computed the digest, and says what the file
+// was before that: one that has changed meanwhile is refused.
 func (s *Store) Link(path, digest string, before fs.FileInfo) error {
 	to, err := s.BlobPath(digest)
 	if err != nil {
@@ -17,6 +18,11 @@ func (s *Store) Link(path, digest string, before fs.FileInfo) error {
 	if path, err = filepath.EvalSymlinks(path); err != nil { // a link to a link would stay one
 		return err
 	}
+	src, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
 	d := s.Draft()
 	temp, err := d.newTemp()
 	if err != nil {
@@ -24,16 +30,18 @@ func (s *Store) Link(path, digest string, before fs.FileInfo) error {
 	}
 	name := temp.Name()
 	defer os.Remove(name) // fails when it was renamed
-	if err := errors.Join(temp.Close(), os.Remove(name), os.Link(path, name)); err != nil {
+	shared := clone(temp, src) == nil && finish(temp) == nil
+	if err := temp.Close(); err != nil {
 		return s.writeError(err)
 	}
-	after, err := os.Stat(name)
+	if !shared {
+		if err := errors.Join(os.Remove(name), os.Link(path, name)); err != nil {
+			return s.writeError(err)
+		}
+	}
+	after, err := s.unchanged(src, name, shared, before)
 	if err != nil {
-		return s.writeError(err)
-	}
-	if !os.SameFile(before, after) || !after.Mode().IsRegular() ||
-		after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
-		return &storeError{kind: ErrCorrupt, message: path + " changed while it was read"}
+		return err
 	}
 	unlock, err := s.lock()
 	if err != nil {
@@ -47,4 +55,24 @@ func (s *Store) Link(path, digest string, before fs.FileInfo) error {
 		return s.writeError(err)
 	}
 	return s.writeError(syncDir(s.blobs()))
+}
+
+// unchanged looks whether a file is still what it was before, after it was taken as name.
+func (s *Store) unchanged(
+	src *os.File, name string, shared bool, before fs.FileInfo,
+) (after fs.FileInfo, err error) {
+	if shared {
+		after, err = src.Stat()
+	} else {
+		after, err = os.Stat(name)
+	}
+	if err != nil {
+		return nil, s.writeError(err)
+	}
+	if !os.SameFile(before, after) || !after.Mode().IsRegular() ||
+		after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+		return nil, &storeError{kind: ErrCorrupt,
+			message: src.Name() + " changed while it was read"}
+	}
+	return after, nil
 }

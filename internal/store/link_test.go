@@ -28,6 +28,7 @@ func storeAndFile(t *testing.T) (*store.Store, string, os.FileInfo) {
 }
 
 func TestAFileIsABlobWithoutACopy(t *testing.T) {
+	store.ShareBy(t, store.Never)
 	s, path, before := storeAndFile(t)
 	sum := sha256.Sum256([]byte("weights"))
 	digest := "sha256:" + hex.EncodeToString(sum[:])
@@ -68,5 +69,52 @@ func TestAFileThatChangesIsNotLinked(t *testing.T) {
 	}
 	if s.HasBlob(store.Layer{Digest: digest, Size: 7}) {
 		t.Error("it is a blob")
+	}
+}
+
+func TestWritingToAFileWhoseContentIsSharedLeavesTheModelAsItIs(t *testing.T) {
+	store.ShareBy(t, store.ByCopy)
+	s, path, before := storeAndFile(t)
+	sum := sha256.Sum256([]byte("weights"))
+	digest := "sha256:" + hex.EncodeToString(sum[:])
+	for what, add := range map[string]func() error{
+		"create": func() error { return s.Link(path, digest, before) },
+		"import": func() error {
+			d := s.Draft()
+			defer d.Discard()
+			l, err := d.AddFile(t.Context(), path, store.TypeModel)
+			if err == nil {
+				_, err = d.Commit(name(t, "m"), store.Layer{}, []store.Layer{l})
+			}
+			return err
+		},
+	} {
+		if err := add(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt([]byte("W"), 0)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Verify(t.Context(), store.Layer{Digest: digest, Size: 7}); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		blob, _ := s.BlobPath(digest)
+		if info, err := os.Stat(blob); err != nil || info.Mode().Perm() != 0o644 {
+			t.Errorf("%s: the blob is %v, %v", what, info, err)
+		}
+		if err := s.RemoveBlob(store.Layer{Digest: digest}); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("weights"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if before, err = os.Stat(path); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

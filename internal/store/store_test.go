@@ -81,6 +81,7 @@ func TestNewestModelIsListedFirst(t *testing.T) {
 }
 
 func TestFileIsLinkedNotCopied(t *testing.T) {
+	store.ShareBy(t, store.Never)
 	dir := t.TempDir()
 	s := store.New(filepath.Join(dir, "models"))
 	path := write(t, "weights", dir, "m.gguf")

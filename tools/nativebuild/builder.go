@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -39,7 +40,7 @@ func newBuilder(opts options, out io.Writer) (*builder, error) {
 
 // nameFolders computes the keys, and with them the folders in the cache.
 func (b *builder) nameFolders() error {
-	recipe, err := readRecipe(b.native)
+	recipe, err := readRecipe(b.native, b.opts.backends)
 	if err != nil {
 		return err
 	}
@@ -147,7 +148,7 @@ func (b *builder) buildEngine(ctx context.Context, llama string) error {
 	if err := os.MkdirAll(source, 0o755); err != nil {
 		return err
 	}
-	for _, name := range recipeFiles {
+	for _, name := range recipeFor(b.opts.backends) {
 		err := copyFile(filepath.Join(source, name), filepath.Join(b.native, "engine", name))
 		if err != nil {
 			return err
@@ -156,6 +157,10 @@ func (b *builder) buildEngine(ctx context.Context, llama string) error {
 	defines := []string{"LLAMA_CPP_DIR=" + llama, "MULLAMA_PORTABLE=" + onOff(b.opts.portable)}
 	for _, name := range b.opts.backends {
 		defines = append(defines, knownBackends[name]+"=ON")
+	}
+	if slices.Contains(b.opts.backends, "vulkan") {
+		defines = append(defines, "CMAKE_PROJECT_mullama_engine_INCLUDE="+
+			filepath.Join(source, "vulkan.cmake"))
 	}
 	if b.opts.cuda != "" {
 		defines = append(defines, "CMAKE_CUDA_ARCHITECTURES="+b.opts.cuda)

@@ -31,7 +31,7 @@ func fakeRepo(t *testing.T) string {
 		"native/x.cpp":                    "int x;",
 		"crate/llama.cpp/include/llama.h": "",
 	}
-	for _, name := range recipeFiles {
+	for _, name := range recipeFor([]string{"vulkan"}) {
 		files["native/engine/"+name] = ""
 	}
 	repo := writeTree(t, files)
@@ -158,11 +158,14 @@ func TestOptionsReachCMakeAndChangeTheBuild(t *testing.T) {
 	}
 	for _, want := range []string{
 		"-DMULLAMA_PORTABLE=ON", "-DGGML_CUDA=ON", "-DGGML_VULKAN=ON", "-G Ninja",
-		"-DCMAKE_CUDA_ARCHITECTURES=80;90a",
+		"-DCMAKE_CUDA_ARCHITECTURES=80;90a", "/src/vulkan.cmake",
 	} {
 		if !strings.Contains(lines[2], want) {
 			t.Errorf("engine configured with %q, want %q", lines[2], want)
 		}
+	}
+	if strings.Contains(lines[0], "vulkan") {
+		t.Errorf("an engine without Vulkan is configured with %q", lines[0])
 	}
 	if want := "-DMULLAMA_ENGINE_DIR="; !strings.Contains(lines[3], want) {
 		t.Errorf("facade configured with %q, want %q", lines[3], want)

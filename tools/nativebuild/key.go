@@ -21,10 +21,21 @@ var recipeFiles = []string{
 	"amx_attention.cpp",
 }
 
-// readRecipe returns the content of all recipeFiles.
-func readRecipe(native string) ([]byte, error) {
+// vulkanFiles are those of builds with Vulkan.
+var vulkanFiles = []string{"vulkan.cmake", "vulkan_fixes.h"}
+
+// recipeFor lists the files of native/engine for a build with some backends.
+func recipeFor(backends []string) []string {
+	if slices.Contains(backends, "vulkan") {
+		return slices.Concat(recipeFiles, vulkanFiles)
+	}
+	return recipeFiles
+}
+
+// readRecipe returns the content of all files of recipeFor.
+func readRecipe(native string, backends []string) ([]byte, error) {
 	var recipe []byte
-	for _, name := range recipeFiles {
+	for _, name := range recipeFor(backends) {
 		content, err := os.ReadFile(filepath.Join(native, "engine", name))
 		if err != nil {
 			return nil, err
@@ -44,7 +55,7 @@ type engineInputs struct {
 	Compilers []string // command and version of the C and C++ compilers
 	Flags     []string // compiler flags from the environment
 	CPU       string   // model and features; empty when portable
-	Recipe    string   // hash of the recipeFiles
+	Recipe    string   // hash of the files of recipeFor
 }
 
 // key names the engine build of these inputs.
