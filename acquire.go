@@ -182,8 +182,8 @@ func (r *Runtime) job(name string, opts *LoadOptions) (*job, error) {
 		if why := tooNew(stored.Requires); why != "" {
 			r.warnOnce(why, stored.Name)
 		}
-		if stored.Draft != "" {
-			r.warnOnce("its draft model is not used by this version", stored.Name)
+		if j.opts.Draft == "" {
+			j.opts.Draft, j.opts.draftStored = stored.Draft, true
 		}
 		j.opts.Adapters = append(slices.Clone(stored.Adapters), j.opts.Adapters...)
 	} else if _, err := os.Stat(name); err != nil {
@@ -192,6 +192,11 @@ func (r *Runtime) job(name string, opts *LoadOptions) (*job, error) {
 	if err := j.opts.check("load " + name); err != nil {
 		return nil, err
 	}
+	with, err := r.withDraft("load "+name, &j.opts)
+	if err != nil {
+		return nil, err
+	}
+	j.opts = *with
 	weights, err := j.opts.weightsKey(j.path)
 	if err != nil {
 		return nil, wrap("load "+name, err)

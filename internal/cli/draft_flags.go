@@ -1,0 +1,25 @@
+package cli
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/mullama/mullama"
+)
+
+// isPlain reports whether nothing is to be used with the model that is for it alone.
+func (f *loadFlags) isPlain() bool {
+	o := &f.options
+	return len(o.Adapters)+len(o.ControlVectors) == 0 && o.Draft == ""
+}
+
+// defineDraft declares the flags for a model that drafts for another.
+func defineDraft(set *pflag.FlagSet, o *mullama.LoadOptions) {
+	set.StringVar(&o.Draft, "model-draft", "",
+		"`MODEL` that guesses tokens for the other to check, a file or a name: smaller, with the "+
+			"same vocabulary")
+	set.IntVar(&o.DraftTokens, "spec-draft-n-max", 0,
+		"guess up to `N` tokens at once (default 3; -1: none)")
+	set.IntVar(&o.DraftLeast, "spec-draft-n-min", 0, "drop guesses of fewer than `N` tokens")
+	set.Var(numberFlag(&o.DraftProbability), "spec-draft-p-min",
+		"end guesses at a token less probable than this (default 0)")
+}
