@@ -151,7 +151,8 @@ func TestThePlanCountsTheDraftModel(t *testing.T) {
 	if loaded.Draft == 0 || all < before+loaded.Draft*9/10 {
 		t.Errorf("%d bytes with a draft model of %d, %d without", all, loaded.Draft, before)
 	}
-	if size, _ := planned.Size(); planned.Draft != loaded.Draft || size != all {
+	size, _ := planned.Size()
+	if planned.Draft < loaded.Draft*9/10 || size < all*9/10 || size > all*11/10 {
 		t.Errorf("planned %d and %d, loaded %d and %d", size, planned.Draft, all, loaded.Draft)
 	}
 	o.DraftTokens = mullama.NoDraft

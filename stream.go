@@ -61,7 +61,8 @@ type Stats struct {
 	CachedTokens    int           // prompt tokens that needed no compute
 	ShiftedTokens   int           // tokens forgotten because the context was full; see Overflow
 	GeneratedTokens int           // with the one that ended the text
-	DraftedTokens   int           // that a draft model guessed
+	Drafts          int           // times that a draft model guessed tokens
+	DraftedTokens   int           // those it guessed
 	AcceptedTokens  int           // of those, guessed right
 	Queue           time.Duration // until a slot was free
 	Prefill         time.Duration // from the slot to the first token
@@ -289,6 +290,7 @@ func toChunk(e *engine.Event) Chunk {
 			CachedTokens:    e.Counters.CachedTokens,
 			ShiftedTokens:   e.Counters.ShiftedTokens,
 			GeneratedTokens: e.Counters.GeneratedTokens,
+			Drafts:          e.Counters.Drafts,
 			DraftedTokens:   e.Counters.DraftedTokens,
 			AcceptedTokens:  e.Counters.AcceptedTokens,
 			Queue:           e.Counters.Queue,

@@ -139,7 +139,8 @@ func (f *serveFlags) runtimeOptions(models string, log *slog.Logger) mullama.Opt
 	}
 }
 
-// takeTuning moves adapters, control vectors and a draft model, which are for the model of --model alone.
+// takeTuning moves adapters, control vectors and a draft model, which are for the model of --model
+// alone.
 func takeTuning(load *mullama.LoadOptions) server.Tuning {
 	t := server.Tuning{Adapters: load.Adapters, ControlVectors: load.ControlVectors,
 		ControlLayers: load.ControlLayers, Draft: load.Draft}

@@ -346,6 +346,7 @@ func (e *Engine) settle(s *slot, rows []Row) (sampled []Row) {
 	if n < len(s.drafts) {
 		e.cache.rollback(s.seq)
 	}
+	s.req.drafts++
 	s.req.drafted += len(s.drafts)
 	s.req.agreed += n
 	e.counting.Drafted += len(s.drafts)

@@ -240,12 +240,13 @@ func TestTextOutsideOfTheDraftModel(t *testing.T) {
 func TestADraftModelThatFails(t *testing.T) {
 	broken := errors.New("broken")
 	cfg := scripted.Config{Limits: limits(1, 16, 64)}
-	small := scripted.Config{Limits: limits(1, 16, 64), Fault: func(p *scripted.Plan) scripted.Fault {
+	small := scripted.Config{Limits: limits(1, 16, 64)}
+	small.Fault = func(p *scripted.Plan) scripted.Fault {
 		if p.Step > 4 {
 			return scripted.Fault{Err: broken, Kept: 1}
 		}
 		return scripted.Fault{}
-	}}
+	}
 	e, _, _ := draftingBy(t, cfg, small, engine.DraftConfig{Always: true}, always)
 	got := read(t, submit(t, e, ask("some text.")))
 	expect(t, "text", got.text, "some text.")
@@ -256,9 +257,10 @@ func TestADraftModelThatFails(t *testing.T) {
 }
 
 func TestCancelledWhileDrafting(t *testing.T) {
-	cfg := scripted.Config{Limits: limits(2, 16, 256), Fault: func(p *scripted.Plan) scripted.Fault {
+	cfg := scripted.Config{Limits: limits(2, 16, 256)}
+	cfg.Fault = func(p *scripted.Plan) scripted.Fault {
 		return scripted.Fault{Block: p.Step == 5, Kept: 2}
-	}}
+	}
 	e, model, _ := drafting(t, cfg, engine.DraftConfig{Most: 4, Always: true}, always)
 	ctx, cancel := context.WithCancel(t.Context())
 	prompt := strings.Repeat("0123456789", 6) + "."

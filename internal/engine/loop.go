@@ -194,7 +194,8 @@ func (e *Engine) step() {
 	}
 }
 
-// acceptRows takes the tokens of a step: one for each sampled slot, and more where drafts were right.
+// acceptRows takes the tokens of a step: one for each sampled slot, and more where drafts were
+// right.
 func (e *Engine) acceptRows(result *StepResult, now time.Time) {
 	sampled := 0
 	rows := result.Rows

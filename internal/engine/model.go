@@ -26,9 +26,9 @@ type Model interface {
 	Add(token Token, pos, seq int32) int
 	// Sample asks for the token after the planned one at index, picked and accepted by s.
 	// topLogprobs: -1 none, 0 the log probability of the picked token, n those of the n likeliest.
-	// Calls for neighbours of one sequence with the same s, one after the other, are for drafts: but
-	// for the first of them a row is skipped where the one before gave, or skipped, another token
-	// than the planned one at index.
+	//
+	// Calls for neighbours of a sequence with the same s, one after the other, are for drafts: each
+	// but the first gives a token only if the one before gave that which is planned at index.
 	Sample(index int, s Sampler, topLogprobs int)
 	// Step decodes the plan and samples its rows. The result is valid until the next Step. A step
 	// that fails has sampled nothing. After ErrCacheFull the cache is as it was; after any other
@@ -92,7 +92,7 @@ type Limits struct {
 	UBatch    int // most tokens computed at once
 	Sequences int
 	Vocab     int // tokens in the vocabulary; 0: not known, and prompts are not checked
-	// Rows is the most rows sampled in one step, where a sequence may have several; 0: each has one.
+	// Rows is the most rows sampled in one step, if a sequence may have several; 0: each has one.
 	Rows int
 	// Window is how many tokens some layers look back, themselves included; 0: all of them.
 	Window int

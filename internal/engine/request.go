@@ -38,7 +38,8 @@ type Counters struct {
 	CachedTokens    int           // prompt tokens that needed no compute
 	ShiftedTokens   int           // tokens dropped because the context was full
 	GeneratedTokens int           // sampled tokens, with the one that ended generation
-	DraftedTokens   int           // guessed beforehand
+	Drafts          int           // times that tokens were guessed
+	DraftedTokens   int           // those tokens
 	AcceptedTokens  int           // of those, guessed right
 	Queue           time.Duration // from Submit to a slot
 	Prefill         time.Duration // from the slot to the first token
@@ -88,7 +89,8 @@ type request struct {
 	adapters Adapters
 	keep     int           // tokens that a shift keeps; -1: it may not shift
 	shifted  int           // tokens that shifts dropped
-	drafted  int           // tokens that were guessed
+	drafts   int           // times that tokens were guessed
+	drafted  int           // those tokens
 	agreed   int           // of those, guessed right
 	cached   int           // prompt tokens that were in the cache already
 	overhead time.Duration // of those, outside the model
@@ -201,6 +203,7 @@ func (r *request) counters(now time.Time) Counters {
 		CachedTokens:    r.cached,
 		ShiftedTokens:   r.shifted,
 		GeneratedTokens: r.sampled,
+		Drafts:          r.drafts,
 		DraftedTokens:   r.drafted,
 		AcceptedTokens:  r.agreed,
 		Total:           now.Sub(r.submitted),

@@ -16,8 +16,8 @@ type slot struct {
 // generating, more while prefilling or after a loss of cells.
 func (s *slot) pending() int { return len(s.req.tokens) - s.seq.n }
 
-// fill adds the planned tokens of s to the step, and if they are the last a sampled row, and one more
-// for each token that was drafted. It returns how many rows those are.
+// fill adds the planned tokens of s to the step, and if they are the last a sampled row, and one
+// more for each token that was drafted. It returns how many rows those are.
 func (s *slot) fill(m Model) (rows int) {
 	index := 0
 	for pos := s.seq.n; pos < s.seq.n+s.taken; pos++ {
