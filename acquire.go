@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -182,10 +181,7 @@ func (r *Runtime) job(name string, opts *LoadOptions) (*job, error) {
 		if why := tooNew(stored.Requires); why != "" {
 			r.warnOnce(why, stored.Name)
 		}
-		if j.opts.Draft == "" {
-			j.opts.Draft, j.opts.draftStored = stored.Draft, true
-		}
-		j.opts.Adapters = append(slices.Clone(stored.Adapters), j.opts.Adapters...)
+		stored.Complete(&j.opts)
 	} else if _, err := os.Stat(name); err != nil {
 		return nil, wrap("load "+name, withoutPath(err, name))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/llama"
@@ -31,6 +32,15 @@ func (o *LoadOptions) checkDraft(op string) error {
 		return invalid(op, fmt.Sprintf("the probability of draft tokens is %g; use 0 to 1", p))
 	}
 	return nil
+}
+
+// Complete adds to the options of a load what belongs to the model: its adapters, and the model that
+// drafts for it if the options name none.
+func (m *StoredModel) Complete(o *LoadOptions) {
+	o.Adapters = append(slices.Clone(m.Adapters), o.Adapters...)
+	if o.Draft == "" {
+		o.Draft, o.draftStored = m.Draft, true
+	}
 }
 
 // drafts reports whether a smaller model is to draft.
