@@ -2,8 +2,6 @@ package cli
 
 import (
 	"github.com/spf13/pflag"
-
-	"github.com/mullama/mullama"
 )
 
 // isPlain reports whether nothing is to be used with the model that is for it alone.
@@ -12,8 +10,10 @@ func (f *loadFlags) isPlain() bool {
 	return len(o.Adapters)+len(o.ControlVectors) == 0 && o.Draft == ""
 }
 
-// defineDraft declares the flags for a model that drafts for another.
-func defineDraft(set *pflag.FlagSet, o *mullama.LoadOptions) {
+// defineAll declares the flags of a command that generates text, which another model may draft.
+func (f *loadFlags) defineAll(set *pflag.FlagSet) {
+	f.define(set)
+	o := &f.options
 	set.StringVar(&o.Draft, "model-draft", "",
 		"`MODEL` that guesses tokens for the other to check, a file or a name: smaller, with the "+
 			"same vocabulary")

@@ -81,7 +81,6 @@ func (f *loadFlags) define(set *pflag.FlagSet) {
 		"RoPE frequency scale (default: the model's)",
 	)
 	defineAdapters(set, o)
-	defineDraft(set, o)
 	set.Var(
 		appendFlag(&o.Overrides),
 		"override-kv",

@@ -111,7 +111,7 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 		set.Var(durationFlag(&f.loadTimeout), "load-timeout",
 			"how long a load may make no progress")
 	})
-	addGroup(cmd, "Loading", f.load.define)
+	addGroup(cmd, "Loading", f.load.defineAll)
 }
 
 // durationFlag is a flag for a duration: 90s, 5m, or a number of seconds.
