@@ -127,6 +127,7 @@ func (o *LoadOptions) forDaemon(op string) (options map[string]any, warn []strin
 		{"load_mode", o.LoadMode != ""},
 		{"no_repack", o.NoRepack}, {"check_tensors", o.CheckTensors},
 		{"flash_attn", o.FlashAttention != ""}, {"model_draft", o.Draft != ""},
+		{"spec_type", o.DraftType != ""},
 		{"spec_draft_n_min", o.DraftLeast != 0}, {"spec_draft_p_min", o.DraftProbability != 0},
 		{"cache_type_k", o.KVTypeK != ""}, {"cache_type_v", o.KVTypeV != ""},
 	} {

@@ -102,6 +102,10 @@ type LoadOptions struct {
 	DraftTokens      int     `json:"spec_draft_n_max,omitempty"`
 	DraftLeast       int     `json:"spec_draft_n_min,omitempty"`
 	DraftProbability float32 `json:"spec_draft_p_min,omitempty"`
+	// DraftType is "draft-simple" (or ""), the Draft, if there is one, or "ngram-simple": without a
+	// model, up to DraftTokens tokens (0: 6) are guessed to be those that followed when the last
+	// ones came before in the same text.
+	DraftType string `json:"spec_type,omitempty"`
 
 	// Progress is told the loaded fraction, from 0 to 1; just 1 if there is nothing to load because
 	// the weights are shared. A load whose context it ends gives no model.
@@ -262,7 +266,7 @@ func (o *LoadOptions) contextParams(
 	}
 	p.TypeK, p.TypeV = o.KVTypeK, o.KVTypeV
 	p.RoPEFreqBase, p.RoPEFreqScale = o.RoPEFreqBase, o.RoPEFreqScale
-	if o.drafts() {
+	if o.drafts() || o.looksUp() {
 		p.DeviceLogits = 0 // of a sequence a device keeps those of one token only
 	}
 	return p, nil
@@ -387,7 +391,7 @@ func (o LoadOptions) weightsKey(path string) (string, error) {
 	o.KVTypeK, o.KVTypeV, o.FlashAttention = "", "", ""
 	o.RoPEFreqBase, o.RoPEFreqScale = 0, 0
 	o.ControlVectors, o.ControlLayers = nil, [2]int{}
-	o.Draft, o.DraftTokens, o.DraftLeast, o.DraftProbability = "", 0, 0, 0
+	o.Draft, o.DraftTokens, o.DraftLeast, o.DraftProbability, o.DraftType = "", 0, 0, 0, ""
 	o.Adapters = slices.Clone(o.Adapters)
 	for i := range o.Adapters {
 		o.Adapters[i].Scale = nil

@@ -31,11 +31,15 @@ func (o *LoadOptions) checkDraft(op string) error {
 	if p := float64(o.DraftProbability); math.IsNaN(p) || p < 0 || p > 1 {
 		return invalid(op, fmt.Sprintf("the probability of draft tokens is %g; use 0 to 1", p))
 	}
-	return nil
+	_, err := choice(op, "draft type", o.DraftType, draftTypes)
+	return err
 }
 
-// Complete adds to the options of a load what belongs to the model: its adapters, and the model that
-// drafts for it if the options name none.
+// draftTypes tells those that need a draft model.
+var draftTypes = map[string]bool{"": true, "draft-simple": true, "ngram-simple": false}
+
+// Complete adds to the options of a load what belongs to the model: its adapters, and the model
+// that drafts for it if the options name none.
 func (m *StoredModel) Complete(o *LoadOptions) {
 	o.Adapters = append(slices.Clone(m.Adapters), o.Adapters...)
 	if o.Draft == "" {
@@ -45,7 +49,12 @@ func (m *StoredModel) Complete(o *LoadOptions) {
 
 // drafts reports whether a smaller model is to draft.
 func (o *LoadOptions) drafts() bool {
-	return o.Draft != "" && o.DraftTokens != NoDraft && !o.VocabOnly
+	return o.Draft != "" && o.DraftTokens != NoDraft && !o.VocabOnly && draftTypes[o.DraftType]
+}
+
+// looksUp reports whether what came before in a text is guessed to follow again.
+func (o *LoadOptions) looksUp() bool {
+	return !draftTypes[o.DraftType] && o.DraftTokens != NoDraft && !o.VocabOnly
 }
 
 // withDraft returns options whose draft model is named by its file.
@@ -143,6 +152,10 @@ func (l *loading) loadDraft(ctx context.Context) error {
 
 // draftConfig has the draft model guess for the one of weights.
 func (l *loading) draftConfig(weights llama.ModelInfo) (engine.DraftConfig, error) {
+	if l.o.looksUp() {
+		return engine.DraftConfig{Lookup: true, Most: l.o.DraftTokens, Least: l.o.DraftLeast,
+			Always: l.o.draftAlways}, nil
+	}
 	if l.draft == nil {
 		return engine.DraftConfig{}, nil
 	}

@@ -37,12 +37,14 @@ func TestDraftsChangeNoText(t *testing.T) {
 		"greedy": limited(greedy()), "seeded": limited(random(1)), "penalised": limited(penalised),
 		"grammar": constrained, "schema": described, "probabilities": probable,
 	}
-	for name, draft := range map[string]string{
-		"its twin": path, "a stranger": tinyFile(t, synth.Options{Seed: 9}),
+	for name, load := range map[string]mullama.LoadOptions{
+		"its twin":   {Draft: path, DraftTokens: 5},
+		"a stranger": {Draft: tinyFile(t, synth.Options{Seed: 9})},
+		"a lookup":   {DraftType: "ngram-simple"},
 	} {
 		for _, slots := range []int{1, 4} {
-			drafted := loadDrafted(t, rt, path, mullama.LoadOptions{
-				Slots: slots, Draft: draft, DraftTokens: 5})
+			load.Slots = slots
+			drafted := loadDrafted(t, rt, path, load)
 			for what, o := range calls {
 				t.Run(fmt.Sprintf("%s/%s/%d", what, name, slots), func(t *testing.T) {
 					want := generate(t, plain, "once upon a time", o)
@@ -54,7 +56,8 @@ func TestDraftsChangeNoText(t *testing.T) {
 							want.FinishReason)
 					}
 					s := got.Stats
-					if s.DraftedTokens == 0 || s.AcceptedTokens > s.DraftedTokens {
+					if s.DraftedTokens == 0 && load.Draft != "" ||
+						s.AcceptedTokens > s.DraftedTokens {
 						t.Errorf("%d of %d drafts accepted", s.AcceptedTokens, s.DraftedTokens)
 					}
 					if all := s.AcceptedTokens > s.DraftedTokens*9/10; name == "its twin" &&
@@ -123,6 +126,8 @@ func TestModelsThatCannotDraft(t *testing.T) {
 			[]string{path, other, "cannot draft for it: its vocabulary is of the kind"}},
 		"another end": {mullama.LoadOptions{Draft: ends}, mullama.ErrUnsupported,
 			[]string{path, ends, "cannot draft for it: their texts end with different tokens"}},
+		"another type": {mullama.LoadOptions{DraftType: "eagle"}, mullama.ErrInvalidOption,
+			[]string{`draft type is "eagle"; use one of draft-simple, ngram-simple`}},
 		"too many": {mullama.LoadOptions{Draft: path, DraftTokens: 64}, mullama.ErrInvalidOption,
 			[]string{"draft tokens are 64; use -1 to 63"}},
 		"improbable": {mullama.LoadOptions{Draft: path, DraftProbability: 1.5},

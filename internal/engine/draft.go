@@ -1,23 +1,36 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 )
 
-// DefaultDraftTokens is the DraftConfig.Most of a config without one, as in llama.cpp.
-const DefaultDraftTokens = 3
+// What DraftConfig.Most is if it is not set: as in llama.cpp for a model, and more for a lookup,
+// which costs nothing. On CPUs with AMX up to seven rows of a request are rounded as one is.
+const (
+	DefaultDraftTokens  = 3
+	DefaultLookupTokens = 6
+)
+
+// lookupLength is how many tokens must have come before for what followed them to be a guess.
+const lookupLength = 3
 
 // DraftConfig says who guesses the next tokens of those who generate, so that the model computes
 // several tokens of a request in one step, and in which way. What was guessed wrong is forgotten,
 // so the text is that of the model alone.
 type DraftConfig struct {
-	// Model has the vocabulary of the Engine's, and a sequence for each slot. Nil: nobody drafts.
-	// Like the other model it belongs to the Engine.
+	// Model has the vocabulary of the Engine's, and a sequence for each slot. Like the other model
+	// it belongs to the Engine. Nil: there is none.
 	Model Model
+	// Lookup, where there is no Model, guesses that what followed the last tokens when they came
+	// before in the same text follows again.
+	Lookup bool
 	// Sampling picks the likeliest token.
 	Sampling Sampling
-	// Most is how many tokens are drafted for a request at once. 0: DefaultDraftTokens.
+	// Most is how many tokens are drafted for a request at once. 0: DefaultDraftTokens, or
+	// DefaultLookupTokens.
 	Most int
 	// Least is how many must be drafted for a request to be worth a try.
 	Least int
@@ -52,20 +65,22 @@ type draftSequence struct {
 
 // newDrafter returns nil where nobody drafts, or can: what a model with a state has read stays.
 func newDrafter(cfg *DraftConfig, limits Limits, slots int) *drafter {
-	if cfg.Model == nil || limits.Rows == 0 || limits.Whole || cfg.Model.Limits().Whole {
+	if limits.Rows == 0 || limits.Whole || cfg.Model == nil && !cfg.Lookup {
 		return nil
 	}
-	d := &drafter{
-		DraftConfig: *cfg,
-		limits:      cfg.Model.Limits(),
-		vocab:       limits.Vocab,
-		seqs:        make([]draftSequence, min(slots, cfg.Model.Limits().Sequences)),
-		paying:      make([]payoff, slots+1),
-		slots:       slots,
-	}
+	d := &drafter{DraftConfig: *cfg, limits: limits, vocab: limits.Vocab,
+		paying: make([]payoff, slots+1), slots: slots}
 	if d.Most <= 0 {
 		d.Most = DefaultDraftTokens
 	}
+	if cfg.Model == nil {
+		d.Most = cmp.Or(max(0, cfg.Most), DefaultLookupTokens)
+		return d
+	}
+	if d.limits = cfg.Model.Limits(); d.limits.Whole {
+		return nil
+	}
+	d.seqs = make([]draftSequence, min(slots, d.limits.Sequences))
 	for i := range d.seqs {
 		if d.seqs[i].sampler, d.failure = d.Model.NewSampler(d.Sampling); d.failure != nil {
 			d.seqs = d.seqs[:i]
@@ -103,7 +118,9 @@ func (e *Engine) draftRows() {
 	}
 	start := time.Now()
 	d.failure = d.draft(e.rows, most)
-	e.counting.DraftFailure = d.failure
+	if d.failure != nil {
+		e.counting.DraftFailure, e.counting.DraftsPaused = d.failure, true
+	}
 	e.trimDrafts()
 	d.took = time.Since(start)
 }
@@ -116,7 +133,7 @@ func (e *Engine) draftMost() int {
 	}
 	most := min(e.drafter.Most, rows/len(e.rows)-1)
 	for _, s := range e.rows {
-		if int(s.index) >= len(e.drafter.seqs) {
+		if e.drafter.Model != nil && int(s.index) >= len(e.drafter.seqs) {
 			return 0
 		}
 		if !e.cache.pooled {
@@ -167,6 +184,12 @@ func (e *Engine) dropDrafts() {
 
 // draft guesses up to most tokens for each slot, one for all of them in a step.
 func (d *drafter) draft(slots []*slot, most int) error {
+	if d.Model == nil {
+		for _, s := range slots {
+			s.drafts = append(s.drafts[:0], lookup(s.req.tokens, most)...)
+		}
+		return nil
+	}
 	d.busy = append(d.busy[:0], slots...)
 	for n := 0; n < most && len(d.busy) > 0; n++ {
 		if err := d.guess(); err != nil {
@@ -175,6 +198,18 @@ func (d *drafter) draft(slots []*slot, most int) error {
 			}
 			d.makeRoom(slots)
 			return nil
+		}
+	}
+	return nil
+}
+
+// lookup returns up to most tokens that followed when the last ones came before, the latest time.
+func lookup(tokens []Token, most int) []Token {
+	last := len(tokens) - lookupLength
+	for i := last - 1; i >= 0; i-- {
+		if slices.Equal(tokens[i:i+lookupLength], tokens[last:]) {
+			next := tokens[i+lookupLength:]
+			return next[:min(most, len(next))]
 		}
 	}
 	return nil

@@ -130,6 +130,30 @@ func TestRightDraftsSaveSteps(t *testing.T) {
 	expect(t, "sampled", s.SampledTokens, 17)
 }
 
+func TestWhatCameBeforeIsDrafted(t *testing.T) {
+	cfg := scripted.Config{Limits: limits(2, 32, 128), Script: scripted.Echo, Record: true}
+	cfg.Limits.Rows = 64
+	plain, _ := start(t, cfg)
+	model := scripted.New(cfg)
+	e := engine.New(model, engine.Config{
+		Draft: engine.DraftConfig{Lookup: true, Most: 4, Always: true}})
+	const prompt = "twelve and four."
+	want, got := read(t, submit(t, plain, ask(prompt))), read(t, submit(t, e, ask(prompt)))
+	expect(t, "text", got.String(), want.String())
+	// After three tokens the answer is found in the prompt.
+	first := "0:16*\n0:1*\n0:1*\n0:5*\n0:5*\n0:5*"
+	if plans := shape(model.Plans()); !strings.HasPrefix(plans, first) {
+		t.Errorf("plans %s", plans)
+	}
+	if c := got.last.Counters; c.AcceptedTokens < 10 || c.AcceptedTokens > c.DraftedTokens {
+		t.Errorf("%d of %d drafts accepted", c.AcceptedTokens, c.DraftedTokens)
+	}
+	expect(t, "a short text", read(t, submit(t, e, ask("a."))).text, "a.")
+	e.Close()
+	expect(t, "violations", len(model.Violations()), 0)
+	expect(t, "cells not free", model.Cached(), 0)
+}
+
 func TestManySlotsDraftTogether(t *testing.T) {
 	for _, pooled := range []bool{true, false} {
 		t.Run(fmt.Sprintf("pooled=%v", pooled), func(t *testing.T) {
