@@ -51,6 +51,7 @@ type drafter struct {
 	paying  []payoff
 	slots   int           // most at once for which there is room in the draft model's cache
 	took    time.Duration // to draft for the planned step
+	drafted int           // tokens for that step
 	behind  bool          // the draft model was still reading what it had missed
 	mode    *payoff       // that chose for the planned step; nil: nothing to choose
 	failure error         // why there are no more drafts
@@ -167,6 +168,7 @@ func (e *Engine) trimDrafts() {
 			s.drafts = s.drafts[:fewest]
 		}
 		n := len(s.drafts)
+		e.drafter.drafted += n
 		e.work.rows += n
 		e.work.reach += reachOf(n, e.reach(s)+1)
 	}
@@ -175,7 +177,7 @@ func (e *Engine) trimDrafts() {
 // dropDrafts begins a step without drafts.
 func (e *Engine) dropDrafts() {
 	if d := e.drafter; d != nil {
-		d.took, d.behind, d.mode = 0, false, nil
+		d.took, d.drafted, d.behind, d.mode = 0, 0, false, nil
 	}
 	for _, s := range e.active {
 		s.drafts = s.drafts[:0]
@@ -395,7 +397,8 @@ func (e *Engine) learnDrafts(result *StepResult, sampled int) {
 	if d == nil || d.mode == nil || len(e.prefill) > 0 || sampled == 0 {
 		return
 	}
-	if !d.behind {
+	// A lookup that finds nothing costs nothing, and says nothing about drafts.
+	if empty := d.Model == nil && d.mode.with && d.drafted == 0; !d.behind && !empty {
 		d.mode.learn(milliseconds(d.took+result.Decode+result.Sample), float64(sampled))
 	}
 	e.counting.DraftsPaused = d.mode.known && !d.mode.better
