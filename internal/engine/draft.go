@@ -120,6 +120,7 @@ func (e *Engine) draftRows() {
 	start := time.Now()
 	d.failure = d.draft(e.rows, most)
 	if d.failure != nil {
+		d.mode = nil
 		e.counting.DraftFailure, e.counting.DraftsPaused = d.failure, true
 	}
 	e.trimDrafts()
