@@ -58,7 +58,7 @@ func TestDraftedRows(t *testing.T) {
 func TestADeviceKeepsOneRowOfASequence(t *testing.T) {
 	m := smol(t)
 	p := smallContext(t)
-	p.DeviceLogits = 1
+	p.DeviceLogits, p.Sequences = 1, 2
 	c := newContext(t, m, p)
 	if l := c.Limits(); !l.DeviceLogits || l.Rows != 0 {
 		t.Errorf("limits %+v", l)
