@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -182,16 +181,18 @@ func (r *Runtime) job(name string, opts *LoadOptions) (*job, error) {
 		if why := tooNew(stored.Requires); why != "" {
 			r.warnOnce(why, stored.Name)
 		}
-		if stored.Draft != "" {
-			r.warnOnce("its draft model is not used by this version", stored.Name)
-		}
-		j.opts.Adapters = append(slices.Clone(stored.Adapters), j.opts.Adapters...)
+		stored.Complete(&j.opts)
 	} else if _, err := os.Stat(name); err != nil {
 		return nil, wrap("load "+name, withoutPath(err, name))
 	}
 	if err := j.opts.check("load " + name); err != nil {
 		return nil, err
 	}
+	with, err := r.withDraft("load "+name, &j.opts)
+	if err != nil {
+		return nil, err
+	}
+	j.opts = *with
 	weights, err := j.opts.weightsKey(j.path)
 	if err != nil {
 		return nil, wrap("load "+name, err)

@@ -106,6 +106,11 @@ func (o *LoadOptions) forDaemon(op string) (options map[string]any, warn []strin
 			options[name] = n
 		}
 	}
+	if o.DraftTokens == NoDraft {
+		options["draft_num_predict"] = 0
+	} else if o.DraftTokens > 0 {
+		options["draft_num_predict"] = o.DraftTokens
+	}
 	if o.GPULayers != nil {
 		options["num_gpu"] = *o.GPULayers
 	}
@@ -121,7 +126,9 @@ func (o *LoadOptions) forDaemon(op string) (options map[string]any, warn []strin
 		{"rpc", len(o.RPC) > 0}, {"override_tensor", len(o.TensorBuffers) > 0},
 		{"load_mode", o.LoadMode != ""},
 		{"no_repack", o.NoRepack}, {"check_tensors", o.CheckTensors},
-		{"flash_attn", o.FlashAttention != ""},
+		{"flash_attn", o.FlashAttention != ""}, {"model_draft", o.Draft != ""},
+		{"spec_type", o.DraftType != ""},
+		{"spec_draft_n_min", o.DraftLeast != 0}, {"spec_draft_p_min", o.DraftProbability != 0},
 		{"cache_type_k", o.KVTypeK != ""}, {"cache_type_v", o.KVTypeV != ""},
 	} {
 		if other.set {

@@ -125,6 +125,8 @@ func (p *remotePart) end(c *Chunk) {
 		PromptTokens:    m.PromptEvalCount,
 		CachedTokens:    m.CachedTokens,
 		ShiftedTokens:   m.ShiftedTokens,
+		DraftedTokens:   m.DraftedTokens,
+		AcceptedTokens:  m.AcceptedTokens,
 		GeneratedTokens: m.EvalCount,
 		Prefill:         m.PromptEvalDuration,
 		FirstToken:      max(0, m.TotalDuration-m.LoadDuration-m.EvalDuration),

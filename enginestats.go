@@ -10,6 +10,9 @@ type EngineStats struct {
 	DecodedTokens          int // of prompts and answers, that went through the model
 	SampledTokens          int
 	CachedTokens           int // of prompts, that needed no compute
+
+	Drafted, DraftsAccepted int  // tokens that a draft model guessed, and those it guessed right
+	DraftsPaused            bool // guessing was found to make it slower
 }
 
 // EngineStats returns what the model is doing; nothing for a vocabulary alone, and for a model of a
@@ -22,6 +25,7 @@ func (m *Model) EngineStats() EngineStats {
 			Slots: s.Slots, Active: s.Active, Waiting: s.Waiting, CellsUsed: s.CellsUsed,
 			Cells: s.Cells, Steps: s.Steps, DecodedTokens: s.DecodedTokens,
 			SampledTokens: s.SampledTokens, CachedTokens: s.CachedTokens, CellsIdle: s.CellsIdle,
+			Drafted: s.Drafted, DraftsAccepted: s.DraftsAccepted, DraftsPaused: s.DraftsPaused,
 		}
 	}
 	if m.shared.embedders != nil {

@@ -94,11 +94,27 @@ type LoadOptions struct {
 	ControlVectors []ControlVector `json:"control_vector,omitempty"`
 	ControlLayers  [2]int          `json:"control_vector_layers,omitzero"`
 
+	// Draft is a smaller model with the same vocabulary, a file or a name of the store. It guesses
+	// up to DraftTokens tokens (0: 3, NoDraft: none) for each call, which this model then computes
+	// in one step: the text is its own, and comes sooner where the guesses are right. Guesses end
+	// at a token less likely than DraftProbability, and fewer than DraftLeast are dropped.
+	Draft            string  `json:"model_draft,omitempty"`
+	DraftTokens      int     `json:"spec_draft_n_max,omitempty"`
+	DraftLeast       int     `json:"spec_draft_n_min,omitempty"`
+	DraftProbability float32 `json:"spec_draft_p_min,omitempty"`
+	// DraftType is "draft-simple" (or ""), the Draft, if there is one, or "ngram-simple": without a
+	// model, up to DraftTokens tokens (0: 6) are guessed to be those that followed when the last
+	// ones came before in the same text.
+	DraftType string `json:"spec_type,omitempty"`
+
 	// Progress is told the loaded fraction, from 0 to 1; just 1 if there is nothing to load because
 	// the weights are shared. A load whose context it ends gives no model.
 	Progress func(fraction float32) `json:"-"`
 
-	whole bool // fails, if what should be on GPUs does not fit there
+	whole       bool // fails, if what should be on GPUs does not fit there
+	draftStored bool // the draft model came with the model and need not be usable
+	draftAlways bool // also where it was found not to pay, for tests
+	forDrafts   bool // the model is one that drafts: it needs no engine
 }
 
 var (
@@ -154,6 +170,9 @@ func (o *LoadOptions) check(op string) error {
 		return err
 	}
 	if err := o.checkAdapters(op); err != nil {
+		return err
+	}
+	if err := o.checkDraft(op); err != nil {
 		return err
 	}
 	if o.UBatchSize > 0 && o.BatchSize > 0 && o.UBatchSize > o.BatchSize {
@@ -247,6 +266,9 @@ func (o *LoadOptions) contextParams(
 	}
 	p.TypeK, p.TypeV = o.KVTypeK, o.KVTypeV
 	p.RoPEFreqBase, p.RoPEFreqScale = o.RoPEFreqBase, o.RoPEFreqScale
+	if o.drafts() || o.looksUp() {
+		p.DeviceLogits = 0 // of a sequence a device keeps those of one token only
+	}
 	return p, nil
 }
 
@@ -280,7 +302,8 @@ type loaded struct {
 	free    func() // gives the weights back
 	words   func() *wordCache
 
-	embedders *embedders // nil for a vocabulary alone
+	embedders *embedders // nil for a vocabulary alone, and for a model that drafts
+	draft     *loaded    // nil: none
 	adapters  *adapterScales
 }
 
@@ -303,6 +326,9 @@ func (r *Runtime) Load(ctx context.Context, path string, opts *LoadOptions) (*Mo
 	}
 	info, _, err := inspect(path)
 	if err != nil {
+		return nil, err
+	}
+	if opts, err = r.withDraft(op, opts); err != nil {
 		return nil, err
 	}
 	key, err := opts.key(path)
@@ -365,6 +391,7 @@ func (o LoadOptions) weightsKey(path string) (string, error) {
 	o.KVTypeK, o.KVTypeV, o.FlashAttention = "", "", ""
 	o.RoPEFreqBase, o.RoPEFreqScale = 0, 0
 	o.ControlVectors, o.ControlLayers = nil, [2]int{}
+	o.Draft, o.DraftTokens, o.DraftLeast, o.DraftProbability, o.DraftType = "", 0, 0, 0, ""
 	o.Adapters = slices.Clone(o.Adapters)
 	for i := range o.Adapters {
 		o.Adapters[i].Scale = nil
@@ -373,7 +400,9 @@ func (o LoadOptions) weightsKey(path string) (string, error) {
 }
 
 // usable reports whether the machines that the model is on are still there.
-func (l *loaded) usable() bool { return l.weights.Check() == nil }
+func (l *loaded) usable() bool {
+	return l.weights.Check() == nil && (l.draft == nil || l.draft.usable())
+}
 
 func (l *loaded) close() {
 	if l.embedders != nil {
@@ -381,7 +410,12 @@ func (l *loaded) close() {
 	}
 	if l.engine != nil {
 		l.engine.Close()
+	}
+	if l.context != nil {
 		l.context.Close()
 	}
 	l.free()
+	if l.draft != nil {
+		l.draft.close()
+	}
 }

@@ -9,16 +9,20 @@ import (
 	"github.com/mullama/mullama/internal/llama"
 )
 
-// checkMemory refuses a load whose context would not fit in the memory of this machine. Without it,
+// checkMemory refuses a load whose context would not fit in the memory of this machine, of which
+// something else is about to take so many bytes. Without it,
 // a context that is far too large is granted by the system and then ends the whole process.
 //
 // The dry run that knows the size exactly costs as much as opening the file again, so it is made
 // only when a bound that is easy to compute comes near the free memory.
-func (r *Runtime) checkMemory(info *Info, mp llama.ModelParams, cp llama.ContextParams) error {
+func (r *Runtime) checkMemory(
+	info *Info, mp llama.ModelParams, cp llama.ContextParams, beside uint64,
+) error {
 	free, err := mem.VirtualMemory()
 	if err != nil {
 		return nil //nolint:nilerr // not known on this system: the load itself will tell
 	}
+	free.Available -= min(beside, free.Available)
 	if uint64(cp.Ctx)*info.cacheBytesPerToken() < free.Available/4 {
 		return nil
 	}

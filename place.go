@@ -31,6 +31,7 @@ type loading struct {
 
 	steering llama.Steering
 
+	draft *loaded // the model that drafts; nil: none
 	place *fitted // nil: the weights are loaded already, or nothing is chosen yet
 	notes []string
 	retry string // why and how it was tried again; "": it was not
@@ -46,10 +47,29 @@ func (r *Runtime) load(ctx context.Context, info *Info, o *LoadOptions) (*loaded
 	if err != nil {
 		return nil, err
 	}
+	if err := l.loadDraft(ctx); err != nil {
+		return nil, err
+	}
+	m, err := l.attempts(ctx, key)
+	if err != nil {
+		if l.draft != nil {
+			l.draft.close()
+		}
+		return nil, err
+	}
+	m.draft = l.draft
+	l.log(m)
+	return m, nil
+}
+
+// attempts loads the model, smaller each time, until memory suffices.
+func (l *loading) attempts(ctx context.Context, key string) (*loaded, error) {
+	if err := l.checkMemory(l.draft.planned()); err != nil {
+		return nil, err
+	}
 	for {
 		m, err := l.attempt(ctx, key)
 		if err == nil {
-			l.log(m)
 			return m, nil
 		}
 		if !l.shrink(err) {
@@ -87,8 +107,20 @@ func (l *loading) check() (err error) {
 			return err
 		}
 	} // else llama.cpp spreads the layers over the machines: only they know their devices
-	cp := l.shape(&placement{})
-	return l.r.checkMemory(l.info, l.mp, cp)
+	return nil
+}
+
+// checkMemory refuses what has no room beside the draft model, whose plan may be nil.
+func (l *loading) checkMemory(draft *Plan) error {
+	if l.o.VocabOnly {
+		return nil
+	}
+	beside := uint64(0)
+	if draft != nil {
+		host := draft.Devices[len(draft.Devices)-1]
+		beside = host.Cache + host.Compute
+	}
+	return l.r.checkMemory(l.info, l.mp, l.shape(&placement{}), beside)
 }
 
 // checkDevices refuses what this machine's devices cannot do, and finds the GPUs to choose from.
@@ -235,33 +267,49 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 	}
 	m.size = o.contextSize(info.ContextLength)
 	m.adapters = newAdapterScales(o.Adapters)
+	if o.forDrafts {
+		return m, l.addContext(m, weights)
+	}
 	forEmbeddings := weights.context(o, l.cp)
 	forEmbeddings.Tuning = &llama.Tuning{Adapters: m.adapters.current(), Steering: l.steering}
 	m.embedders = newEmbedders(weights.Model, forEmbeddings, m.size, weights.gpu)
 	if !weights.Info().Generates {
 		return l.startEmbedding(m, weights)
 	}
-	p := weights.context(o, l.cp)
-	most := weights.cache
-	if !weights.gpu {
-		most = freeMemory() / splitShare
-	}
-	o.layout(&p, weights.Info(), info, most)
-	p.Tuning = &llama.Tuning{Steering: l.steering} // the engine applies adapters
-	c, err := weights.NewContext(p)
+	draft, err := l.draftConfig(weights.Info())
 	if err != nil {
-		return nil, fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
+		return nil, err
 	}
-	m.context = c
-	m.plan = l.planOf(weights, c, p)
+	if err := l.addContext(m, weights); err != nil {
+		return nil, err
+	}
+	addDraft(m.plan, l.draft.planned())
 	if n := info.ContextLength; n > 0 && m.size > n {
 		m.warn = append(m.warn, fmt.Sprintf("the context of %d tokens is longer than the %d that "+
 			"the model was trained for; text beyond those may be poor", m.size, n))
 	}
-	m.engine = engine.New(engine.NewNative(weights.Model, c), engine.Config{
-		Slots: o.slots(), SequenceTokens: m.size,
+	m.engine = engine.New(engine.NewNative(weights.Model, m.context), engine.Config{
+		Slots: o.slots(), SequenceTokens: m.size, Draft: draft,
 	})
 	return m, nil
+}
+
+// addContext makes the context of m for generating.
+func (l *loading) addContext(m *loaded, weights *placedWeights) error {
+	p := weights.context(l.o, l.cp)
+	most := weights.cache
+	if !weights.gpu {
+		most = freeMemory() / splitShare
+	}
+	l.o.layout(&p, weights.Info(), l.info, most)
+	p.Tuning = &llama.Tuning{Steering: l.steering} // the engine applies adapters
+	c, err := weights.NewContext(p)
+	if err != nil {
+		return fmt.Errorf("make a context of %d tokens: %w", p.Ctx, err)
+	}
+	m.context = c
+	m.plan = l.planOf(weights, c, p)
+	return nil
 }
 
 // startEmbedding is start for a model that does not generate text.

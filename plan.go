@@ -34,14 +34,40 @@ func (r *Runtime) Plan(path string, opts *LoadOptions) (*Plan, error) {
 	if opts.VocabOnly {
 		return nil, invalid(l.op, "a vocabulary alone is not on any device")
 	}
-	if err := l.check(); err != nil {
+	if l.o, err = r.withDraft(l.op, opts); err != nil {
 		return nil, err
 	}
-	err = l.choose()
-	defer l.done()
+	draft, err := l.draftLoading()
 	if err != nil {
 		return nil, err
 	}
+	var ofDraft *Plan
+	if draft != nil {
+		ofDraft, err = draft.dryRun(nil)
+		defer func() { draft.done() }() // until then its memory is not free
+	}
+	if err != nil {
+		return nil, err
+	}
+	plan, err := l.dryRun(ofDraft)
+	defer func() { l.done() }()
+	addDraft(plan, ofDraft)
+	return plan, err
+}
+
+// dryRun chooses where a model goes beside that which drafts for it, and keeps the memory reserved
+// until l.done.
+func (l *loading) dryRun(draft *Plan) (*Plan, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	if err := l.checkMemory(draft); err != nil {
+		return nil, err
+	}
+	if err := l.choose(); err != nil {
+		return nil, err
+	}
+	var err error
 	p, memory := &l.place.placement, l.place.memory
 	cp := l.shape(p)
 	if !p.gpu {
@@ -49,8 +75,8 @@ func (r *Runtime) Plan(path string, opts *LoadOptions) (*Plan, error) {
 		cp = l.shape(p)
 	}
 	if memory == nil {
-		mp := p.model(l.mp, info.Layers)
-		if memory, err = r.memoryPlan(path, mp, cp); err != nil {
+		mp := p.model(l.mp, l.info.Layers)
+		if memory, err = l.r.memoryPlan(l.info.Path, mp, cp); err != nil {
 			return nil, wrap(l.op, err)
 		}
 	}

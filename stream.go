@@ -61,6 +61,9 @@ type Stats struct {
 	CachedTokens    int           // prompt tokens that needed no compute
 	ShiftedTokens   int           // tokens forgotten because the context was full; see Overflow
 	GeneratedTokens int           // with the one that ended the text
+	Drafts          int           // times that a draft model guessed tokens
+	DraftedTokens   int           // those it guessed
+	AcceptedTokens  int           // of those, guessed right
 	Queue           time.Duration // until a slot was free
 	Prefill         time.Duration // from the slot to the first token
 	FirstToken      time.Duration // from the call to the first token
@@ -287,6 +290,9 @@ func toChunk(e *engine.Event) Chunk {
 			CachedTokens:    e.Counters.CachedTokens,
 			ShiftedTokens:   e.Counters.ShiftedTokens,
 			GeneratedTokens: e.Counters.GeneratedTokens,
+			Drafts:          e.Counters.Drafts,
+			DraftedTokens:   e.Counters.DraftedTokens,
+			AcceptedTokens:  e.Counters.AcceptedTokens,
 			Queue:           e.Counters.Queue,
 			Prefill:         e.Counters.Prefill,
 			FirstToken:      e.Counters.FirstToken,

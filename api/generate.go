@@ -81,6 +81,9 @@ type Metrics struct {
 	DroppedTokens   int  `json:"dropped_tokens,omitempty"`
 	// ShiftedTokens were forgotten while generating, because the context was full.
 	ShiftedTokens int `json:"shifted_tokens,omitempty"`
+	// DraftedTokens were guessed by a draft model, AcceptedTokens of them right.
+	DraftedTokens  int `json:"draft_n,omitempty"`
+	AcceptedTokens int `json:"draft_n_accepted,omitempty"`
 	// StopString ended the answer.
 	StopString string `json:"stop_string,omitempty"`
 }

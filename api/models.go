@@ -52,6 +52,8 @@ type RunningModel struct {
 	Busy    int  `json:"busy,omitempty"`    // requests being computed
 	Waiting int  `json:"waiting,omitempty"` // requests that wait for a slot
 	Loading bool `json:"loading,omitempty"` // not ready yet
+	// DraftsPaused says that the model answers faster without drafts and so makes none.
+	DraftsPaused bool `json:"drafts_paused,omitempty"`
 
 	Plan *Plan `json:"plan,omitempty"` // which devices it is on; absent while it loads
 }

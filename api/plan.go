@@ -25,6 +25,9 @@ type Plan struct {
 	SplitMode string `json:"split_mode"` // none, layer, row or tensor
 	FlashAttn string `json:"flash_attn"` // on, off; auto: not known before it is loaded
 
+	// Draft is what of all this a model takes that drafts for this one, in bytes; 0: there is none.
+	Draft uint64 `json:"draft,omitempty"`
+
 	// Notes say what is not as one would expect, such as a GPU that cannot be used.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -72,7 +75,11 @@ func (p *Plan) String() string {
 	if p.CPUExperts > 0 {
 		text += fmt.Sprintf(", the experts of %d not", p.CPUExperts)
 	}
-	return text + ": " + strings.Join(parts, ", ")
+	text += ": " + strings.Join(parts, ", ")
+	if p.Draft > 0 {
+		text += fmt.Sprintf(", of which %.2f GB to draft", float64(p.Draft)/1e9)
+	}
+	return text
 }
 
 func (p *Plan) gpus() (n int) {

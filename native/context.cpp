@@ -80,6 +80,8 @@ int32_t sampling_threads(int32_t n) {
     return std::clamp<int32_t>(n, 1, std::max(1u, std::thread::hardware_concurrency()));
 }
 
+uint32_t most_rows(uint32_t n_seq_max) { return std::max<uint32_t>(n_seq_max, MN_ROWS_LEAST); }
+
 bool has_sequence(const mn_context *ctx, int32_t seq) {
     return seq >= 0 && seq < (int32_t)llama_n_seq_max(ctx->ctx);
 }
@@ -133,9 +135,9 @@ llama_context_params to_llama(const mn_context_params &p) {
     c.n_batch = p.n_batch;
     c.n_ubatch = p.n_ubatch;
     c.n_seq_max = p.n_seq_max;
-    // A step samples at most one row per sequence, so buffers for more logits would lie idle. With
-    // fewer than 64 rows the compute buffer is laid out so that CPUs read prompts 15 % slower.
-    c.n_outputs_max = p.embeddings ? 0 : std::max(p.n_seq_max, 64u);
+    // Buffers for more logits than a step samples would lie idle. With fewer than 64 rows the
+    // compute buffer is laid out so that CPUs read prompts 15 % slower.
+    c.n_outputs_max = p.embeddings ? 0 : most_rows(p.n_seq_max);
     c.n_threads = default_threads(p.n_threads);
     c.n_threads_batch = default_threads(p.n_threads_batch);
     c.rope_scaling_type = (llama_rope_scaling_type)p.rope_scaling_type;
@@ -206,7 +208,7 @@ mn_status context_new(mn_model *model, const mn_context_params *params, mn_conte
         c->seq_id.resize(n_batch);
         c->output.resize(n_batch);
         c->output_index.resize(n_batch);
-        c->sampling = std::make_unique<row_sampler>(model, llama_n_seq_max(c->ctx));
+        c->sampling = std::make_unique<row_sampler>(model, most_rows(llama_n_seq_max(c->ctx)));
         c->sampling->set_threads(sampling_threads(cparams.n_threads));
         *out = c.release();
     });
@@ -263,7 +265,7 @@ mn_status context_memory(const mn_context *ctx, mn_memory *out, int32_t cap, int
 static void check_plan(const mn_context *c, const mn_step_plan &plan) {
     int32_t n_vocab = llama_vocab_n_tokens(c->model->vocab);
     check_range("tokens in a step", plan.n_tokens, 1, llama_n_batch(c->ctx));
-    check_range("rows in a step", plan.n_rows, 0, llama_n_seq_max(c->ctx));
+    check_range("rows in a step", plan.n_rows, 0, most_rows(llama_n_seq_max(c->ctx)));
     for (int32_t i = 0; i < plan.n_tokens; i++) {
         check_range("token id", plan.tokens[i], 0, n_vocab - 1);
         check_range("sequence id", plan.seqs[i], 0, llama_n_seq_max(c->ctx) - 1);
@@ -352,13 +354,15 @@ mn_status step(mn_context *ctx, const mn_step_plan *plan, mn_step_result *out, m
 mn_status sample_logits(mn_context *ctx, const mn_step_plan *plan, float *logits,
                         mn_step_result *out, mn_error *err) {
     return guard(err, [&] {
-        check_range("rows in a step", plan->n_rows, 0, llama_n_seq_max(ctx->ctx));
+        check_range("rows in a step", plan->n_rows, 0, most_rows(llama_n_seq_max(ctx->ctx)));
         int64_t n_vocab = llama_vocab_n_tokens(ctx->model->vocab);
         for (int32_t r = 0; r < plan->n_rows; r++) {
             ctx->sampling->logits(r) = logits + plan->rows[r] * n_vocab;
         }
         int64_t start = ggml_time_us();
-        ctx->sampling->run(*plan, nullptr, out);
+        mn_step_plan rows = *plan;
+        rows.n_tokens = 0; // none is decoded, so none is a draft
+        ctx->sampling->run(rows, nullptr, out);
         out->decode_us = 0;
         out->sample_us = ggml_time_us() - start;
     });

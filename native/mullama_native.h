@@ -198,6 +198,13 @@ typedef struct {
 
 // One step for many sequences. Token i is decoded at positions[i] of sequence seqs[i]. Row r is the
 // token at index rows[r]: its logits are computed and samplers[r] picks and accepts the next token.
+//
+// A step has up to MN_ROWS_LEAST rows, or one for each sequence if those are more. Where logits do
+// not stay on a device, a sequence may have several. If rows for neighbouring tokens of a sequence
+// follow one another with the same sampler, all but the first are drafts: such a row is skipped,
+// with token -1 and no error, if the row before picked another token than the one decoded there,
+// picked one that ends generation, or was skipped.
+#define MN_ROWS_LEAST 64
 typedef struct {
     int32_t n_tokens;
     const int32_t *tokens;
@@ -211,7 +218,7 @@ typedef struct {
 } mn_step_plan;
 
 typedef struct {
-    int32_t token;
+    int32_t token;     // -1: none
     int32_t end;       // 1 when the token ends generation
     const char *piece; // its bytes, owned by the model
     int32_t piece_len;
@@ -446,7 +453,7 @@ typedef struct {
 // What both sides must agree on. The revision is raised with every change of this header that
 // leaves all sizes as they are; any other change shows by itself, so a program that was built
 // before it says so instead of calling the wrong function.
-#define MN_ABI_REVISION 4
+#define MN_ABI_REVISION 5
 enum {
     MN_ABI = MN_ABI_REVISION * 1000000 +
              (int)(sizeof(mn_table) * 97 + sizeof(mn_model_params) * 53 +

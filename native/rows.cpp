@@ -11,6 +11,13 @@ bool distinct(std::vector<const void *> &list) {
     return std::adjacent_find(list.begin(), list.end()) == list.end();
 }
 
+// Whether row r is sampled only if the row before picked the token that is decoded at it.
+bool is_draft(const mn_step_plan &plan, int32_t r) {
+    int32_t i = plan.rows[r];
+    return r > 0 && i > 0 && i < plan.n_tokens && plan.rows[r - 1] == i - 1 &&
+           plan.seqs[i] == plan.seqs[i - 1] && plan.samplers[r] == plan.samplers[r - 1];
+}
+
 } // namespace
 
 row_sampler::row_sampler(const mn_model *model, int32_t max_rows)
@@ -22,6 +29,7 @@ void row_sampler::run(const mn_step_plan &plan, device_logits *device, mn_step_r
     device_ = device;
     fetch(plan);
     place_top_lists(plan);
+    find_chains(plan);
     sample_rows(plan);
     sample_unclear(plan);
     close_gaps(plan);
@@ -51,13 +59,38 @@ void row_sampler::sample_rows(const mn_step_plan &plan) {
     if ((int32_t)buffers_.size() < 1 + n_helpers) {
         buffers_.resize(1 + n_helpers);
     }
-    auto turn = [&](int32_t r, int32_t worker) { sample_row(plan, r, buffers_[worker]); };
+    auto turn = [&](int32_t i, int32_t worker) {
+        sample_chain(plan, chains_[i], buffers_[worker]);
+    };
+    int32_t n = (int32_t)chains_.size();
     if (n_helpers > 0) {
-        pool_.run(plan.n_rows, n_helpers, turn);
+        pool_.run(n, n_helpers, turn);
         return;
     }
+    for (int32_t i = 0; i < n; i++) {
+        turn(i, 0);
+    }
+}
+
+void row_sampler::find_chains(const mn_step_plan &plan) {
+    chains_.clear();
     for (int32_t r = 0; r < plan.n_rows; r++) {
-        turn(r, 0);
+        if (!is_draft(plan, r)) {
+            chains_.push_back(r);
+        }
+    }
+}
+
+void row_sampler::sample_chain(const mn_step_plan &plan, int32_t r, sampling_buffers &buffers) {
+    sample_row(plan, r, buffers);
+    for (r++; r < plan.n_rows && is_draft(plan, r); r++) {
+        const mn_step_row &before = rows_[r - 1];
+        if (before.token == plan.tokens[plan.rows[r]] && !before.end) {
+            sample_row(plan, r, buffers);
+        } else {
+            rows_[r] = {};
+            rows_[r].token = -1;
+        }
     }
 }
 
@@ -94,7 +127,7 @@ int32_t row_sampler::helpers(const mn_step_plan &plan) {
     for (int32_t r = 0; r < plan.n_rows; r++) {
         looks += effort(plan, r);
     }
-    int64_t threads = std::min<int64_t>(looks / logits_per_thread, plan.n_rows);
+    int64_t threads = std::min<int64_t>(looks / logits_per_thread, chains_.size());
     threads = std::min<int64_t>(threads, n_threads_);
     if (threads < 2) {
         return 0;
@@ -108,7 +141,10 @@ int32_t row_sampler::helpers(const mn_step_plan &plan) {
     if (!distinct(seen_)) {
         return 0;
     }
-    seen_.assign(plan.samplers, plan.samplers + plan.n_rows);
+    seen_.clear();
+    for (int32_t r : chains_) {
+        seen_.push_back(plan.samplers[r]);
+    }
     return distinct(seen_) ? (int32_t)threads - 1 : 0;
 }
 

@@ -28,6 +28,8 @@ class row_sampler {
     void place_top_lists(const mn_step_plan &plan);
     void close_gaps(const mn_step_plan &plan);
     int32_t helpers(const mn_step_plan &plan);
+    void find_chains(const mn_step_plan &plan);
+    void sample_chain(const mn_step_plan &plan, int32_t r, sampling_buffers &buffers);
     void sample_row(const mn_step_plan &plan, int32_t r, sampling_buffers &buffers);
     void fill_logprobs(int32_t r, int32_t n_top, sampling_buffers &buffers);
 
@@ -44,6 +46,7 @@ class row_sampler {
     std::vector<size_t> top_start_;         // of each row's list in top_
     std::vector<sampling_buffers> buffers_; // one for each thread
     std::vector<const void *> seen_;
+    std::vector<int32_t> chains_; // the rows that are no drafts, each with its drafts behind it
     workers pool_;
 };
 

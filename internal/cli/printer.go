@@ -103,6 +103,8 @@ type statsLine struct {
 	PromptTokens    int     `json:"prompt_tokens"`
 	CachedTokens    int     `json:"cached_tokens"`
 	GeneratedTokens int     `json:"generated_tokens"`
+	DraftedTokens   int     `json:"draft_n,omitempty"`
+	AcceptedTokens  int     `json:"draft_n_accepted,omitempty"`
 	QueueMS         float64 `json:"queue_ms"`
 	PrefillMS       float64 `json:"prefill_ms"`
 	FirstTokenMS    float64 `json:"first_token_ms"`
@@ -155,6 +157,8 @@ func newStatsLine(s *mullama.Stats, loading time.Duration) *statsLine {
 		PromptTokens:    s.PromptTokens,
 		CachedTokens:    s.CachedTokens,
 		GeneratedTokens: s.GeneratedTokens,
+		DraftedTokens:   s.DraftedTokens,
+		AcceptedTokens:  s.AcceptedTokens,
 		QueueMS:         milliseconds(s.Queue),
 		PrefillMS:       milliseconds(s.Prefill),
 		FirstTokenMS:    milliseconds(s.FirstToken),
@@ -224,6 +228,10 @@ func (a *app) printTimings(s *mullama.Stats, loading time.Duration) {
 		s.GeneratedTokens,
 		rate(s.GeneratedTokens-1, s.Decode),
 	)
+	if s.DraftedTokens > 0 {
+		fmt.Fprintf(rows, "drafted\t%d tokens  %d of them right\n", s.DraftedTokens,
+			s.AcceptedTokens)
+	}
 	fmt.Fprintf(rows, "first token\t%s\n", shortDuration(s.FirstToken))
 	fmt.Fprintf(rows, "total\t%s\n", shortDuration(s.Total))
 }

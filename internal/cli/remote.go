@@ -80,7 +80,8 @@ func canRequest(o mullama.LoadOptions) bool {
 		o.LoadMode == "" && !o.NoRepack && !o.CheckTensors && !o.VocabOnly && o.KVTypeK == "" &&
 		o.KVTypeV == "" && o.FlashAttention == "" && o.RoPEFreqBase == 0 &&
 		o.RoPEFreqScale == 0 && len(o.Overrides) == 0 &&
-		len(o.Adapters)+len(o.ControlVectors) == 0
+		len(o.Adapters)+len(o.ControlVectors) == 0 &&
+		o.Draft == "" && o.DraftType == "" && o.DraftLeast == 0 && o.DraftProbability == 0
 }
 
 // remoteModel is a model of a daemon, which fits what does not fit, as it does for other clients.

@@ -86,7 +86,7 @@ func (a *app) runCommand() *cobra.Command {
 			"add log probabilities with this many alternatives each (with --json)")
 	})
 	addGroup(cmd, "Sampling", func(set *pflag.FlagSet) { defineParameters(set, o.settings) })
-	addGroup(cmd, "Loading", o.load.define)
+	addGroup(cmd, "Loading", o.load.defineAll)
 	o.ollama.define(cmd)
 	defineInsecure(cmd, &o.insecure)
 	return cmd

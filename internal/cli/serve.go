@@ -139,11 +139,13 @@ func (f *serveFlags) runtimeOptions(models string, log *slog.Logger) mullama.Opt
 	}
 }
 
-// takeTuning moves adapters and control vectors, which are for the model of --model alone.
+// takeTuning moves adapters, control vectors and a draft model, which are for the model of --model
+// alone.
 func takeTuning(load *mullama.LoadOptions) server.Tuning {
 	t := server.Tuning{Adapters: load.Adapters, ControlVectors: load.ControlVectors,
-		ControlLayers: load.ControlLayers}
+		ControlLayers: load.ControlLayers, Draft: load.Draft}
 	load.Adapters, load.ControlVectors, load.ControlLayers = nil, nil, [2]int{}
+	load.Draft = ""
 	return t
 }
 

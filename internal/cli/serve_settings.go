@@ -112,7 +112,7 @@ func (f *serveFlags) define(cmd *cobra.Command) {
 		set.Var(durationFlag(&f.loadTimeout), "load-timeout",
 			"how long a load may make no progress")
 	})
-	addGroup(cmd, "Loading", f.load.define)
+	addGroup(cmd, "Loading", f.load.defineAll)
 }
 
 // durationFlag is a flag for a duration: 90s, 5m, or a number of seconds.
@@ -248,9 +248,9 @@ func (f *serveFlags) check(h host, keys []string) error {
 	if f.template != "" && f.model == "" {
 		return usage("--chat-template-file is for the model that --model names, and there is none")
 	}
-	if f.model == "" && len(f.load.options.Adapters)+len(f.load.options.ControlVectors) > 0 {
-		return usage("--lora and --control-vector are for the model that --model names, and " +
-			"there is none")
+	if f.model == "" && !f.load.isPlain() {
+		return usage("--lora, --control-vector and --model-draft are for the model that --model " +
+			"names, and there is none")
 	}
 	if err := server.CheckOptions(f.options); err != nil {
 		return usage("--option: %s", err)

@@ -41,6 +41,8 @@ type Config struct {
 	// SequenceTokens is the most tokens of one request, prompt and answer together. 0: what the
 	// model's context takes. It is never more than that.
 	SequenceTokens int
+	// Draft says who drafts.
+	Draft DraftConfig
 }
 
 // Engine runs requests on one model. Use [New] to make one and [Engine.Close] to end it.
@@ -58,13 +60,15 @@ type Engine struct {
 	planned  []*slot // with tokens in this step
 	rows     []*slot // that generate
 	prefill  []*slot // with a prompt to read
-	sampled  []*slot // with a sampled row in this step, in the rows' order
+	sampled  []*slot // with sampled rows in this step, in the rows' order
+	asked    int     // those rows
 	work     work    // of the planned step
 	turn     int     // counts the steps with prompts
 	turns    turns
 	stalled  float64 // milliseconds for which those who generate have waited for prompts
 	patience float64 // how long they may
 	cache    *cache
+	drafter  *drafter  // nil: nobody drafts
 	crowded  bool      // the cache was full; admit nobody until a slot finishes
 	returned time.Time // when the last step ended, or the engine stopped waiting for work
 	unasked  int       // steps that stopped without being asked to, since a token was sampled
@@ -98,6 +102,11 @@ type Stats struct {
 	Requeued               int // times a request gave its cells to an older one
 	Aborted                int // steps stopped because all of their requests were cancelled
 	Decode, Sample         time.Duration
+
+	Drafted, DraftsAccepted int           // tokens that were guessed, and those guessed right
+	Draft                   time.Duration // to guess
+	DraftsPaused            bool          // steps without drafts were found to be faster
+	DraftFailure            error         // why there are no more drafts
 }
 
 // New starts an Engine on model, which belongs to it until [Engine.Close] returns.
@@ -115,9 +124,10 @@ func New(model Model, cfg Config) *Engine {
 	// No more slots than tokens in a step: all generating slots fit, and one that prefills always
 	// gets a token.
 	slots := atMost(cfg.Slots, min(limits.Sequences, e.budget))
-	for range slots {
-		e.free = append(e.free, &slot{})
+	for i := range slots {
+		e.free = append(e.free, &slot{index: int32(slots - 1 - i)})
 	}
+	e.drafter = newDrafter(&cfg.Draft, limits, slots)
 	e.cache = newCache(model, limits, e.shared || limits.Sequences == 1)
 	e.pace.limit = cfg.StepTime
 	if e.pace.limit == 0 {

@@ -187,8 +187,8 @@ func (e *Engine) step() {
 	}
 	result, err := e.model.Step()
 	aborted := e.endStep()
-	if err == nil && len(result.Rows) != len(e.sampled) {
-		err = fmt.Errorf("the model sampled %d rows of %d", len(result.Rows), len(e.sampled))
+	if err == nil && len(result.Rows) != e.asked {
+		err = fmt.Errorf("the model sampled %d rows of %d", len(result.Rows), e.asked)
 	}
 	if err != nil {
 		e.recover(err, aborted)
@@ -196,12 +196,28 @@ func (e *Engine) step() {
 	}
 	now := time.Now()
 	e.count(&result, now)
-	for i, s := range e.sampled {
-		e.accept(s, &result.Rows[i], now)
-	}
+	e.acceptRows(&result, now)
 	if result.Decode < yieldBelow && !e.limits.Device {
 		runtime.Gosched()
 	}
+}
+
+// acceptRows takes the tokens of a step: one for each sampled slot, and more where drafts were
+// right.
+func (e *Engine) acceptRows(result *StepResult, now time.Time) {
+	sampled := 0
+	rows := result.Rows
+	for _, s := range e.sampled {
+		n, r := 1+len(s.drafts), s.req
+		got := e.settle(s, rows[:n])
+		rows = rows[n:]
+		sampled += len(got)
+		for i := 0; i < len(got) && s.req == r; i++ { // it may end with any of them
+			e.accept(s, &got[i], now)
+		}
+	}
+	e.counting.SampledTokens += sampled
+	e.learnDrafts(result, sampled)
 }
 
 func (e *Engine) accept(s *slot, row *Row, now time.Time) {
@@ -263,6 +279,10 @@ func (e *Engine) endStep() (aborted bool) {
 func (e *Engine) count(result *StepResult, now time.Time) {
 	c := &e.counting
 	overhead := now.Sub(e.returned) - result.Decode - result.Sample
+	if e.drafter != nil {
+		overhead -= e.drafter.took
+		c.Draft += e.drafter.took
+	}
 	e.returned = now
 	tokens := 0
 	for _, s := range e.planned {
@@ -271,7 +291,7 @@ func (e *Engine) count(result *StepResult, now time.Time) {
 			e.cache.anchor(s.seq)
 			s.anchor = false
 		}
-		tokens += s.taken
+		tokens += s.taken + len(s.drafts)
 		s.req.steps++
 		s.req.overhead += overhead
 	}
@@ -286,7 +306,6 @@ func (e *Engine) count(result *StepResult, now time.Time) {
 		e.unasked = 0
 	}
 	c.Steps++
-	c.SampledTokens += len(result.Rows)
 	c.Decode += result.Decode
 	c.Sample += result.Sample
 }
@@ -360,11 +379,12 @@ func (e *Engine) fail(s *slot, err error) {
 // vacate frees the slot. Its sequence stays as an idle prefix if it is to be kept.
 func (e *Engine) vacate(s *slot, keep bool) {
 	if keep {
+		e.cache.cut(s.seq, len(s.req.tokens)) // drafts may have been right beyond the end
 		e.cache.retire(s.seq)
 	} else {
 		e.cache.drop(s.seq)
 	}
-	s.req, s.seq, s.anchor = nil, nil, false
+	s.req, s.seq, s.anchor, s.drafts = nil, nil, false, s.drafts[:0]
 	i := slices.Index(e.active, s)
 	e.active = slices.Delete(e.active, i, i+1)
 	e.free = append(e.free, s)
@@ -380,6 +400,7 @@ func (e *Engine) endAll() {
 	}
 	e.waiting = nil
 	e.cache.dropIdle()
+	e.drafter.close()
 	e.publish()
 }
 

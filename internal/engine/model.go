@@ -26,6 +26,9 @@ type Model interface {
 	Add(token Token, pos, seq int32) int
 	// Sample asks for the token after the planned one at index, picked and accepted by s.
 	// topLogprobs: -1 none, 0 the log probability of the picked token, n those of the n likeliest.
+	//
+	// Calls for neighbours of a sequence with the same s, one after the other, are for drafts: each
+	// but the first gives a token only if the one before gave that which is planned at index.
 	Sample(index int, s Sampler, topLogprobs int)
 	// Step decodes the plan and samples its rows. The result is valid until the next Step. A step
 	// that fails has sampled nothing. After ErrCacheFull the cache is as it was; after any other
@@ -89,6 +92,8 @@ type Limits struct {
 	UBatch    int // most tokens computed at once
 	Sequences int
 	Vocab     int // tokens in the vocabulary; 0: not known, and prompts are not checked
+	// Rows is the most rows sampled in one step, if a sequence may have several; 0: each has one.
+	Rows int
 	// Window is how many tokens some layers look back, themselves included; 0: all of them.
 	Window int
 	// Whole says that the model keeps a state and not tokens, so that a sequence can be continued
@@ -112,6 +117,7 @@ type Row struct {
 	Logprob float32 // natural logarithm of its probability; 0 if not asked for
 	Top     []TopToken
 	Err     error // why there is no token; the other rows are not affected
+	Skipped bool  // the token before was not the drafted one, so there is none
 }
 
 // TopToken is one of the likeliest tokens of a row.

@@ -31,6 +31,7 @@ func (n *native) Limits() Limits {
 		UBatch:    l.UBatch,
 		Sequences: l.Sequences,
 		Vocab:     info.Vocab,
+		Rows:      l.Rows,
 		Window:    info.SlidingWindow,
 		Whole:     info.Recurrent || info.Hybrid,
 		Device:    l.DeviceLogits,
@@ -75,7 +76,8 @@ func (n *native) Step() (StepResult, error) {
 }
 
 func newRow(r *llama.Row) Row {
-	row := Row{Token: r.Token, End: r.End, Piece: r.Piece, Logprob: r.Logprob, Err: r.Err}
+	row := Row{Token: r.Token, End: r.End, Piece: r.Piece, Logprob: r.Logprob, Err: r.Err,
+		Skipped: r.Skipped}
 	for _, t := range r.Top {
 		row.Top = append(row.Top, TopToken(t))
 	}

@@ -8,7 +8,7 @@ import "slices"
 // and steps that generate have the same shape each time, which a GPU can run as a recorded graph.
 func (e *Engine) plan() {
 	e.model.Begin()
-	e.planned, e.sampled = e.planned[:0], e.sampled[:0]
+	e.planned, e.sampled, e.asked = e.planned[:0], e.sampled[:0], 0
 	e.sort()
 	e.work = work{rows: len(e.rows)}
 	for _, s := range e.rows {
@@ -16,6 +16,7 @@ func (e *Engine) plan() {
 	}
 	switch {
 	case len(e.prefill) == 0:
+		e.draftRows()
 		e.takeRows()
 	case e.cache.pooled:
 		e.takeRows()
@@ -31,6 +32,7 @@ func (e *Engine) plan() {
 // that is read in a step of its own goes with prompts where these have steps of their own.
 func (e *Engine) sort() {
 	e.rows, e.prefill = e.rows[:0], e.prefill[:0]
+	e.dropDrafts()
 	for _, s := range e.active {
 		if s.req.adapters != e.turns.adapters {
 			continue
@@ -80,10 +82,11 @@ func (e *Engine) fill() {
 	}
 	total := 0
 	for _, s := range e.planned {
-		if s.fill(e.model) {
+		if n := s.fill(e.model); n > 0 {
 			e.sampled = append(e.sampled, s)
+			e.asked += n
 		}
-		total += s.taken
+		total += s.taken + len(s.drafts)
 	}
 	e.cache.reserve(total)
 }

@@ -40,6 +40,9 @@ type Counters struct {
 	CachedTokens    int           // prompt tokens that needed no compute
 	ShiftedTokens   int           // tokens dropped because the context was full
 	GeneratedTokens int           // sampled tokens, with the one that ended generation
+	Drafts          int           // times that tokens were guessed
+	DraftedTokens   int           // those tokens
+	AcceptedTokens  int           // of those, guessed right
 	Queue           time.Duration // from Submit to a slot
 	Prefill         time.Duration // from the slot to the first token
 	FirstToken      time.Duration // from Submit to the first token
@@ -89,6 +92,9 @@ type request struct {
 	adapters Adapters
 	keep     int           // tokens that a shift keeps; -1: it may not shift
 	shifted  int           // tokens that shifts dropped
+	drafts   int           // times that tokens were guessed
+	drafted  int           // those tokens
+	agreed   int           // of those, guessed right
 	cached   int           // prompt tokens that were in the cache already
 	overhead time.Duration // of those, outside the model
 	sampler  Sampler
@@ -201,6 +207,9 @@ func (r *request) counters(now time.Time) Counters {
 		CachedTokens:    r.cached,
 		ShiftedTokens:   r.shifted,
 		GeneratedTokens: r.sampled,
+		Drafts:          r.drafts,
+		DraftedTokens:   r.drafted,
+		AcceptedTokens:  r.agreed,
 		Total:           now.Sub(r.submitted),
 		Steps:           r.steps,
 		StepOverhead:    r.overhead,

@@ -42,6 +42,8 @@ type Limits struct {
 	Batch     int // most tokens in a step
 	UBatch    int // most tokens computed at once
 	Sequences int
+	// Rows is the most rows that a step samples where a sequence may have several; 0: each has one.
+	Rows int
 	// DeviceLogits is whether logits stay on the device that computes them.
 	DeviceLogits bool
 }
@@ -152,7 +154,7 @@ func (c *Context) readLimits() Limits {
 	var ctx, perSeq, batch, ubatch, seqs C.uint32_t
 	var deviceLogits C.int32_t
 	C.shim_context_get(c.lib.table, c.ptr, &ctx, &perSeq, &batch, &ubatch, &seqs, &deviceLogits)
-	return Limits{
+	l := Limits{
 		Ctx:       int(ctx),
 		CtxPerSeq: int(perSeq),
 		Batch:     int(batch),
@@ -161,6 +163,10 @@ func (c *Context) readLimits() Limits {
 
 		DeviceLogits: deviceLogits != 0,
 	}
+	if !l.DeviceLogits {
+		l.Rows = max(l.Sequences, C.MN_ROWS_LEAST)
+	}
+	return l
 }
 
 // Close frees the context.

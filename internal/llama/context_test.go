@@ -12,7 +12,7 @@ func TestLimitsAreWhatWasAskedFor(t *testing.T) {
 	p := smallContext(t)
 	p.Ctx, p.Batch, p.UBatch, p.Sequences = 512, 128, 32, 4
 	got := newContext(t, tiny(t), p).Limits()
-	want := llama.Limits{Ctx: 512, CtxPerSeq: 512, Batch: 128, UBatch: 32, Sequences: 4}
+	want := llama.Limits{Ctx: 512, CtxPerSeq: 512, Batch: 128, UBatch: 32, Sequences: 4, Rows: 64}
 	if got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
 	}

@@ -21,16 +21,17 @@ type plan struct {
 }
 
 func newPlan(a *arena, l Limits) plan {
+	rows := max(l.Sequences, l.Rows)
 	p := plan{
 		tokens:      arenaSlice[C.int32_t](a, l.Batch),
 		positions:   arenaSlice[C.int32_t](a, l.Batch),
 		seqs:        arenaSlice[C.int32_t](a, l.Batch),
-		rows:        arenaSlice[C.int32_t](a, l.Sequences),
-		topLogprobs: arenaSlice[C.int32_t](a, l.Sequences),
-		samplers:    arenaSlice[*C.mn_sampler](a, l.Sequences),
-		live:        make([]*Sampler, 0, l.Sequences),
+		rows:        arenaSlice[C.int32_t](a, rows),
+		topLogprobs: arenaSlice[C.int32_t](a, rows),
+		samplers:    arenaSlice[*C.mn_sampler](a, rows),
+		live:        make([]*Sampler, 0, rows),
 		c:           &arenaSlice[C.mn_step_plan](a, 1)[0],
-		result:      make([]Row, 0, l.Sequences),
+		result:      make([]Row, 0, rows),
 	}
 	p.c.tokens, p.c.positions, p.c.seqs = &p.tokens[0], &p.positions[0], &p.seqs[0]
 	p.c.rows, p.c.top_logprobs, p.c.samplers = &p.rows[0], &p.topLogprobs[0], &p.samplers[0]
@@ -45,6 +46,7 @@ type Row struct {
 	Logprob float32
 	Top     []TopToken // the likeliest tokens, if they were asked for
 	Err     error      // why there is no token; the other rows are not affected
+	Skipped bool       // a draft that the row before did not agree with
 }
 
 // TopToken is a candidate for a row. Its Piece shows control tokens as text.
@@ -95,8 +97,12 @@ func (c *Context) Add(token Token, pos, seq int32) int {
 }
 
 // Sample asks for a token after the one at index. topLogprobs is -1 for no logprobs, 0 for that of
-// the chosen token, n for the n likeliest too. More than [Limits].Sequences rows make the step
+// the chosen token, n for the n likeliest too. More rows than [Limits] has make the step
 // fail, and so does a closed sampler. One that is closed later is kept until the next Begin.
+//
+// Rows for neighbouring tokens of a sequence, one after the other with the same sampler, are drafts
+// but for the first: such a row is skipped if the one before it did not pick the token that was
+// added there.
 func (c *Context) Sample(index int, s *Sampler, topLogprobs int) {
 	r := int(c.plan.c.n_rows)
 	if r == len(c.plan.rows) {
@@ -187,6 +193,7 @@ func (p *plan) read(out *C.mn_step_result) []Row {
 			End:     r.end != 0,
 			Piece:   pieceBytes(r.piece, r.piece_len),
 			Logprob: float32(r.logprob),
+			Skipped: r.token < 0 && r.error == nil,
 		}
 		if r.error != nil {
 			row.Err = &Error{ErrInternal, C.GoString(r.error)}

@@ -35,10 +35,10 @@ func TestWrongSteps(t *testing.T) {
 			}
 		}, "at most 64 tokens"},
 		{"too many rows", func() {
-			for i := range int32(3) {
-				c.Sample(c.Add(70, i, 0), s, -1)
+			for range 65 {
+				c.Sample(0, s, -1)
 			}
-		}, "at most 2 rows"},
+		}, "at most 64 rows"},
 		{"hole", func() { c.Add(70, 0, 0); c.Add(70, 2, 0) }, "position"},
 		{"negative position", func() { c.Add(70, -3, 0) }, ""},
 		{"position twice", func() { c.Add(70, 1, 0); c.Add(70, 0, 0) }, ""},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -120,6 +121,42 @@ func TestADraftModelMustFitItsModel(t *testing.T) {
 	}
 	request["draft_files"] = object{"a": other, "b": other}
 	s.refused("POST", "/api/create", request, 400, "a model has one")
+}
+
+func TestADraftModelDrafts(t *testing.T) {
+	s := newSite(t, Config{})
+	s.ok("POST", "/api/create", object{"model": "made", "from": "tiny", "stream": false,
+		"parameters":  object{"temperature": 0, "num_predict": 24},
+		"draft_files": object{"d.gguf": s.tinyBlob(synth.Options{})}})
+	plan := s.ok("POST", "/api/show", object{"model": "made", "plan": true})["plan"].(object)
+	if plan["draft"] == nil {
+		t.Errorf("the plan %v has no draft model", plan)
+	}
+	ask := func(model string, tokens int) object {
+		return s.ok("POST", "/api/generate", object{"model": model, "prompt": "once", "raw": true,
+			"stream": false, "options": object{"draft_num_predict": tokens, "num_predict": 24,
+				"temperature": 0}})
+	}
+	drafted, none, plain := ask("made", 4), ask("made", 0), ask("tiny", 4)
+	n, _ := drafted["draft_n"].(float64)
+	right, _ := drafted["draft_n_accepted"].(float64)
+	if n == 0 || right == 0 || right > n || none["draft_n"] != nil || plain["draft_n"] != nil {
+		t.Errorf("%v of %v drafts, %v and %v without", right, n, none["draft_n"], plain["draft_n"])
+	}
+	if text := plain["response"]; drafted["response"] != text || none["response"] != text {
+		t.Errorf("%q, %q without drafts, %q alone", drafted["response"], none["response"], text)
+	}
+	answer := s.ok("POST", "/completion", object{"model": "made", "prompt": "twice"})
+	timings := answer["timings"].(object)
+	more, _ := timings["draft_n"].(float64)
+	if more == 0 || timings["draft_n_accepted"] == nil {
+		t.Errorf("timings %v", timings)
+	}
+	_, metrics := s.send("GET", "/metrics", nil)
+	want := fmt.Sprintf("\nllamacpp:spec_decode_num_draft_tokens_total %v\n", n+more)
+	if !strings.Contains(metrics, want) {
+		t.Errorf("the metrics do not have %q: %s", want, metrics)
+	}
 }
 
 func TestAdaptersCountAsMemory(t *testing.T) {

@@ -78,18 +78,21 @@ func (s *Server) isOwn(stored *mullama.StoredModel) bool {
 	return err == nil && own.Name == stored.Name
 }
 
-// Tuning are adapters and control vectors for the server's own model.
+// Tuning are adapters, control vectors and a draft model for the server's own model.
 type Tuning struct {
 	Adapters       []mullama.Adapter
 	ControlVectors []mullama.ControlVector
 	ControlLayers  [2]int
+	Draft          string
 }
 
-func (t *Tuning) isEmpty() bool { return len(t.Adapters)+len(t.ControlVectors) == 0 }
+func (t *Tuning) isEmpty() bool {
+	return len(t.Adapters)+len(t.ControlVectors) == 0 && t.Draft == ""
+}
 
 func (t *Tuning) apply(s *settings) {
 	s.load.Adapters, s.load.ControlVectors = t.Adapters, t.ControlVectors
-	s.load.ControlLayers, s.reload = t.ControlLayers, true
+	s.load.ControlLayers, s.load.Draft, s.reload = t.ControlLayers, t.Draft, true
 }
 
 // CheckOptions reports the first of a server's default options that is unknown or wrong.

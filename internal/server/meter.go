@@ -41,6 +41,9 @@ func (n *notes) add(c *mullama.Chunk) {
 	n.stats.PromptTokens += c.Stats.PromptTokens
 	n.stats.CachedTokens += c.Stats.CachedTokens
 	n.stats.GeneratedTokens += c.Stats.GeneratedTokens
+	n.stats.Drafts += c.Stats.Drafts
+	n.stats.DraftedTokens += c.Stats.DraftedTokens
+	n.stats.AcceptedTokens += c.Stats.AcceptedTokens
 	n.stats.Queue = max(n.stats.Queue, c.Stats.Queue)
 	n.stats.Prefill = max(n.stats.Prefill, c.Stats.Prefill)
 	n.stats.FirstToken = max(n.stats.FirstToken, c.Stats.FirstToken)

@@ -20,6 +20,7 @@ type nativeTotals struct {
 	promptSeconds, predictSeconds float64
 	stepTokens                    int // that needed a step after the prompt
 	longest                       int // prompt and answer of one request
+	drafts, drafted, accepted     int
 }
 
 // add counts an answer.
@@ -32,6 +33,9 @@ func (t *nativeTotals) add(s *mullama.Stats) {
 	t.stepTokens += max(0, s.GeneratedTokens-1)
 	t.promptSeconds += s.Prefill.Seconds()
 	t.predictSeconds += s.Decode.Seconds()
+	t.drafts += s.Drafts
+	t.drafted += s.DraftedTokens
+	t.accepted += s.AcceptedTokens
 	t.longest = max(t.longest, s.PromptTokens+s.GeneratedTokens)
 }
 
@@ -53,7 +57,6 @@ func nativeMetrics() []nativeMetric {
 	gauge := func(name, help string, f read) nativeMetric {
 		return nativeMetric{describe(name, help), prometheus.GaugeValue, f}
 	}
-	none := func(*nativeTotals, *mullama.EngineStats) float64 { return 0 }
 	return []nativeMetric{
 		counter("prompt_tokens_total", "Prompt tokens computed.",
 			func(t *nativeTotals, _ *mullama.EngineStats) float64 { return float64(t.prompt) }),
@@ -69,9 +72,12 @@ func nativeMetrics() []nativeMetric {
 			func(_ *nativeTotals, e *mullama.EngineStats) float64 { return float64(e.Steps) }),
 		counter("n_tokens_max", "Most tokens of prompt and answer together.",
 			func(t *nativeTotals, _ *mullama.EngineStats) float64 { return float64(t.longest) }),
-		counter("spec_decode_num_draft_tokens_total", "Tokens drafted; there are no drafts.", none),
-		counter("spec_decode_num_accepted_tokens_total", "Drafted tokens accepted.", none),
-		counter("spec_decode_num_drafts_total", "Drafts.", none),
+		counter("spec_decode_num_draft_tokens_total", "Tokens that draft models guessed.",
+			func(t *nativeTotals, _ *mullama.EngineStats) float64 { return float64(t.drafted) }),
+		counter("spec_decode_num_accepted_tokens_total", "Those of them that were right.",
+			func(t *nativeTotals, _ *mullama.EngineStats) float64 { return float64(t.accepted) }),
+		counter("spec_decode_num_drafts_total", "Drafts of one or more tokens.",
+			func(t *nativeTotals, _ *mullama.EngineStats) float64 { return float64(t.drafts) }),
 		gauge("prompt_tokens_seconds", "Prompt tokens computed per second, on average.",
 			func(t *nativeTotals, _ *mullama.EngineStats) float64 {
 				return ratio(float64(t.prompt), t.promptSeconds)

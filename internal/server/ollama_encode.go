@@ -94,6 +94,8 @@ func appendMetrics(dst []byte, m *api.Metrics) []byte {
 		{`,"dropped_messages":`, int64(m.DroppedMessages)},
 		{`,"dropped_tokens":`, int64(m.DroppedTokens)},
 		{`,"shifted_tokens":`, int64(m.ShiftedTokens)},
+		{`,"draft_n":`, int64(m.DraftedTokens)},
+		{`,"draft_n_accepted":`, int64(m.AcceptedTokens)},
 	} {
 		if field.value != 0 {
 			dst = append(dst, field.name...)

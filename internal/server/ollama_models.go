@@ -97,6 +97,7 @@ func (s *Server) listRunning(w http.ResponseWriter, _ *http.Request) error {
 			SizeVRAM: m.SizeVRAM, ContextLength: m.ContextSize,
 			Slots: m.Slots, Busy: m.Engine.Active,
 			Waiting: m.Waiting + m.Engine.Waiting, Loading: m.Loading, Plan: m.Plan,
+			DraftsPaused: m.Engine.DraftsPaused,
 		})
 	}
 	slices.SortStableFunc(list.Models, func(a, b api.RunningModel) int {

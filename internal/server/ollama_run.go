@@ -245,6 +245,8 @@ func (u *ollamaRun) final(c *mullama.Chunk, stream *mullama.Stream) *final {
 		DroppedMessages:    cut.Messages,
 		DroppedTokens:      cut.Tokens,
 		ShiftedTokens:      c.Stats.ShiftedTokens,
+		DraftedTokens:      c.Stats.DraftedTokens,
+		AcceptedTokens:     c.Stats.AcceptedTokens,
 		StopString:         c.StopString,
 	}}
 	if u.keepContext {

@@ -64,7 +64,7 @@ func (s *Server) planFor(
 	if err != nil {
 		return nil, err
 	}
-	settings.load.Adapters = append(slices.Clone(stored.Adapters), settings.load.Adapters...)
+	stored.Complete(&settings.load)
 	return s.runtime.Plan(stored.Path, &settings.load)
 }
 

@@ -208,6 +208,12 @@ func appendTimings(dst []byte, s *mullama.Stats) []byte {
 	dst = appendPace(dst, `,"prompt_`, computed, computed, s.Prefill)
 	// The first token comes with the prompt, and costs no step of its own.
 	dst = appendPace(dst, `,"predicted_`, s.GeneratedTokens, s.GeneratedTokens-1, s.Decode)
+	if s.DraftedTokens > 0 {
+		dst = append(dst, `,"draft_n":`...)
+		dst = strconv.AppendInt(dst, int64(s.DraftedTokens), 10)
+		dst = append(dst, `,"draft_n_accepted":`...)
+		dst = strconv.AppendInt(dst, int64(s.AcceptedTokens), 10)
+	}
 	return append(dst, '}')
 }
 

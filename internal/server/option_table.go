@@ -70,8 +70,11 @@ var optionSetters = map[string]setter{
 	"num_gpu":    loading(setGPULayers),
 	"main_gpu":   loading(func(l *mullama.LoadOptions, n int) { l.MainGPU = n }),
 	"num_thread": loading(func(l *mullama.LoadOptions, n int) { l.Threads, l.BatchThreads = n, n }),
-	"use_mmap":   flag(func(s *settings, b bool) { s.mmap = &b; s.setLoadMode() }),
-	"use_mlock":  flag(func(s *settings, b bool) { s.lock = b; s.setLoadMode() }),
+
+	"draft_num_predict": setDraftTokens,
+
+	"use_mmap":  flag(func(s *settings, b bool) { s.mmap = &b; s.setLoadMode() }),
+	"use_mlock": flag(func(s *settings, b bool) { s.lock = b; s.setLoadMode() }),
 
 	"flash_attention": setFlashAttention,
 
@@ -83,6 +86,16 @@ func setGPULayers(l *mullama.LoadOptions, n int) {
 	if n != -1 { // Ollama's way to say that it is not chosen
 		l.GPULayers = &n
 	}
+}
+
+// setDraftTokens takes 0 for none, as Ollama and llama-server do.
+func setDraftTokens(s *settings, name string, value any) error {
+	n, err := toInt(name, value)
+	if n == 0 {
+		n = mullama.NoDraft
+	}
+	s.load.DraftTokens, s.reload = n, true
+	return err
 }
 
 // setLoadMode puts together what use_mmap and use_mlock say, in whichever order they come.

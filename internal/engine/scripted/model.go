@@ -48,6 +48,9 @@ type Config struct {
 	Whole bool
 	// Shifts lets sequences lose tokens in their middle: only their end is compared.
 	Shifts bool
+	// Guess, instead of the Script, says what comes after the tokens of a sequence, as a model does
+	// that drafts for another.
+	Guess func(tokens []engine.Token) Piece
 	// Record keeps every plan for Plans.
 	Record bool
 }

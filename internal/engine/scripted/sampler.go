@@ -26,6 +26,9 @@ func (s *Sampler) Prime(prompt []engine.Token) {
 		s.model.violate("a sampler is primed twice or after its end")
 	}
 	s.primed = true
+	if s.model.cfg.Guess != nil {
+		return
+	}
 	s.prompt = slices.Clone(prompt)
 	s.script = s.model.cfg.Script(s.prompt, s.sampling)
 }
@@ -46,6 +49,11 @@ func (s *Sampler) Close() {
 func (s *Sampler) next(cached []engine.Token, top int) engine.Row {
 	if !s.primed || s.closed {
 		s.model.violate("a sampler is used before its prompt or after its end")
+	}
+	if guess := s.model.cfg.Guess; guess != nil {
+		p := guess(cached)
+		return engine.Row{Token: p.Token, End: p.End, Piece: p.Bytes, Err: p.Err,
+			Logprob: p.Logprob}
 	}
 	n := len(s.prompt)
 	if s.model.cfg.Shifts {

@@ -125,16 +125,19 @@ func (m *Model) checkRows() {
 	for i, t := range p.Tokens {
 		last[t.Seq] = i
 	}
+	if most := max(m.cfg.Limits.Rows, m.cfg.Limits.Sequences); len(p.Rows) > most {
+		m.violate("step %d samples %d rows of %d", p.Step, len(p.Rows), most)
+	}
 	rows, samplers := map[int]bool{}, map[*Sampler]bool{}
-	for _, r := range p.Rows {
+	for i, r := range p.Rows {
 		if r.Index < 0 || r.Index >= len(p.Tokens) {
 			m.violate("step %d samples row %d of %d", p.Step, r.Index, len(p.Tokens))
 			continue
 		}
-		if rows[r.Index] || samplers[r.sampler] {
+		if draft := p.drafted(i); rows[r.Index] || samplers[r.sampler] != draft {
 			m.violate("step %d uses row %d or its sampler twice", p.Step, r.Index)
 		}
-		if last[p.Tokens[r.Index].Seq] != r.Index {
+		if last[p.Tokens[r.Index].Seq] != r.Index && !p.drafted(i+1) {
 			m.violate("step %d samples row %d, not the last of its sequence", p.Step, r.Index)
 		}
 		rows[r.Index], samplers[r.sampler] = true, true
@@ -174,7 +177,7 @@ func (m *Model) tokens(seq int32) []engine.Token {
 // sample fills the rows. The result is used until the next step, so its memory is too.
 func (m *Model) sample() []engine.Row {
 	m.rows = m.rows[:0]
-	for _, r := range m.plan.Rows {
+	for i, r := range m.plan.Rows {
 		seq := int32(-1)
 		if r.Index >= 0 && r.Index < len(m.plan.Tokens) {
 			seq = m.plan.Tokens[r.Index].Seq
@@ -182,7 +185,22 @@ func (m *Model) sample() []engine.Row {
 		if seq < 0 || int(seq) >= len(m.seqs) {
 			continue // recorded as a violation
 		}
-		m.rows = append(m.rows, r.sampler.next(m.tokens(seq), r.Top))
+		at := m.plan.Tokens[r.Index]
+		if m.plan.drafted(i) && (m.rows[i-1].Token != at.Token || m.rows[i-1].End) {
+			m.rows = append(m.rows, engine.Row{Token: -1, Skipped: true})
+			continue
+		}
+		m.rows = append(m.rows, r.sampler.next(m.tokens(seq)[:at.Pos+1], r.Top))
 	}
 	return m.rows
+}
+
+// drafted reports whether row i is sampled only if the row before gave the token at it.
+func (p *Plan) drafted(i int) bool {
+	if i == 0 || i >= len(p.Rows) {
+		return false
+	}
+	r, before := p.Rows[i], p.Rows[i-1]
+	return r.sampler == before.sampler && r.Index == before.Index+1 && r.Index < len(p.Tokens) &&
+		p.Tokens[r.Index].Seq == p.Tokens[before.Index].Seq
 }
