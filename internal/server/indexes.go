@@ -232,6 +232,9 @@ func (s *Server) addToIndex(w http.ResponseWriter, r *http.Request) error {
 	if err := checkDocuments(req.Documents); err != nil {
 		return err
 	}
+	if err := checkCount("documents", len(req.Documents)); err != nil {
+		return err
+	}
 	name := r.PathValue("index")
 	x, release, err := s.indexes.use(name)
 	if err != nil {
@@ -249,7 +252,7 @@ func checkDocuments(documents []indexDocument) error {
 	if len(documents) == 0 {
 		return badField("documents", "documents must be a list of at least one")
 	}
-	return checkCount("documents", len(documents))
+	return nil
 }
 
 // TokenRows embeds texts token by token, and says what the vectors are those of. The task is
