@@ -338,6 +338,18 @@ struct Found {
     double score; // more is better
 };
 
+namespace detail {
+
+inline std::vector<Found> found(const std::string &json) {
+    std::vector<Found> list;
+    for (const std::string_view hit : objects(field(json, "results"))) {
+        list.push_back({unquote(field(hit, "id")), number(field(hit, "score"))});
+    }
+    return list;
+}
+
+} // namespace detail
+
 // ---- Models ----
 
 /* A loaded model, for any number of threads. Closing it ends its streams. */
@@ -443,13 +455,8 @@ class Index : public detail::Owner<mullama_index, mullama_index_close> {
     /* Finds the documents that score best, the best first: the request of
      * POST /v1/indexes/{index}/search, which search_request() makes of a text. */
     std::vector<Found> search(const std::string &request) const {
-        const std::string json =
-            detail::json(mullama_index_search, handle(), detail::terminated(request));
-        std::vector<Found> found;
-        for (const std::string_view hit : objects(field(json, "results"))) {
-            found.push_back({unquote(field(hit, "id")), number(field(hit, "score"))});
-        }
-        return found;
+        return detail::found(
+            detail::json(mullama_index_search, handle(), detail::terminated(request)));
     }
 
     /* Reads the whole file. Throws an Error of Store if it is damaged. */

@@ -1,5 +1,5 @@
-// What the functions for JavaScript share: what handles stand for, and promises of what a call of the
-// library gives.
+// What the functions for JavaScript share: what handles stand for, and promises of what a call of
+// the library gives.
 #ifndef MULLAMA_NODE_ADDON_H
 #define MULLAMA_NODE_ADDON_H
 
