@@ -185,6 +185,10 @@ peers-bindings: ## set up llama-cpp-python and node-llama-cpp, to measure beside
 peers-embedding: ## set up ONNX Runtime with the weights of MiniLM, to measure beside ours
 	@sh conformance/setup.sh venv-embedding bench/callers/requirements.txt
 
+.PHONY: peers-torch
+peers-torch: ## set up sentence-transformers, FastEmbed and PyLate, to test and measure beside (5 GB)
+	@sh conformance/setup.sh venv-torch bench/callers/requirements-torch.txt
+
 .PHONY: bench-embedding
 bench-embedding: native build peers-build peers-embedding ## measure embeddings beside llama.cpp and others
 	@$(GO) run ./tools/fetchmodels minilm minilm-q8
@@ -197,7 +201,8 @@ peers-maxsim: ## set up NumPy and maxsim-cpu, to measure late interaction beside
 .PHONY: bench-maxsim
 bench-maxsim: native build peers-maxsim ## measure late interaction beside NumPy and maxsim-cpu
 	bin/mullama bench maxsim --docs 1000,10000,100000 \
-		--python "$(MULLAMA_CACHE)/venv-maxsim/bin/python" --json bench/results/maxsim-xeon.json
+		--python "$(MULLAMA_CACHE)/venv-maxsim/bin/python" \
+		--torch "$(wildcard $(MULLAMA_CACHE)/venv-torch/bin/python)" --json bench/results/maxsim-xeon.json
 
 .PHONY: count-instructions
 count-instructions: ## compare the instructions of hot paths with those in bench/instructions.txt

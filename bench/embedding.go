@@ -19,14 +19,16 @@ type embeddingOptions struct {
 	lengths, batches, documents []int
 	heaviest                    int
 	peers                       map[string]string
-	python                      string
+	python, torch               string
 }
 
 const embeddingLong = `Measure how many texts are embedded in a second: by package mullama in this
 process, by the daemon over HTTP, and by a C program that has llama.cpp alone do it, in calls of one
 and more texts of exact lengths, and for whole collections of documents of 8 to 24 tokens. All take
 turns in another order each round. With --peer other servers take turns too, and with --python, a
-Python of make peers-embedding, ONNX Runtime. A peer that is not measured is named in the result.
+Python of make peers-embedding, ONNX Runtime; with --torch, that of make peers-torch, FastEmbed and
+sentence-transformers, which always computes in f32. A peer that is not measured is named in the
+result.
 
 Works of more tokens than --heaviest are done in the first round alone, and peers do a part of them
 of about so many tokens. Collections of more than 1,000 documents come in calls of 256 only.`
@@ -56,6 +58,7 @@ func embeddingCommand() *cobra.Command {
 	f.StringToStringVar(&o.peers, "peer", nil,
 		"measure this server as well: llama-server=PROGRAM or ollama=PROGRAM (repeatable)")
 	f.StringVar(&o.python, "python", "", "Python with onnxruntime, tokenizers and the weights")
+	f.StringVar(&o.torch, "torch", "", "Python with sentence-transformers and fastembed as well")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the texts and of the order of the sides")
 	return cmd
 }

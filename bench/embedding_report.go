@@ -11,6 +11,8 @@ var embeddingTitles = []struct{ side, title string }{
 	{aloneName, "llama.cpp alone"}, {libraryName, "Mullama in process"},
 	{daemonName, "Mullama over HTTP"}, {"llama-server", "llama-server"}, {"ollama", "Ollama"},
 	{"onnxruntime-f32", "ONNX Runtime, f32"}, {"onnxruntime-int8", "ONNX Runtime, int8"},
+	{"fastembed-f32", "FastEmbed, f32"}, {"fastembed-int8", "FastEmbed, int8"},
+	{"sentence-transformers", "sentence-transformers, f32"},
 }
 
 // embeddingTable writes a line for each work, with the texts per second of each side, and what they

@@ -285,25 +285,29 @@ func (m *embeddingMeter) startAlone(ctx context.Context) (*embeddingProgram, err
 	return p, p.start(aloneName, cmd)
 }
 
-// startPython starts ONNX Runtime, with the weights of the model's kind.
+// startPython starts the libraries of Python, with the weights of the model's kind.
 func (m *embeddingMeter) startPython(ctx context.Context) error {
-	m.notMeasured("sentence-transformers", "PyTorch is a gigabyte and more; "+
-		"ONNX Runtime does the same in the same order")
-	if m.o.python == "" {
-		m.notMeasured("onnxruntime", "--python names none")
-		return nil
-	}
 	kind := "f32"
 	if strings.HasPrefix(m.result.Model.Quantization, "Q") {
 		kind = "int8"
 	}
-	p := &embeddingProgram{
-		order: func(calls [][]string) ([]byte, error) { return json.Marshal(calls) }}
-	cmd := exec.CommandContext(ctx, m.o.python, "-c", embeddingPeer, kind,
-		strconv.Itoa(m.o.Threads))
-	if err := p.start("onnxruntime-"+kind, cmd); err != nil {
-		return err
+	for _, peer := range []struct{ python, flag, side, kind string }{
+		{m.o.python, "--python", "onnxruntime-" + kind, kind},
+		{m.o.torch, "--torch", "fastembed-" + kind, "fastembed-" + kind},
+		{m.o.torch, "--torch", "sentence-transformers", "sentence-transformers"},
+	} {
+		if peer.python == "" {
+			m.notMeasured(peer.side, peer.flag+" names no Python for it")
+			continue
+		}
+		p := &embeddingProgram{
+			order: func(calls [][]string) ([]byte, error) { return json.Marshal(calls) }}
+		cmd := exec.CommandContext(ctx, peer.python, "-c", embeddingPeer, peer.kind,
+			strconv.Itoa(m.o.Threads))
+		if err := p.start(peer.side, cmd); err != nil {
+			return err
+		}
+		m.sides = append(m.sides, p)
 	}
-	m.sides = append(m.sides, p)
 	return nil
 }

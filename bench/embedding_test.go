@@ -169,3 +169,17 @@ func TestOtherVocabulariesAreRefused(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+func TestLibrariesOfPythonThatAreNotThereAreNamed(t *testing.T) {
+	m := &embeddingMeter{result: testResult()}
+	if err := m.startPython(t.Context()); err != nil || len(m.sides) != 0 {
+		t.Fatalf("error %v, %d sides", err, len(m.sides))
+	}
+	got := strings.Join(m.result.Warnings, "\n")
+	for _, want := range []string{"onnxruntime-", "fastembed-",
+		"sentence-transformers was not measured: --torch names no Python for it"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the warnings lack %q:\n%s", want, got)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -25,6 +26,9 @@ import (
 //go:embed callers/maxsim.py
 var maxsimPeers string
 
+//go:embed callers/latescores.py
+var latePeer string
+
 var maxsimKinds = []mullama.VectorKind{
 	mullama.VectorsF32, mullama.VectorsF16, mullama.VectorsInt8,
 }
@@ -33,7 +37,7 @@ type maxsimOptions struct {
 	options
 	docs, threads []int
 	heaviest      int
-	python        string
+	python, torch string
 }
 
 func maxsimCommand() *cobra.Command {
@@ -41,12 +45,12 @@ func maxsimCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "maxsim",
 		Aliases: []string{"colbert"},
-		Short:   "Measure late interaction beside NumPy and maxsim-cpu, and the machine's limits",
+		Short:   "Measure late interaction beside NumPy and others, and the machine's limits",
 		Long: `Measure how long a search of an index of random vectors takes: 32 query tokens,
 documents of 128 tokens, 128 numbers each, kept as f32, f16 and int8. In the same round the
 machine's limits are measured, and with --python, a Python that has numpy and maxsim-cpu (make
-peers-maxsim), these two. The share of the limit is that of the fastest search, as the limit is the
-fastest of several turns too.`,
+peers-maxsim), these two, and with --torch, that of make peers-torch, PyLate. The share of the limit
+is that of the fastest search, as the limit is the fastest of several turns too.`,
 		Example: "  mullama bench maxsim --docs 1000,10000 --python venv/bin/python",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return maxsim(cmd, o) },
@@ -60,6 +64,7 @@ fastest of several turns too.`,
 	f.IntVar(&o.Reps, "reps", 5, "searches in a turn")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the vectors")
 	f.StringVar(&o.python, "python", "", "Python with numpy and maxsim-cpu")
+	f.StringVar(&o.torch, "torch", "", "Python with pylate")
 	f.StringVar(&o.oracle, "oracle", "", "mullama-oracle (default: beside the native library)")
 	f.StringVar(&o.json, "json", "", "write the result to this file; - for standard output alone")
 	return cmd
@@ -174,16 +179,24 @@ func (m *maxsimMeter) round(ctx context.Context, round, docs, threads int) error
 		m.points = append(m.points, Point{Round: round, Values: values, Case: fmt.Sprintf(
 			"%s, %d documents, %d threads", kind, docs, threads)})
 	}
-	if m.o.python == "" {
-		return nil
-	}
-	peers, err := m.peers(ctx, docs, threads)
-	for name, ms := range peers {
-		m.points = append(m.points, Point{Round: round, Values: map[string]float64{"search_ms": ms},
-			Case: fmt.Sprintf("%s f32, %d documents, %d threads", name, docs, threads)})
+	for _, p := range []struct{ python, script string }{
+		{m.o.python, maxsimPeers}, {m.o.torch, latePeer},
+	} {
+		if p.python == "" {
+			continue
+		}
+		peers, err := m.peers(ctx, p.python, p.script, docs, threads)
+		if err != nil {
+			return err
+		}
+		for _, name := range slices.Sorted(maps.Keys(peers)) {
+			m.points = append(m.points, Point{Round: round,
+				Values: map[string]float64{"search_ms": peers[name]},
+				Case:   fmt.Sprintf("%s f32, %d documents, %d threads", name, docs, threads)})
+		}
 	}
 	slices.SortStableFunc(m.points, func(a, b Point) int { return a.Round - b.Round })
-	return err
+	return nil
 }
 
 // search opens an index and searches it, some times to warm up and then as often as is asked for.
@@ -245,10 +258,12 @@ func (m *maxsimMeter) limit(ctx context.Context, kind mullama.VectorKind, docs, 
 	return max(float64(size)/limits.Read, macs/speed) / 1e6, nil
 }
 
-// peers returns the medians of NumPy and maxsim-cpu.
-func (m *maxsimMeter) peers(ctx context.Context, docs, threads int) (map[string]float64, error) {
-	cmd := exec.CommandContext(ctx, m.o.python, "-", strconv.Itoa(docs), strconv.Itoa(m.o.Reps))
-	cmd.Stdin = bytes.NewReader([]byte(maxsimPeers))
+// peers returns the medians of the peers that a script measures.
+func (m *maxsimMeter) peers(
+	ctx context.Context, python, script string, docs, threads int,
+) (map[string]float64, error) {
+	cmd := exec.CommandContext(ctx, python, "-", strconv.Itoa(docs), strconv.Itoa(m.o.Reps))
+	cmd.Stdin = bytes.NewReader([]byte(script))
 	n := strconv.Itoa(threads)
 	cmd.Env = append(os.Environ(), "OPENBLAS_NUM_THREADS="+n, "RAYON_NUM_THREADS="+n,
 		"OMP_NUM_THREADS="+n)
@@ -256,11 +271,11 @@ func (m *maxsimMeter) peers(ctx context.Context, docs, threads int) (map[string]
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("measure NumPy and maxsim-cpu: %w\n%s", err, stderr.String())
+		return nil, fmt.Errorf("measure peers with %s: %w\n%s", python, err, stderr.String())
 	}
 	var times map[string][]float64
 	if err := json.Unmarshal(out, &times); err != nil {
-		return nil, fmt.Errorf("measure NumPy and maxsim-cpu: %w", err)
+		return nil, fmt.Errorf("measure peers with %s: %w", python, err)
 	}
 	medians := map[string]float64{}
 	for name, list := range times {

@@ -51,6 +51,8 @@ func (echo) load(_ context.Context, name string, o *mullama.LoadOptions) (model,
 	return echoModel{name, context, new(atomic.Bool)}, nil
 }
 
+func (echo) libraryDir() string { return "" }
+
 func (echo) close() error { return nil }
 
 type echoModel struct {
@@ -200,6 +202,8 @@ func (m echoModel) rank(op string, request []byte) error {
 	return &mullama.Error{Kind: mullama.ErrUnsupported, Op: op,
 		Err: fmt.Errorf("the model %s cannot %s documents", m.name, op)}
 }
+
+func (m echoModel) label() string { return m.name }
 
 func (m echoModel) close() error {
 	m.closed.Store(true)

@@ -28,6 +28,8 @@ func (m embedding) score(request []byte) ([]byte, error) {
 	return server.Score(context.Background(), m.Model, request)
 }
 
+func (m embedding) label() string { return mullama.ModelLabel(m.Info()) }
+
 //export goModelEmbed
 func goModelEmbed(
 	handle C.uintptr_t, request *C.char, to **C.mullama_embeddings, out **C.mullama_error,

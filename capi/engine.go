@@ -12,6 +12,8 @@ type engine interface {
 	info() ([]byte, error)
 	models() ([]byte, error)
 	load(ctx context.Context, name string, o *mullama.LoadOptions) (model, error)
+	// libraryDir is the folder of the native engine, for indexes; "": where it is looked for.
+	libraryDir() string
 	close() error
 }
 
@@ -29,6 +31,8 @@ type model interface {
 	// rerank and score return JSON objects.
 	rerank(request []byte) ([]byte, error)
 	score(request []byte) ([]byte, error)
+	// label names the model in indexes of its vectors.
+	label() string
 	close() error
 }
 

@@ -80,5 +80,6 @@ func (e stateError) Error() string { return "the " + string(e) }
 var (
 	runtimes = newTable[engine]("runtime")
 	models   = newTable[model]("model")
+	indexes  = newTable[*index]("index")
 	streams  = newTable[*stream]("stream")
 )

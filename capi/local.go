@@ -12,14 +12,17 @@ import (
 )
 
 // local is the engine in this process.
-type local struct{ runtime *mullama.Runtime }
+type local struct {
+	runtime *mullama.Runtime
+	dir     string // of the native engine; "": where it is looked for
+}
 
 func openLocal(o *runtimeOptions) (engine, error) {
 	runtime, err := mullama.Open(mullama.Options{LibraryDir: o.LibraryDir, ModelsDir: o.ModelsDir})
 	if err != nil {
 		return nil, err
 	}
-	return local{runtime}, nil
+	return local{runtime, o.LibraryDir}, nil
 }
 
 func (l local) info() ([]byte, error) {
@@ -58,6 +61,8 @@ func (l local) load(ctx context.Context, name string, o *mullama.LoadOptions) (m
 	watchExit()
 	return localModel{embedding{m}, server.NewLocal(m, stored), new(sync.Once)}, nil
 }
+
+func (l local) libraryDir() string { return l.dir }
 
 func (l local) close() error { return l.runtime.Close() }
 

@@ -13,14 +13,17 @@ import (
 )
 
 // remote is a daemon, which answers the same requests.
-type remote struct{ client *mullama.Client }
+type remote struct {
+	client *mullama.Client
+	dir    string
+}
 
 func openRemote(o *runtimeOptions) (engine, error) {
 	client, err := mullama.NewClient(o.URL, mullama.ClientOptions{Key: o.Key})
 	if err != nil {
 		return nil, invalid("url: %v", err)
 	}
-	return remote{client}, nil
+	return remote{client, o.LibraryDir}, nil
 }
 
 func (r remote) info() ([]byte, error) {
@@ -52,6 +55,8 @@ func (r remote) load(ctx context.Context, name string, o *mullama.LoadOptions) (
 	out.ctx, out.stop = context.WithCancel(context.Background())
 	return out, nil
 }
+
+func (r remote) libraryDir() string { return r.dir }
 
 func (r remote) close() error { return r.client.Close() }
 

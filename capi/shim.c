@@ -319,6 +319,47 @@ mullama_status mullama_model_score(mullama_model *model, const char *request, ch
                            : fail_forked(error);
 }
 
+// ---- Indexes ----
+
+mullama_status mullama_index_open(mullama_runtime *runtime, const char *path, mullama_model *model,
+                                  const char *options, mullama_index **index,
+                                  mullama_error **error) {
+    return can_call_long() ? goIndexOpen((uintptr_t)runtime, (char *)path, (uintptr_t)model,
+                                         (char *)options, (uintptr_t *)index, error)
+                           : fail_forked(error);
+}
+
+void mullama_index_close(mullama_index *index) {
+    if (can_call_long()) {
+        goIndexClose((uintptr_t)index);
+    }
+}
+
+mullama_status mullama_index_info(mullama_index *index, char **json, mullama_error **error) {
+    return can_call_long() ? goIndexInfo((uintptr_t)index, json, error) : fail_forked(error);
+}
+
+mullama_status mullama_index_add(mullama_index *index, const char *request, mullama_error **error) {
+    return can_call_long() ? goIndexAdd((uintptr_t)index, (char *)request, error)
+                           : fail_forked(error);
+}
+
+mullama_status mullama_index_train(mullama_index *index, const char *options,
+                                   mullama_error **error) {
+    return can_call_long() ? goIndexTrain((uintptr_t)index, (char *)options, error)
+                           : fail_forked(error);
+}
+
+mullama_status mullama_index_search(mullama_index *index, const char *request, char **json,
+                                    mullama_error **error) {
+    return can_call_long() ? goIndexSearch((uintptr_t)index, (char *)request, json, error)
+                           : fail_forked(error);
+}
+
+mullama_status mullama_index_verify(mullama_index *index, mullama_error **error) {
+    return can_call_long() ? goIndexVerify((uintptr_t)index, error) : fail_forked(error);
+}
+
 // ---- Streams ----
 
 mullama_status mullama_stream_next(mullama_stream *stream, mullama_chunk *chunk,

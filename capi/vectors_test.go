@@ -108,6 +108,8 @@ func (v *vector) run(t *testing.T, e engine, m model) {
 		err = v.open()
 	case "embed":
 		err = v.embed(t, m)
+	case "index":
+		err = v.index(t, e, m)
 	case "rerank":
 		err = v.rank(t, m.rerank)
 	case "score":

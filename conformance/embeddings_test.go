@@ -101,11 +101,7 @@ func rowsOf(t *testing.T, data []byte, n int) [][]float32 {
 // numpy is the Python that has NumPy and the published model.
 func numpy(t *testing.T) string {
 	t.Helper()
-	models, err := testmodels.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	python := filepath.Join(filepath.Dir(models), "venv-conformance", "bin", "python")
+	python := pythonOf(t, "venv-conformance")
 	if _, err := os.Stat(python); err != nil {
 		if os.Getenv(testmodels.RequireEnv) == "1" {
 			t.Fatal(err)
@@ -115,12 +111,39 @@ func numpy(t *testing.T) string {
 	return python
 }
 
+// pytorch is the Python that has sentence-transformers and PyLate. They have five gigabytes with
+// PyTorch, so nothing but their own tests needs them.
+func pytorch(t *testing.T) string {
+	t.Helper()
+	python := pythonOf(t, "venv-torch")
+	if _, err := os.Stat(python); err != nil {
+		t.Skipf("PyTorch is not set up (%v); run make peers-torch", err)
+	}
+	return python
+}
+
+// pythonOf is the Python of an environment in the cache, which need not be there.
+func pythonOf(t *testing.T, environment string) string {
+	t.Helper()
+	models, err := testmodels.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(filepath.Dir(models), environment, "bin", "python")
+}
+
 // inNumPy runs a script of this folder where NumPy is, and returns what it writes.
 func inNumPy(t *testing.T, script string, input []byte) []byte {
 	t.Helper()
+	return inPython(t, numpy(t), script, input)
+}
+
+// inPython runs a script of this folder with a Python, and returns what it writes.
+func inPython(t *testing.T, python, script string, input []byte) []byte {
+	t.Helper()
 	var errs bytes.Buffer
-	cmd := exec.Command(numpy(t), script)
-	cmd.Env = append(os.Environ(), "OPENBLAS_NUM_THREADS=1")
+	cmd := exec.Command(python, script)
+	cmd.Env = append(os.Environ(), "OPENBLAS_NUM_THREADS=1", "OMP_NUM_THREADS=1")
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &errs
 	out, err := cmd.Output()
 	if err != nil {
@@ -165,6 +188,34 @@ func TestEmbeddingsAreThoseOfThePublishedModel(t *testing.T) {
 			scores.add("embeddings of "+name, near >= least)
 			if lowest = min(lowest, near); near < least {
 				t.Errorf("%s, %q: cosine %.6f", name, texts[i], near)
+			}
+		}
+		t.Logf("%s: the lowest cosine of %d is %.6f", name, len(texts), lowest)
+	}
+}
+
+// TestEmbeddingsAreThoseOfSentenceTransformers compares the same sentences, each as text, with the
+// library that the model was published for.
+func TestEmbeddingsAreThoseOfSentenceTransformers(t *testing.T) {
+	python := pytorch(t)
+	texts := sentences()
+	input, err := json.Marshal(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rowsOf(t, inPython(t, python, "sentences.py", input), len(texts))
+	for name, least := range map[string]float64{"minilm": 0.9999, "minilm-q8": 0.999} {
+		got, err := load(t, testmodels.Path(t, name), nil).Embed(t.Context(),
+			&mullama.EmbedRequest{Texts: texts})
+		if err != nil || got.Err() != nil {
+			t.Fatal(err, got.Err())
+		}
+		lowest := 1.0
+		for i, text := range texts {
+			near := cosine(got.Embeddings[i].Vector, want[i])
+			scores.add("embeddings of "+name+" beside sentence-transformers", near >= least)
+			if lowest = min(lowest, near); near < least {
+				t.Errorf("%s, %q: cosine %.6f", name, text, near)
 			}
 		}
 		t.Logf("%s: the lowest cosine of %d is %.6f", name, len(texts), lowest)

@@ -81,6 +81,8 @@ class Oracle:
             rows = self.model.rows(self.ids(request.get("prefix", "") + text))
             if request.get("pooling") == "cls":
                 rows = rows[:1]
+            elif request.get("pooling") == "last":
+                rows = rows[-1:]
             elif request.get("pooling") != "none":
                 rows = rows.mean(0, keepdims=True)
             rows = rows[:, : request.get("dimensions", rows.shape[1])]
@@ -102,6 +104,13 @@ class Oracle:
         best = sorted(range(len(scores)), key=lambda i: -scores[i])
         return [{"index": i, "score": scores[i]} for i in best[: request.get("top_n")]]
 
+    def found(self, case):
+        """What a search of an index finds, where documents and query are texts."""
+        documents = [d for request in case["add"] for d in request["documents"]]
+        request = {**case["request"], "documents": [d["text"] for d in documents]}
+        return [{"id": documents[hit["index"]]["id"], "score": hit["score"]}
+                for hit in self.ranked(self.score, request)]
+
     def wants(self, case):
         """What the fields of a case should be."""
         if "want_embeddings" in case:
@@ -109,6 +118,8 @@ class Oracle:
         if "want_scores" in case:
             by = {"rerank": self.rerank, "score": self.score}[case["op"]]
             return "want_scores", self.ranked(by, case["request"])
+        if "want_found" in case and "query" in case["request"]:
+            return "want_found", self.found(case)
         return None, None
 
 
@@ -125,7 +136,7 @@ def near(a, b):
         return isinstance(b, list) and len(a) == len(b) and all(map(near, a, b))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(near(a[name], b[name]) for name in a)
-    return abs(a - b) <= 2e-5
+    return a == b if isinstance(a, str) else abs(a - b) <= 2e-5
 
 
 def main():

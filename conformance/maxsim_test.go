@@ -14,8 +14,10 @@ import (
 	"github.com/mullama/mullama/internal/testmodels"
 )
 
-// pylateScores are the scores of all documents for each query, by PyLate's formula in NumPy.
-func pylateScores(t *testing.T, queries, docs [][][]float32) [][]float64 {
+// pylateScores are the scores of all documents for each query that a script of this folder says.
+func pylateScores(
+	t *testing.T, python, script string, queries, docs [][][]float32,
+) [][]float64 {
 	t.Helper()
 	numbers := []int32{int32(len(queries[0][0])), int32(len(queries)), int32(len(docs))}
 	var vectors []float32
@@ -29,7 +31,7 @@ func pylateScores(t *testing.T, queries, docs [][][]float32) [][]float64 {
 			t.Fatal(err)
 		}
 	}
-	out := inNumPy(t, "pylate.py", input.Bytes())
+	out := inPython(t, python, script, input.Bytes())
 	all := make([]float64, len(queries)*len(docs))
 	if err := binary.Read(bytes.NewReader(out), binary.LittleEndian, all); err != nil {
 		t.Fatal(err)
@@ -55,13 +57,23 @@ func tokenVectors(t *testing.T, m *mullama.Model, task string, texts []string) [
 // TestSearchesFindWhatPyLateFinds compares the ten best of a thousand documents with PyLate's
 // formula. Documents that trade places must have scores that the kind of vectors cannot tell apart.
 func TestSearchesFindWhatPyLateFinds(t *testing.T) {
+	searchesFind(t, numpy(t), "lateinteraction.py", "PyLate's formula")
+}
+
+// TestSearchesFindWhatPyLateItselfFinds does so with PyLate's own function, on PyTorch.
+func TestSearchesFindWhatPyLateItselfFinds(t *testing.T) {
+	searchesFind(t, pytorch(t), "pylatescores.py", "PyLate")
+}
+
+func searchesFind(t *testing.T, python, script, beside string) {
+	t.Helper()
 	texts := sentences()[:1000]
 	m := load(t, testmodels.Path(t, "minilm"), nil)
 	docs := tokenVectors(t, m, "document", texts)
 	queries := tokenVectors(t, m, "query", []string{"a violin on the table", "Wo ist der Brief?",
 		"le livre", "gato negro", "a map of the town", "rain in the evening", "книга",
 		"25 percent"})
-	want := pylateScores(t, queries, docs)
+	want := pylateScores(t, python, script, queries, docs)
 	for kind, apart := range map[mullama.VectorKind]float64{mullama.VectorsF32: 1e-4,
 		mullama.VectorsF16: 2e-3, mullama.VectorsInt8: 0.1} {
 		found := searchAll(t, kind, docs, queries)
@@ -76,7 +88,7 @@ func TestSearchesFindWhatPyLateFinds(t *testing.T) {
 				}
 				ok := math.Abs(want[q][doc]-best[rank]) <= apart &&
 					math.Abs(float64(hit.Score)-want[q][doc]) <= apart
-				scores.add("top ten of "+kind.String()+" beside PyLate's formula", ok)
+				scores.add("top ten of "+kind.String()+" beside "+beside, ok)
 				if !ok {
 					t.Errorf("%s, query %d, place %d: document %d scores %.6f, by PyLate %.6f; "+
 						"there %.6f has the place", kind, q, rank+1, doc, hit.Score,

@@ -160,6 +160,8 @@ func (v *vector) run(t *testing.T, engine loader, m *mullama.Model) {
 		err = v.embed(t, m)
 	case "rerank", "score":
 		err = v.rank(t, m)
+	case "index":
+		err = v.index(t, m)
 	default:
 		t.Fatalf("the op %q is not known", v.Op)
 	}

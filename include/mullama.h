@@ -85,6 +85,9 @@ typedef struct mullama_model mullama_model;
 /* Embeddings of texts. No handle: they are memory that never changes and any threads may read. */
 typedef struct mullama_embeddings mullama_embeddings;
 
+/* A file of documents that are found by late interaction. */
+typedef struct mullama_index mullama_index;
+
 /* An answer while it is generated. */
 typedef struct mullama_stream mullama_stream;
 
@@ -264,6 +267,53 @@ mullama_status mullama_model_rerank(mullama_model *model, const char *request, c
                                     mullama_error **error);
 mullama_status mullama_model_score(mullama_model *model, const char *request, char **json,
                                    mullama_error **error);
+
+/* ---- Indexes ---- */
+
+/*
+ * Opens an index, or makes an empty one if there is no file at path. The file is on this machine,
+ * whoever computes: a runtime of a daemon opens it here, too. model, which may be NULL, embeds what
+ * is added and searched as text; it stays the caller's, and must be open then. The options, all of
+ * which may be left out:
+ *
+ *   dimensions   numbers of a vector (default: the model's, or those of the index that is there)
+ *   vectors      how a new index keeps them: f32, f16 or int8 (default f16)
+ *   in_memory    true: read the file into memory instead of mapping it
+ *   threads      threads of a search (default: the cores)
+ *
+ * An index that is there and has vectors of another length, or of another model, is
+ * MULLAMA_ERR_INVALID; a damaged one MULLAMA_ERR_STORE. The caller closes the index.
+ */
+mullama_status mullama_index_open(mullama_runtime *runtime, const char *path, mullama_model *model,
+                                  const char *options, mullama_index **index,
+                                  mullama_error **error);
+
+/* Closes an index, after the calls under way. What was added stays in the file. */
+void mullama_index_close(mullama_index *index);
+
+/* What is in the index, as a JSON object: model, dimensions, vectors, documents, tokens, bytes,
+ * groups and grouped_documents. The caller frees the text. */
+mullama_status mullama_index_info(mullama_index *index, char **json, mullama_error **error);
+
+/* Adds documents, all or none: the request of POST /v1/indexes/{index}/documents of docs/api.md,
+ * whose documents have an id and a text, or an id and the vectors of its tokens. They are in the
+ * file when this returns. */
+mullama_status mullama_index_add(mullama_index *index, const char *request, mullama_error **error);
+
+/* Groups similar tokens of all documents, for searches with "probe". The options, which may be
+ * NULL: groups, how many there are to be (default: as many as suit the index). */
+mullama_status mullama_index_train(mullama_index *index, const char *options,
+                                   mullama_error **error);
+
+/* Searches the index: the request of POST /v1/indexes/{index}/search, with a query or the vectors
+ * of its tokens, and top_n, probe and candidates. The result is its answer, a JSON object: results,
+ * the best first, each with id and score. The caller frees the text. */
+mullama_status mullama_index_search(mullama_index *index, const char *request, char **json,
+                                    mullama_error **error);
+
+/* Reads the whole file and compares its checksums: MULLAMA_ERR_STORE if it is damaged. A search
+ * does so for what it reads for the first time. */
+mullama_status mullama_index_verify(mullama_index *index, mullama_error **error);
 
 /* ---- Streams ---- */
 

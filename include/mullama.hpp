@@ -332,6 +332,24 @@ inline Ranking ranking(std::string json) {
 
 } // namespace detail
 
+/* A document that a search of an index found. */
+struct Found {
+    std::string id;
+    double score; // more is better
+};
+
+namespace detail {
+
+inline std::vector<Found> found(const std::string &json) {
+    std::vector<Found> list;
+    for (const std::string_view hit : objects(field(json, "results"))) {
+        list.push_back({unquote(field(hit, "id")), number(field(hit, "score"))});
+    }
+    return list;
+}
+
+} // namespace detail
+
 // ---- Models ----
 
 /* A loaded model, for any number of threads. Closing it ends its streams. */
@@ -408,6 +426,41 @@ class Model : public detail::Owner<mullama_model, mullama_model_close> {
         detail::call(start, handle(), detail::terminated(request), &stream);
         return Stream(stream);
     }
+};
+
+// ---- Indexes ----
+
+/* A file of documents that are found by late interaction, for any number of threads. Closing it
+ * waits for the calls under way. */
+class Index : public detail::Owner<mullama_index, mullama_index_close> {
+  public:
+    using Owner::Owner;
+
+    /* What is in the index, as JSON. */
+    std::string info() const { return detail::json(mullama_index_info, handle()); }
+
+    /* Adds documents, all or none: the request of POST /v1/indexes/{index}/documents, which
+     * documents_request() makes of texts. They are in the file when this returns. */
+    void add(const std::string &request) const {
+        detail::call(mullama_index_add, handle(), detail::terminated(request));
+    }
+
+    /* Groups similar tokens of all documents, for searches with "probe". groups is how many there
+     * are to be; 0: as many as suit the index. */
+    void train(std::size_t groups = 0) const {
+        const std::string options = "{\"groups\":" + std::to_string(groups) + "}";
+        detail::call(mullama_index_train, handle(), options.c_str());
+    }
+
+    /* Finds the documents that score best, the best first: the request of
+     * POST /v1/indexes/{index}/search, which search_request() makes of a text. */
+    std::vector<Found> search(const std::string &request) const {
+        return detail::found(
+            detail::json(mullama_index_search, handle(), detail::terminated(request)));
+    }
+
+    /* Reads the whole file. Throws an Error of Store if it is damaged. */
+    void verify() const { detail::call(mullama_index_verify, handle()); }
 };
 
 // ---- Runtimes ----
@@ -499,6 +552,28 @@ class Runtime : public detail::Owner<mullama_runtime, mullama_runtime_close> {
         }
         outcome.check();
         return model;
+    }
+
+    /* Opens an index of documents, or makes an empty one if there is no file, which is on this
+     * machine, also where a daemon computes. The options of mullama_index_open are JSON. */
+    Index open_index(const std::string &path, const std::string &options = "{}") const {
+        return open_index(path, nullptr, options);
+    }
+
+    /* The same, with a model that embeds what is added and searched as text. It has to stay open
+     * as long as the index. */
+    Index open_index(const std::string &path, const Model &model,
+                     const std::string &options = "{}") const {
+        return open_index(path, model.handle(), options);
+    }
+
+  private:
+    Index open_index(const std::string &path, mullama_model *model,
+                     const std::string &options) const {
+        mullama_index *handle = nullptr;
+        detail::call(mullama_index_open, this->handle(), detail::terminated(path), model,
+                     detail::terminated(options), &handle);
+        return Index(handle);
     }
 };
 

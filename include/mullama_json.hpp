@@ -171,6 +171,28 @@ inline std::string rank_request(std::string_view query, const std::vector<std::s
         "\"query\":" + quote(query) + ",\"documents\":" + detail::quote_all(documents), fields);
 }
 
+/* A document to add to an index: an id that no other has, and its text. */
+struct Document {
+    std::string id;
+    std::string text;
+};
+
+/* The request of Index::add, for documents that the model of the index embeds. */
+inline std::string documents_request(const std::vector<Document> &documents) {
+    std::string list;
+    for (const Document &document : documents) {
+        list += (list.empty() ? "{\"id\":" : ",{\"id\":") + quote(document.id) +
+                ",\"text\":" + quote(document.text) + "}";
+    }
+    return "{\"documents\":[" + list + "]}";
+}
+
+/* The request of Index::search, for a text that the model of the index embeds, with other fields
+ * of the request: {"top_n":3}. */
+inline std::string search_request(std::string_view query, std::string_view fields = "{}") {
+    return detail::with_fields("\"query\":" + quote(query), fields);
+}
+
 /* The value of a field of a JSON object, as it is written there: 8, true, "stop", {…}. Nothing if
  * the object does not have it. It does not check the JSON, and belongs to the text it is given. */
 inline std::string_view field(std::string_view json, std::string_view name) noexcept {

@@ -18,8 +18,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..");
 const output = join(here, "build", "mullama.node");
 const prebuilt = join(here, "prebuilt", `${process.platform}-${process.arch}`);
-const sources = ["addon.cc", "channel.cc", "library.cc", "stream.cc"];
-const headers = ["channel.h", "library.h", "stream.h"];
+const sources = ["addon.cc", "channel.cc", "index.cc", "library.cc", "stream.cc"];
+const headers = ["addon.h", "channel.h", "library.h", "stream.h"];
 
 function fail(message) {
   console.error(`mullama: ${message}`);

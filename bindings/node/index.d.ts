@@ -87,6 +87,9 @@ export class Runtime {
   /** Loads a GGUF file by its path, which begins with `/` or `.`, or a model of the store or of the
    * daemon by its name. Loading the same again is cheap: weights are shared. */
   load(name: string, options?: LoadOptions): Promise<Model>;
+  /** Opens an index of documents, or makes an empty one if there is no file at the path. The file
+   * is on this machine, also where a daemon computes. */
+  openIndex(path: string, options?: IndexOptions): Promise<Index>;
   /** Closes the runtime; twice does nothing. Its models stay usable. */
   close(): void;
   [Symbol.dispose](): void;
@@ -199,6 +202,70 @@ export interface Ranking {
   tokens: number;
   /** The whole answer, as the HTTP API has it. */
   json: Record<string, any>;
+}
+
+/** How an index is opened. */
+export interface IndexOptions {
+  /** Embeds what is added and searched as text; without one there are vectors alone. */
+  model?: Model;
+  /** Numbers of a vector; a new index without a model needs it. */
+  dimensions?: number;
+  /** How a new index keeps vectors; `f16` by default. */
+  vectors?: "f32" | "f16" | "int8";
+  /** Reads the file into memory instead of mapping it. */
+  in_memory?: boolean;
+  /** Threads of a search. */
+  threads?: number;
+}
+
+/** The vectors of the tokens of a text, such as `rows` of an embedding with the pooling `none`. */
+export type TokenVectors = ArrayLike<ArrayLike<number>>;
+
+/** A document to add: an id that no other has, and a text, or the vectors of its tokens. */
+export type IndexDocument =
+  { id: string; text: string } | { id: string; vectors: TokenVectors };
+
+/** Fields of a request of `POST /v1/indexes/{index}/search`. */
+export interface SearchOptions {
+  /** So many of the best documents; 10 by default. */
+  top_n?: number;
+  /** After `train`: how many groups of similar tokens to look at for each token of the query. */
+  probe?: number;
+  /** How many of the documents in those groups are scored. */
+  candidates?: number;
+}
+
+/** What is in an index. */
+export interface IndexInfo {
+  model: string;
+  dimensions: number;
+  vectors: string;
+  documents: number;
+  tokens: number;
+  bytes: number;
+  groups: number;
+  grouped_documents: number;
+}
+
+/** A file of documents that are found by late interaction. */
+export class Index {
+  private constructor();
+  /** What is in the index. */
+  info(): Promise<IndexInfo>;
+  /** Adds documents, all or none. They are in the file when the promise is fulfilled. */
+  add(documents: IndexDocument[]): Promise<void>;
+  /** Groups similar tokens of all documents, for searches with `probe`. */
+  train(options?: { groups?: number }): Promise<void>;
+  /** Finds the documents that score best, the best first. */
+  search(
+    query: string | { vectors: TokenVectors }, options?: SearchOptions,
+  ): Promise<Array<{ id: string; score: number }>>;
+  /** Reads the whole file, and rejects with `store` if it is damaged. */
+  verify(): Promise<void>;
+  /** Closes the index, after the calls under way; twice does nothing. */
+  close(): Promise<void>;
+  [Symbol.dispose](): void;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** What a model's file says of it, and what it is doing. */

@@ -19,6 +19,7 @@ export class MullamaError extends Error {
 }
 
 let addon;
+let modelHandle; // of a Model, for indexes
 const room = new Int32Array(1024); // of tokenizeShort
 
 // The addon is loaded at first use, so that importing this module never fails and costs nothing.
@@ -157,6 +158,18 @@ export class Runtime {
     return new Model(handle, this.#remote);
   }
 
+  async openIndex(path, { model, ...options } = {}) {
+    if (typeof path !== "string" || path.includes("\0")) {
+      throw invalid("the path of an index must be a string without zero bytes");
+    }
+    if (model !== undefined && !(model instanceof Model)) {
+      throw invalid("model must be a Model");
+    }
+    const runtime = await this.#open();
+    const rest = JSON.stringify(options);
+    return new Index(await native().indexOpen(runtime, path, modelHandle(model), rest), model);
+  }
+
   close() {
     this.#closed = true;
     this.#handle?.then((handle) => native().runtimeClose(handle), () => {});
@@ -178,6 +191,10 @@ export class Model {
   constructor(handle, remote) {
     this.#handle = handle;
     this.#remote = remote;
+  }
+
+  static {
+    modelHandle = (model) => model?.#handle;
   }
 
   // Waiting for a daemon would hold up the event loop, on which the daemon itself may be.
@@ -284,6 +301,49 @@ function asChat(request, options) {
   return { ...body, ...options };
 }
 
+export class Index {
+  #handle;
+  #model; // must not be collected, which would close it
+
+  /** @hidden */
+  constructor(handle, model) {
+    this.#handle = handle;
+    this.#model = model;
+  }
+
+  async info() {
+    return JSON.parse(await native().indexInfo(this.#handle));
+  }
+
+  async add(documents) {
+    await native().indexAdd(this.#handle, JSON.stringify({ documents }, numbers));
+  }
+
+  async train(options = {}) {
+    await native().indexTrain(this.#handle, JSON.stringify(object(options, "options")));
+  }
+
+  async search(query, options) {
+    const body = typeof query === "string" ? { query } : object(query, "query");
+    const request = JSON.stringify({ ...body, ...options }, numbers);
+    return JSON.parse(await native().indexSearch(this.#handle, request)).results;
+  }
+
+  async verify() {
+    await native().indexVerify(this.#handle);
+  }
+
+  async close() {
+    await native().indexClose(this.#handle);
+    this.#model = undefined;
+  }
+}
+
+// JSON.stringify makes objects of typed arrays, where lists are meant.
+function numbers(_, value) {
+  return ArrayBuffer.isView(value) ? Array.from(value) : value;
+}
+
 export class Stream {
   #model; // must not be collected, which would end the answer
   #handle;
@@ -377,13 +437,13 @@ export class Stream {
 }
 
 // Old runtimes have no such symbols, and no statement that uses them.
-for (const { prototype } of [Runtime, Model, Stream]) {
+for (const { prototype } of [Runtime, Model, Index, Stream]) {
   if (Symbol.dispose) {
     prototype[Symbol.dispose] = prototype.close;
   }
   if (Symbol.asyncDispose) {
     prototype[Symbol.asyncDispose] = async function dispose() {
-      this.close();
+      await this.close();
     };
   }
 }

@@ -21,7 +21,7 @@ BUNDLE = os.environ.get("MULLAMA_BUNDLE")  # a folder with the libraries that th
 # The glibc of the first distributions whose libstdc++ has GLIBCXX_3.4.N: N, and the 2.N of glibc.
 LIBSTDCXX = ((28, 31), (29, 34), (30, 35), (33, 39))
 
-SOURCES = ("callbacks", "embed", "handles", "library", "models", "module", "streams")
+SOURCES = ("callbacks", "embed", "handles", "indexes", "library", "models", "module", "streams")
 FLAGS = ["-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
 
 

@@ -97,6 +97,30 @@ static void bad_requests(void) {
     CHECK(embeddings == NULL && json == NULL);
 }
 
+// Handles and places that are not there. What an index does, the vectors compare.
+static void bad_indexes(void) {
+    mullama_index *index = NULL, *none = (mullama_index *)runtime;
+    char *json = NULL;
+    FAILS(MULLAMA_ERR_INVALID, "index is NULL",
+          mullama_index_open(runtime, "a.index", model, NULL, NULL, &error));
+    FAILS(MULLAMA_ERR_INVALID, "path",
+          mullama_index_open(runtime, NULL, model, NULL, &index, &error));
+    FAILS(MULLAMA_ERR_INVALID, "dimensions are 3",
+          mullama_index_open(runtime, "a.index", model, "{\"dimensions\":3}", &index, &error));
+    FAILS(MULLAMA_ERR_CLOSED, "runtime is NULL",
+          mullama_index_open(NULL, "a.index", model, NULL, &index, &error));
+    FAILS(MULLAMA_ERR_CLOSED, "model is closed",
+          mullama_index_open(runtime, "a.index", (mullama_model *)runtime, NULL, &index, &error));
+    FAILS(MULLAMA_ERR_CLOSED, "NULL", mullama_index_info(NULL, &json, &error));
+    FAILS(MULLAMA_ERR_CLOSED, "closed", mullama_index_add(none, "{}", &error));
+    FAILS(MULLAMA_ERR_CLOSED, "closed", mullama_index_train(none, NULL, &error));
+    FAILS(MULLAMA_ERR_CLOSED, "closed", mullama_index_search(none, "{}", &json, &error));
+    FAILS(MULLAMA_ERR_CLOSED, "NULL", mullama_index_verify(NULL, &error));
+    mullama_index_close(none);
+    mullama_index_close(NULL);
+    CHECK(index == NULL && json == NULL);
+}
+
 // Many threads embed with one model, and read what another has got.
 static void *use(void *shared) {
     for (int i = 0; i < 200; i++) {
@@ -157,6 +181,7 @@ int main(void) {
     several_texts();
     sizes();
     bad_requests();
+    bad_indexes();
     threads();
     fork_guard();
     mullama_model_close(model);

@@ -1,6 +1,7 @@
 package vectors
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"reflect"
@@ -76,6 +77,30 @@ func (c *Case) CheckScores(got []Score, method string) error {
 		if got[i].Index != want.Index ||
 			!(math.Abs(got[i].Score-want.Score) <= NearScore*max(1, math.Abs(want.Score))) {
 			return fmt.Errorf("place %d has %+v, want %+v", i, got[i], want)
+		}
+	}
+	return nil
+}
+
+// CheckFound says what is wrong with what a search of an index found, and with what is in it, as
+// JSON.
+func (c *Case) CheckFound(got []Found, info []byte) error {
+	if len(got) != len(c.WantFound) {
+		return fmt.Errorf("there are %d documents, want %d", len(got), len(c.WantFound))
+	}
+	for i, want := range c.WantFound {
+		if got[i].ID != want.ID ||
+			!(math.Abs(got[i].Score-want.Score) <= NearScore*max(1, math.Abs(want.Score))) {
+			return fmt.Errorf("place %d has %+v, want %+v", i, got[i], want)
+		}
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(info, &fields); err != nil {
+		return err
+	}
+	for name, want := range c.WantInfo {
+		if !reflect.DeepEqual(fields[name], want) {
+			return fmt.Errorf("%s of the index is %v, want %v", name, fields[name], want)
 		}
 	}
 	return nil

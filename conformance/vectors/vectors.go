@@ -40,6 +40,8 @@ type Case struct {
 	Tokens       []int32           `json:"tokens"`
 	Request      json.RawMessage   `json:"request"`
 	Model        string            `json:"model"`
+	Add          []json.RawMessage `json:"add"`
+	Train        json.RawMessage   `json:"train"`
 	Options      json.RawMessage   `json:"options"`
 	CancelAfter  int               `json:"cancel_after"`
 	WantText     *string           `json:"want_text"`
@@ -57,6 +59,16 @@ type Case struct {
 	WantErrors     []string      `json:"want_errors"`
 	WantScores     []Score       `json:"want_scores"`
 	WantMethod     string        `json:"want_method"`
+
+	// Of an index: the documents that are found, the best first, and fields of what is in it.
+	WantFound []Found        `json:"want_found"`
+	WantInfo  map[string]any `json:"want_info"`
+}
+
+// Found is a document of an index that a search finds.
+type Found struct {
+	ID    string  `json:"id"`
+	Score float64 `json:"score"`
 }
 
 // Score is that of the document with a number.

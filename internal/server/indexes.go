@@ -229,8 +229,8 @@ func (s *Server) addToIndex(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	if len(req.Documents) == 0 {
-		return badField("documents", "documents must be a list of at least one")
+	if err := checkDocuments(req.Documents); err != nil {
+		return err
 	}
 	if err := checkCount("documents", len(req.Documents)); err != nil {
 		return err
@@ -241,27 +241,56 @@ func (s *Server) addToIndex(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer release()
-	docs, label, err := s.vectorsOf(r.Context(), &req)
+	err = addToIndex(r.Context(), x, req.Documents, s.rowsOf(req.Model))
+	if err != nil {
+		return err
+	}
+	return s.answerIndex(w, name)
+}
+
+func checkDocuments(documents []indexDocument) error {
+	if len(documents) == 0 {
+		return badField("documents", "documents must be a list of at least one")
+	}
+	return nil
+}
+
+// TokenRows embeds texts token by token, and says what the vectors are those of. The task is
+// "query" or "document".
+type TokenRows func(
+	ctx context.Context, task string, texts []string) (rows [][][]float32, label string, err error)
+
+// rowsOf has a model of the daemon embed.
+func (s *Server) rowsOf(model string) TokenRows {
+	return func(
+		ctx context.Context, task string, texts []string,
+	) (rows [][][]float32, label string, err error) {
+		return s.tokenRows(ctx, model, task, texts)
+	}
+}
+
+// addToIndex adds documents, of which those that have texts are embedded.
+func addToIndex(
+	ctx context.Context, x *mullama.Index, documents []indexDocument, embed TokenRows,
+) error {
+	docs, label, err := vectorsOf(ctx, documents, embed)
 	if err != nil {
 		return err
 	}
 	if err := ofModel(x, label); err != nil {
 		return err
 	}
-	if err := x.Add(r.Context(), docs); err != nil {
-		return err
-	}
-	return s.answerIndex(w, name)
+	return x.Add(ctx, docs)
 }
 
 // vectorsOf embeds the documents that have texts.
-func (s *Server) vectorsOf(
-	ctx context.Context, req *addToIndexRequest,
+func vectorsOf(
+	ctx context.Context, documents []indexDocument, embed TokenRows,
 ) (docs []mullama.IndexDocument, label string, err error) {
-	docs = make([]mullama.IndexDocument, len(req.Documents))
+	docs = make([]mullama.IndexDocument, len(documents))
 	var texts []string
 	var at []int
-	for i, d := range req.Documents {
+	for i, d := range documents {
 		docs[i] = mullama.IndexDocument{ID: d.ID, Vectors: d.Vectors}
 		if (d.Text == "") == (len(d.Vectors) == 0) {
 			return nil, "", badField("documents", "document %d must have a text or vectors, "+
@@ -274,7 +303,7 @@ func (s *Server) vectorsOf(
 	if len(texts) == 0 {
 		return docs, "", nil
 	}
-	rows, label, err := s.tokenRows(ctx, req.Model, "document", texts)
+	rows, label, err := embed(ctx, "document", texts)
 	if err != nil {
 		return nil, "", err
 	}
@@ -290,42 +319,63 @@ func (s *Server) searchIndex(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	top := 10
-	if req.TopN != nil {
-		top = *req.TopN
-	}
-	switch {
-	case top < 1:
-		return badField("top_n", "top_n is %d; it must be at least 1", top)
-	case (req.Query == "") == (len(req.Vectors) == 0):
-		return badField("query", "there must be a query or vectors, and not both")
+	if err := req.check(); err != nil {
+		return err
 	}
 	x, release, err := s.indexes.use(r.PathValue("index"))
 	if err != nil {
 		return err
 	}
 	defer release()
-	vectors := [][][]float32{req.Vectors}
-	if req.Query != "" {
-		var label string
-		vectors, label, err = s.tokenRows(r.Context(), req.Model, "query", []string{req.Query})
-		if err != nil {
-			return fmt.Errorf("the query: %w", err)
-		}
-		if err := ofModel(x, label); err != nil {
-			return err
-		}
-	}
-	found, err := x.Search(r.Context(), vectors, top,
-		mullama.SearchOptions{Probe: req.Probe, Candidates: req.Candidates})
+	answer, err := req.answer(r.Context(), x, s.rowsOf(req.Model))
 	if err != nil {
 		return err
 	}
-	answer := searchIndexResponse{Object: "list", Results: []indexHit{}}
+	return encode(w, answer)
+}
+
+func (req *searchIndexRequest) top() int {
+	if req.TopN == nil {
+		return 10
+	}
+	return *req.TopN
+}
+
+func (req *searchIndexRequest) check() error {
+	switch {
+	case req.top() < 1:
+		return badField("top_n", "top_n is %d; it must be at least 1", req.top())
+	case (req.Query == "") == (len(req.Vectors) == 0):
+		return badField("query", "there must be a query or vectors, and not both")
+	}
+	return nil
+}
+
+func (req *searchIndexRequest) answer(
+	ctx context.Context, x *mullama.Index, embed TokenRows,
+) (*searchIndexResponse, error) {
+	vectors := [][][]float32{req.Vectors}
+	if req.Query != "" {
+		var label string
+		var err error
+		vectors, label, err = embed(ctx, "query", []string{req.Query})
+		if err != nil {
+			return nil, fmt.Errorf("the query: %w", err)
+		}
+		if err := ofModel(x, label); err != nil {
+			return nil, err
+		}
+	}
+	found, err := x.Search(ctx, vectors, req.top(),
+		mullama.SearchOptions{Probe: req.Probe, Candidates: req.Candidates})
+	if err != nil {
+		return nil, err
+	}
+	answer := &searchIndexResponse{Object: "list", Results: []indexHit{}}
 	for _, hit := range found[0] {
 		answer.Results = append(answer.Results, indexHit(hit))
 	}
-	return encode(w, answer)
+	return answer, nil
 }
 
 // verifyIndex answers POST /v1/indexes/{index}/verify. It reads the file anew.

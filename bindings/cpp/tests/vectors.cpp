@@ -8,8 +8,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <stdexcept>
+
+#include <unistd.h>
 
 namespace {
 
@@ -25,6 +28,8 @@ struct Result {
     std::vector<mullama::Embedding> embeddings;
     std::vector<std::string> errors; // of the texts that these are of
     mullama::Ranking ranking;
+    std::vector<mullama::Found> found;
+    json::Value info; // of the index
 };
 
 // A case that did not give what it wants.
@@ -89,6 +94,33 @@ void read(const mullama::Embeddings &embeddings, const json::Value &vector, Resu
     }
 }
 
+// Fills an index, opens it anew, and searches it.
+void search(const mullama::Runtime &runtime, const mullama::Model &model, const json::Value &vector,
+            Result &result) {
+    const std::string own =
+        (std::filesystem::temp_directory_path() / ("mullama-" + std::to_string(getpid()))).string();
+    const std::string path = vector.has("model") ? vector["model"].string : own;
+    const auto open = [&](const std::string &options) {
+        return flag(vector, "no_model") ? runtime.open_index(path, options)
+                                        : runtime.open_index(path, model, options);
+    };
+    std::filesystem::remove(own);
+    {
+        const mullama::Index index = open(vector.has("options") ? vector["options"].raw : "{}");
+        for (const json::Value &request : vector["add"].items) {
+            index.add(request.raw);
+        }
+        if (vector.has("train")) {
+            index.train(static_cast<std::size_t>(vector["train"]["groups"].number));
+        }
+    }
+    const mullama::Index index = open("{}");
+    result.found = index.search(vector["request"].raw);
+    result.info = json::parse(index.info());
+    index.verify();
+    std::filesystem::remove(own);
+}
+
 Result run(const mullama::Runtime &runtime, const mullama::Model &model,
            const json::Value &vector) {
     const std::string op = vector["op"].string, request = vector["request"].raw;
@@ -110,6 +142,8 @@ Result run(const mullama::Runtime &runtime, const mullama::Model &model,
         result.ranking = model.rerank(request);
     } else if (op == "score") {
         result.ranking = model.score(request);
+    } else if (op == "index") {
+        search(runtime, model, vector, result);
     } else if (op == "open") {
         open(vector);
     } else if (op == "load") {
@@ -197,6 +231,25 @@ void compare_scores(const mullama::Ranking &got, const json::Value &vector) {
     }
 }
 
+void compare_found(const Result &result, const json::Value &vector) {
+    const double near = 0.03;
+    const auto &want = vector["want_found"].items;
+    bool equal = result.found.size() == want.size();
+    for (std::size_t i = 0; equal && i < want.size(); i++) {
+        const double score = want[i]["score"].number;
+        equal = result.found[i].id == want[i]["id"].string &&
+                std::abs(result.found[i].score - score) <= near * std::max(1.0, std::abs(score));
+    }
+    if (!equal) {
+        throw Wrong("other documents are found, " + std::to_string(result.found.size()));
+    }
+    for (const auto &[name, value] : vector["want_info"].fields) {
+        if (!(result.info[name] == value)) {
+            throw Wrong(name + " of the index is " + result.info[name].raw);
+        }
+    }
+}
+
 void compare(const Result &result, const json::Value &vector) {
     if (vector.has("want_error")) {
         throw Wrong("no error, want " + vector["want_error"].string);
@@ -218,6 +271,9 @@ void compare(const Result &result, const json::Value &vector) {
     }
     if (vector["op"].string == "embed") {
         compare_embeddings(result, vector);
+    }
+    if (vector["op"].string == "index") {
+        compare_found(result, vector);
     }
     if (vector.has("want_scores")) {
         compare_scores(result.ranking, vector);

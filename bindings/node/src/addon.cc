@@ -5,29 +5,10 @@
 #include <atomic>
 #include <string_view>
 
+#include "addon.h"
 #include "stream.h"
 
 namespace mullama {
-
-struct Runtime {
-    Runtime(const Library *library, mullama_runtime *handle) : library(library), handle(handle) {}
-    Runtime(const Runtime &) = delete;
-    ~Runtime() { close(); }
-    void close() { library->runtime_close(handle); }
-
-    const Library *const library;
-    mullama_runtime *const handle;
-};
-
-struct Model {
-    Model(const Library *library, mullama_model *handle) : library(library), handle(handle) {}
-    Model(const Model &) = delete;
-    ~Model() { close(); }
-    void close() { library->model_close(handle); }
-
-    const Library *const library;
-    mullama_model *const handle;
-};
 
 // Flag is raised when a load is to be given up; also when its environment ends.
 struct Flag {
@@ -35,35 +16,8 @@ struct Flag {
     std::atomic<bool> raised{false};
 };
 
-template <typename T> static void drop(napi_env, void *data, void *) {
-    auto *holder = static_cast<std::shared_ptr<T> *>(data);
-    (*holder)->close();
-    delete holder;
-}
-
-// Wraps an object for JavaScript. Threads that use it share it, so that it lives as long as they.
-template <typename T> static napi_value wrap(napi_env env, std::shared_ptr<T> object) {
-    auto *holder = new std::shared_ptr<T>(std::move(object));
-    napi_value value = nullptr;
-    if (napi_create_external(env, holder, drop<T>, nullptr, &value) != napi_ok) {
-        drop<T>(env, holder, nullptr);
-    }
-    return value;
-}
-
-template <typename T> static std::shared_ptr<T> unwrap(Napi::Value value) {
-    return *value.As<Napi::External<std::shared_ptr<T>>>().Data();
-}
-
-static std::string text_of(Napi::Value value) { return value.As<Napi::String>().Utf8Value(); }
-
 static void throw_failure(Napi::Env env, const Failure &failure) {
     napi_throw(env, Instance::of(env).make(env, failure));
-}
-
-static std::unique_ptr<Pending> make_pending(Napi::Env env,
-                                             std::initializer_list<napi_value> keep) {
-    return std::make_unique<Pending>(env, keep);
 }
 
 // ---- Runtimes ----
@@ -88,25 +42,6 @@ static Napi::Value open(const Napi::CallbackInfo &info) {
         pending->result = [runtime](napi_env env) { return wrap(env, runtime); };
     };
     return run(info.Env(), make_pending(info.Env(), {}), work);
-}
-
-// A promise of the text that a call of the library gives.
-template <typename Call>
-static Napi::Value text_from(const Napi::CallbackInfo &info, const Library *library, Call call) {
-    auto work = [library, call](Pending *pending) {
-        char *text = nullptr;
-        mullama_error *error = nullptr;
-        mullama_status status = call(&text, &error);
-        pending->failure = library->failure(status, error);
-        auto copy = std::make_shared<std::string>(text == nullptr ? "" : text);
-        library->string_free(text);
-        pending->result = [copy](napi_env env) {
-            napi_value value = nullptr;
-            napi_create_string_utf8(env, copy->data(), copy->size(), &value);
-            return value;
-        };
-    };
-    return run(info.Env(), make_pending(info.Env(), {info[0]}), work);
 }
 
 static Napi::Value runtime_info(const Napi::CallbackInfo &info) {
@@ -484,6 +419,7 @@ static Napi::Object start(Napi::Env env, Napi::Object exports) {
     exports.Set("detokenizeAsync", Napi::Function::New(env, detokenize_async));
     exports.Set("chat", Napi::Function::New(env, chat));
     exports.Set("generate", Napi::Function::New(env, generate));
+    set_index_functions(env, exports);
     exports.Set("streamNext", Napi::Function::New(env, stream_next));
     exports.Set("streamCancel", Napi::Function::New(env, stream_cancel));
     exports.Set("streamClose", Napi::Function::New(env, stream_close));

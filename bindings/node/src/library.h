@@ -44,6 +44,13 @@ struct Failure {
     X(embeddings_count)      \
     X(embeddings_get)        \
     X(embeddings_free)       \
+    X(index_open)            \
+    X(index_close)           \
+    X(index_info)            \
+    X(index_add)             \
+    X(index_train)           \
+    X(index_search)          \
+    X(index_verify)          \
     X(stream_deliver)        \
     X(stream_cancel)         \
     X(stream_close)

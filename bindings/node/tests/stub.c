@@ -156,6 +156,42 @@ mullama_status mullama_model_score(mullama_model *model, const char *request, ch
     return mullama_model_render(model, request, json, error);
 }
 
+// It opens no index, and so none is used.
+mullama_status mullama_index_open(mullama_runtime *runtime, const char *path, mullama_model *model,
+                                  const char *options, mullama_index **index,
+                                  mullama_error **error) {
+    (void)runtime, (void)path, (void)model, (void)options, (void)index, (void)error;
+    return MULLAMA_ERR_INTERNAL;
+}
+
+void mullama_index_close(mullama_index *index) { (void)index; }
+
+mullama_status mullama_index_info(mullama_index *index, char **json, mullama_error **error) {
+    (void)index, (void)json, (void)error;
+    return MULLAMA_ERR_INTERNAL;
+}
+
+mullama_status mullama_index_add(mullama_index *index, const char *request,
+                                 mullama_error **error) {
+    (void)index, (void)request, (void)error;
+    return MULLAMA_ERR_INTERNAL;
+}
+
+mullama_status mullama_index_train(mullama_index *index, const char *options,
+                                   mullama_error **error) {
+    return mullama_index_add(index, options, error);
+}
+
+mullama_status mullama_index_search(mullama_index *index, const char *request, char **json,
+                                    mullama_error **error) {
+    (void)json;
+    return mullama_index_add(index, request, error);
+}
+
+mullama_status mullama_index_verify(mullama_index *index, mullama_error **error) {
+    return mullama_index_add(index, NULL, error);
+}
+
 mullama_status mullama_stream_next(mullama_stream *stream, mullama_chunk *chunk,
                                    mullama_error **error) {
     return (void)stream, (void)chunk, (void)error, MULLAMA_END;

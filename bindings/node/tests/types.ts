@@ -2,8 +2,8 @@
 
 import {
   MullamaError, Runtime, type Answer, type ChatRequest, type Chunk, type GenerateRequest,
-  type EmbedOptions, type EmbedRequest, type Embedding, type ListedModel, type LoadOptions, type Message, type Model, type ModelInfo,
-  type RankOptions, type Ranking, type RequestOptions, type RuntimeInfo, type RuntimeOptions, type Status, type Stream,
+  type EmbedOptions, type EmbedRequest, type Embedding, type Index, type IndexDocument, type IndexInfo, type IndexOptions, type ListedModel, type LoadOptions, type Message, type Model, type ModelInfo,
+  type RankOptions, type Ranking, type RequestOptions, type RuntimeInfo, type RuntimeOptions, type SearchOptions, type Status, type Stream,
   type TokenizeOptions,
 } from "../index.js";
 
@@ -21,6 +21,22 @@ async function runtimes(): Promise<Runtime> {
   const version: string = await runtime.version();
   console.log(engine, listed[0]?.name, listed[0]?.model, version);
   return runtime;
+}
+
+async function indexes(runtime: Runtime, model: Model): Promise<void> {
+  const options: IndexOptions = { model, vectors: "int8", in_memory: true, threads: 1 };
+  await using index: Index = await runtime.openIndex("/docs.index", options);
+  const documents: IndexDocument[] = [
+    { id: "a", text: "b" }, { id: "c", vectors: [new Float32Array(2)] },
+  ];
+  await index.add(documents);
+  await index.train({ groups: 2 });
+  const more: SearchOptions = { top_n: 2, probe: 1, candidates: 3 };
+  const found: string[] = (await index.search("d", more)).map(({ id, score }) => `${id}${score}`);
+  const info: IndexInfo = await index.info();
+  console.log(found, (await index.search({ vectors: [[1, 2]] })).length, info.documents);
+  await index.verify();
+  await index.close();
 }
 
 async function models(runtime: Runtime): Promise<Model> {

@@ -1,7 +1,8 @@
 // The vectors of conformance/vectors, each case a test.
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 
@@ -37,6 +38,8 @@ async function perform(vector, runtime, model) {
       const { query, documents, ...rest } = vector.request;
       return checkRanking(vector, await model[vector.op](query, documents, rest));
     }
+    case "index":
+      return checkIndex(vector, runtime, model);
     case "chat":
     case "generate":
       return readAnswer(vector, await model[vector.op](vector.request));
@@ -87,6 +90,48 @@ function checkRanking(vector, { results, method, tokens }) {
   }
   assert.equal(method, vector.want_method ?? method);
   assert.ok(tokens > 0);
+}
+
+/** Fills an index, opens it anew, and compares what a search finds. */
+async function checkIndex(vector, runtime, loaded) {
+  const model = vector.flags?.includes("no_model") ? undefined : loaded;
+  const folder = mkdtempSync(join(tmpdir(), "mullama-"));
+  const path = vector.model ?? join(folder, "docs.index");
+  try {
+    const index = await runtime.openIndex(path, { model, ...vector.options });
+    try {
+      for (const { documents } of vector.add) {
+        await index.add(documents);
+      }
+      if (vector.train) {
+        await index.train(vector.train);
+      }
+    } finally {
+      await index.close();
+    }
+    await searchIndex(vector, await runtime.openIndex(path, { model }));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function searchIndex(vector, index) {
+  const { query, ...rest } = vector.request;
+  try {
+    const got = await index.search(typeof query === "string" ? query : vector.request, rest);
+    assert.deepEqual(got.map((hit) => hit.id), vector.want_found.map((hit) => hit.id));
+    for (const [i, { score }] of vector.want_found.entries()) {
+      const off = Math.abs(got[i].score - score);
+      assert.ok(off <= 0.03 * Math.max(1, Math.abs(score)), `${got[i].score} is not ${score}`);
+    }
+    const info = await index.info();
+    for (const [field, want] of Object.entries(vector.want_info ?? {})) {
+      assert.deepEqual(info[field], want, field);
+    }
+    await index.verify();
+  } finally {
+    await index.close();
+  }
 }
 
 /** Opens a runtime of the case's own, and loads a model if one is named. */

@@ -145,6 +145,12 @@ final class Model
         return $this->rank('mullama_model_score', $query, $documents, $fields);
     }
 
+    /** @internal the handle for other functions of the library, which stays this model's */
+    public function handle(): CData
+    {
+        return $this->handle;
+    }
+
     /** Closes the model: its streams end. Closing it again does nothing. */
     public function close(): void
     {

@@ -108,6 +108,33 @@ final class Runtime
         return new Model($this->library, $handle);
     }
 
+    /**
+     * Opens an index of documents, or makes an empty one if there is no file. The file is on this
+     * machine, also where a daemon computes.
+     *
+     *     $runtime->openIndex('docs.index', $model, vectors: 'int8');
+     *
+     * @param ?Model $model embeds what is added and searched as text; null: vectors alone
+     * @param mixed ...$options by name: dimensions, which a new index without a model needs;
+     *                          vectors: f32, f16 or int8; in_memory; threads
+     */
+    public function openIndex(string $path, ?Model $model = null, mixed ...$options): Index
+    {
+        if (str_contains($path, "\0")) {
+            throw MullamaException::of('invalid', 'the path of an index has no zero byte');
+        }
+        $handle = $this->library->ffi->new('mullama_index *');
+        $this->library->call(
+            'mullama_index_open',
+            $this->handle,
+            $path,
+            $model?->handle(),
+            Json::encode($options),
+            FFI::addr($handle),
+        );
+        return new Index($this->library, $handle, $model);
+    }
+
     /** Closes the runtime. Its models stay usable. Closing it again does nothing. */
     public function close(): void
     {

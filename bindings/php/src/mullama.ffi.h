@@ -27,6 +27,7 @@ typedef struct mullama_error mullama_error;
 typedef struct mullama_runtime mullama_runtime;
 typedef struct mullama_model mullama_model;
 typedef struct mullama_embeddings mullama_embeddings;
+typedef struct mullama_index mullama_index;
 typedef struct mullama_stream mullama_stream;
 uint32_t mullama_abi_version(void);
 const char *mullama_version(void);
@@ -78,6 +79,16 @@ mullama_status mullama_model_rerank(mullama_model *model, const char *request, c
     mullama_error **error);
 mullama_status mullama_model_score(mullama_model *model, const char *request, char **json,
     mullama_error **error);
+mullama_status mullama_index_open(mullama_runtime *runtime, const char *path, mullama_model *model,
+    const char *options, mullama_index **index, mullama_error **error);
+void mullama_index_close(mullama_index *index);
+mullama_status mullama_index_info(mullama_index *index, char **json, mullama_error **error);
+mullama_status mullama_index_add(mullama_index *index, const char *request, mullama_error **error);
+mullama_status mullama_index_train(mullama_index *index, const char *options,
+    mullama_error **error);
+mullama_status mullama_index_search(mullama_index *index, const char *request, char **json,
+    mullama_error **error);
+mullama_status mullama_index_verify(mullama_index *index, mullama_error **error);
 typedef struct mullama_chunk {
     size_t struct_size;
     const char *text;

@@ -7,6 +7,7 @@ declare(strict_types=1);
  */
 
 use Mullama\Embedding;
+use Mullama\Index;
 use Mullama\Model;
 use Mullama\Ranking;
 use Mullama\Runtime;
@@ -79,6 +80,7 @@ function perform(object $case, string $file, string $run, object $load): mixed
         ),
         'detokenize' => $model->detokenize($case->tokens),
         'render' => $model->render($case->request),
+        'index' => sameFound($case, vectorRuntime($run), $model),
         'chat' => readAnswer($case, $model->chat($case->request)),
         'generate' => readAnswer($case, $model->generate($case->request)),
         'embed' => sameEmbeddings($case, $model->embed($case->request)),
@@ -139,6 +141,44 @@ function sameRanking(object $case, Ranking $got): void
     }
     same($got->method, $case->want_method ?? $got->method, 'method');
     same($got->tokens > 0, true, 'tokens');
+}
+
+/** Fills an index, opens it anew, and compares what a search finds. */
+function sameFound(object $case, Runtime $runtime, Model $model): void
+{
+    $model = in_array('no_model', $case->flags ?? [], true) ? null : $model;
+    $own = (string) tempnam(sys_get_temp_dir(), 'mullama-');
+    unlink($own);
+    $path = $case->model ?? $own;
+    try {
+        $index = $runtime->openIndex($path, $model, ...(array) ($case->options ?? []));
+        foreach ($case->add as $request) {
+            $index->add($request->documents);
+        }
+        if (isset($case->train)) {
+            $index->train(...(array) $case->train);
+        }
+        $index->close();
+        searchIndex($case, $runtime->openIndex($path, $model));
+    } finally {
+        if (is_file($own)) {
+            unlink($own);
+        }
+    }
+}
+
+function searchIndex(object $case, Index $index): void
+{
+    $got = $index->search(...(array) $case->request);
+    same(array_column($got, 'id'), array_column($case->want_found, 'id'), 'documents');
+    foreach ($case->want_found as $i => $want) {
+        $off = abs($got[$i]->score - $want->score);
+        same($off <= 0.03 * max(1, abs($want->score)), true, "off by $off");
+    }
+    foreach ($case->want_info ?? [] as $field => $want) {
+        same($index->info()[$field] ?? null, $want, $field);
+    }
+    $index->verify();
 }
 
 /** Reads an answer, compares its parts and its end, and gives its text. */

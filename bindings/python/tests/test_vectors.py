@@ -57,7 +57,7 @@ def loaded():
 
 
 @pytest.mark.parametrize("number, case", cases())
-def test_vector(number, case, loaded, record_property):
+def test_vector(number, case, loaded, record_property, tmp_path):
     name = RUNS[number][1]
     record_property("vector", f"{name}/{case['name']}")
     for runner in "python", name:
@@ -66,14 +66,14 @@ def test_vector(number, case, loaded, record_property):
     runtime, model = loaded(number)
     if "want_error" in case:
         with pytest.raises(mullama.MullamaError) as caught:
-            do(runtime, model, case)
+            do(runtime, model, case, tmp_path)
         assert caught.value.status == case["want_error"]
         assert case.get("want_message", "") in str(caught.value)
     else:
-        do(runtime, model, case)
+        do(runtime, model, case, tmp_path)
 
 
-def do(runtime, model, case):
+def do(runtime, model, case, folder):
     op = case["op"]
     if op == "tokenize":
         flags = {flag: True for flag in case.get("flags", [])}
@@ -89,6 +89,8 @@ def do(runtime, model, case):
     elif op in ("rerank", "score"):
         fields = {"query": "", "documents": [], **case["request"]}
         check_ranking({"rerank": model.rerank, "score": model.score}[op](**fields), case)
+    elif op == "index":
+        check_index(runtime, model, case, folder)
     elif op == "load":
         runtime.load(case["model"], **case["options"]).close()
     elif op == "open":
@@ -96,6 +98,23 @@ def do(runtime, model, case):
             own.load(case["model"]) if "model" in case else own.info()
     else:
         check_answer({"chat": model.chat, "generate": model.generate}[op](case["request"]), case)
+
+
+def check_index(runtime, model, case, folder):
+    model = None if "no_model" in case.get("flags", []) else model
+    path = case.get("model") or folder / "docs.index"
+    with runtime.open_index(path, model, **case.get("options", {})) as index:
+        for request in case["add"]:
+            index.add(**request)
+        if "train" in case:
+            index.train(**case["train"])
+    with runtime.open_index(path, model) as index:
+        got = index.search(**case["request"])
+        assert [each.id for each in got] == [want["id"] for want in case["want_found"]]
+        for each, want in zip(got, case["want_found"]):
+            assert abs(each.score - want["score"]) <= 0.03 * max(1, abs(want["score"]))
+        assert index.info().items() >= case.get("want_info", {}).items()
+        index.verify()
 
 
 def check_answer(stream, case):

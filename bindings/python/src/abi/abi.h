@@ -41,6 +41,13 @@
     X(embeddings_count) \
     X(embeddings_get)   \
     X(embeddings_free)  \
+    X(index_open)       \
+    X(index_close)      \
+    X(index_info)       \
+    X(index_add)        \
+    X(index_train)      \
+    X(index_search)     \
+    X(index_verify)     \
     X(stream_next)      \
     X(stream_deliver)   \
     X(stream_cancel)    \
@@ -86,7 +93,7 @@ void init_callbacks(void);
 bool enter(struct entry *e);
 void leave(struct entry *e);
 
-/* ---- handles.c: what owns a runtime, model or stream ---- */
+/* ---- handles.c: what owns a runtime, model, index or stream ---- */
 
 /* All fields are read and written with the GIL held, which is what keeps a stream from being closed
  * while its texts are being copied. */
@@ -104,6 +111,7 @@ extern PyType_Spec handle_spec;
 PyObject *new_handle(void *handle, void (*close)(void *));
 void close_runtime(void *handle);
 void close_model(void *handle);
+void close_index(void *handle);
 void close_stream(void *handle);
 
 /* True if the stream is not closed. If it is, the exception is set. */
@@ -115,7 +123,7 @@ bool begin_use(Handle *h);
 /* Ends a use of a stream. The texts of its chunk are not needed from here on. */
 void end_use(Handle *h);
 
-/* ---- models.c, embed.c, streams.c: the functions of the module ---- */
+/* ---- models.c, embed.c, indexes.c, streams.c: the functions of the module ---- */
 
 /* Makes a str of a text of the library, and frees that. */
 PyObject *take_text(char *text);
@@ -145,6 +153,12 @@ PyObject *list_of_tokens(const int32_t *tokens, size_t count);
     X(model_embed)          \
     X(model_rerank)         \
     X(model_score)          \
+    X(index_open)           \
+    X(index_info)           \
+    X(index_add)            \
+    X(index_train)          \
+    X(index_search)         \
+    X(index_verify)         \
     X(stream_next)          \
     X(stream_deliver)       \
     X(stream_cancel)

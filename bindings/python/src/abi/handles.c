@@ -18,6 +18,11 @@ PyObject *new_handle(void *handle, void (*close)(void *)) {
 
 void close_runtime(void *handle) { lib.runtime_close(handle); }
 void close_model(void *handle) { lib.model_close(handle); }
+void close_index(void *handle) {
+    PyThreadState *thread = PyEval_SaveThread(); /* it waits for the calls under way */
+    lib.index_close(handle);
+    PyEval_RestoreThread(thread);
+}
 void close_stream(void *handle) { lib.stream_close(handle); }
 
 static void close_handle(Handle *h) {
@@ -66,7 +71,7 @@ static void handle_dealloc(PyObject *self) {
 
 static PyType_Slot handle_slots[] = {
     {Py_tp_dealloc, handle_dealloc},
-    {Py_tp_doc, "A runtime, model or stream of the library."},
+    {Py_tp_doc, "A runtime, model, index or stream of the library."},
     {0, NULL},
 };
 

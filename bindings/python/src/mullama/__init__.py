@@ -33,6 +33,7 @@ from ._errors import (
     UnreachableError,
     UnsupportedError,
 )
+from ._index import Found, Index
 from ._library import load_library
 from ._runtime import Conversation, Model, Prompt, Runtime, Texts
 from ._stream import Answer, Chunk, Stream
@@ -47,7 +48,9 @@ __all__ = [
     "Conversation",
     "Embedding",
     "ForkedError",
+    "Found",
     "GrammarError",
+    "Index",
     "InternalError",
     "InvalidError",
     "LibraryMissingError",

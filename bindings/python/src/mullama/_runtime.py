@@ -10,6 +10,7 @@ from typing import Any, Callable, Optional, Union
 
 from . import _abi
 from ._embed import Embedding, Ranking, embedding_of, ranking_of
+from ._index import Index
 from ._library import load_library
 from ._stream import Stream, _Owner
 
@@ -110,6 +111,26 @@ class Runtime(_Owner):
     ) -> Model:
         """Loads a model, like load, without blocking the event loop."""
         return await asyncio.to_thread(self.load, name, progress=progress, **options)
+
+    def open_index(
+        self,
+        path: Union[str, os.PathLike[str]],
+        model: Optional[Model] = None,
+        **options: Any,
+    ) -> Index:
+        """Opens an index of documents, or makes an empty one if there is no file.
+
+        The file is on this machine, also where a daemon computes.
+
+        Args:
+            path: the file.
+            model: embeds what is added and searched as text; None: vectors alone.
+            options: dimensions, which a new index without a model needs; vectors: "f32", "f16" or
+                "int8"; in_memory; threads.
+        """
+        handle = model._handle if model is not None else None
+        opened = _abi.index_open(self._handle, os.fspath(path), handle, _dump(options))
+        return Index(opened, model)
 
 
 class Model(_Owner):

@@ -113,6 +113,13 @@ pub struct mullama_embeddings {
     _marker: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+/// A file of documents that are found by late interaction.
+#[repr(C)]
+pub struct mullama_index {
+    _data: [u8; 0],
+    _marker: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
 /// An answer while it is generated.
 #[repr(C)]
 pub struct mullama_stream {
@@ -378,6 +385,66 @@ pub struct Functions {
         json: *mut *mut c_char,
         error: *mut *mut mullama_error,
     ) -> mullama_status,
+    /// Opens an index, or makes an empty one if there is no file at path. The file is on this
+    /// machine, whoever computes: a runtime of a daemon opens it here, too. model, which may be
+    /// NULL, embeds what is added and searched as text; it stays the caller's, and must be open
+    /// then. The options, all of which may be left out:
+    ///
+    /// - `dimensions`: numbers of a vector (default: the model's, or those of the index that is
+    ///   there)
+    /// - `vectors`: how a new index keeps them: f32, f16 or int8 (default f16)
+    /// - `in_memory`: true: read the file into memory instead of mapping it
+    /// - `threads`: threads of a search (default: the cores)
+    ///
+    /// An index that is there and has vectors of another length, or of another model, is
+    /// MULLAMA_ERR_INVALID; a damaged one MULLAMA_ERR_STORE. The caller closes the index.
+    pub mullama_index_open: unsafe extern "C" fn(
+        runtime: *mut mullama_runtime,
+        path: *const c_char,
+        model: *mut mullama_model,
+        options: *const c_char,
+        index: *mut *mut mullama_index,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
+    /// Closes an index, after the calls under way. What was added stays in the file.
+    pub mullama_index_close: unsafe extern "C" fn(index: *mut mullama_index),
+    /// What is in the index, as a JSON object: model, dimensions, vectors, documents, tokens,
+    /// bytes, groups and grouped_documents. The caller frees the text.
+    pub mullama_index_info: unsafe extern "C" fn(
+        index: *mut mullama_index,
+        json: *mut *mut c_char,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
+    /// Adds documents, all or none: the request of POST /v1/indexes/{index}/documents of
+    /// docs/api.md, whose documents have an id and a text, or an id and the vectors of its tokens.
+    /// They are in the file when this returns.
+    pub mullama_index_add: unsafe extern "C" fn(
+        index: *mut mullama_index,
+        request: *const c_char,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
+    /// Groups similar tokens of all documents, for searches with "probe". The options, which may be
+    /// NULL: groups, how many there are to be (default: as many as suit the index).
+    pub mullama_index_train: unsafe extern "C" fn(
+        index: *mut mullama_index,
+        options: *const c_char,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
+    /// Searches the index: the request of POST /v1/indexes/{index}/search, with a query or the
+    /// vectors of its tokens, and top_n, probe and candidates. The result is its answer, a JSON
+    /// object: results, the best first, each with id and score. The caller frees the text.
+    pub mullama_index_search: unsafe extern "C" fn(
+        index: *mut mullama_index,
+        request: *const c_char,
+        json: *mut *mut c_char,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
+    /// Reads the whole file and compares its checksums: MULLAMA_ERR_STORE if it is damaged. A
+    /// search does so for what it reads for the first time.
+    pub mullama_index_verify: unsafe extern "C" fn(
+        index: *mut mullama_index,
+        error: *mut *mut mullama_error,
+    ) -> mullama_status,
     /// Waits for the next part. MULLAMA_END after the last one.
     pub mullama_stream_next: unsafe extern "C" fn(
         stream: *mut mullama_stream,
@@ -437,6 +504,13 @@ impl Functions {
             mullama_embeddings_free: *library.get(c"mullama_embeddings_free")?,
             mullama_model_rerank: *library.get(c"mullama_model_rerank")?,
             mullama_model_score: *library.get(c"mullama_model_score")?,
+            mullama_index_open: *library.get(c"mullama_index_open")?,
+            mullama_index_close: *library.get(c"mullama_index_close")?,
+            mullama_index_info: *library.get(c"mullama_index_info")?,
+            mullama_index_add: *library.get(c"mullama_index_add")?,
+            mullama_index_train: *library.get(c"mullama_index_train")?,
+            mullama_index_search: *library.get(c"mullama_index_search")?,
+            mullama_index_verify: *library.get(c"mullama_index_verify")?,
             mullama_stream_next: *library.get(c"mullama_stream_next")?,
             mullama_stream_deliver: *library.get(c"mullama_stream_deliver")?,
             mullama_stream_cancel: *library.get(c"mullama_stream_cancel")?,

@@ -62,6 +62,11 @@ type Rank = unsafe extern "C" fn(
 ) -> sys::mullama_status;
 
 impl Model {
+    /// The handle, which stays the model's.
+    pub(crate) fn raw(&self) -> *mut sys::mullama_model {
+        self.inner.raw
+    }
+
     /// What the model's file says of it, and what it is doing.
     pub fn info(&self) -> Result<Value> {
         let Inner { library, raw } = *self.inner;

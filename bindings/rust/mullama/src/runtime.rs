@@ -1,5 +1,5 @@
 use crate::error::{call, call_for_json};
-use crate::{model, request, Error, ErrorKind, Model, Result};
+use crate::{index, model, request, Error, ErrorKind, Index, Model, Result};
 use mullama_sys as sys;
 use serde::Serialize;
 use serde_json::Value;
@@ -131,6 +131,28 @@ impl Runtime {
             (library.mullama_model_load)(raw, name, options, progress, user, &mut model, e)
         })?;
         Ok(model::new(library, model))
+    }
+
+    /// Opens an index of documents, or makes an empty one if there is no file. The file is on this
+    /// machine, also where a daemon computes. `model` embeds what is added and searched as text;
+    /// without one there are vectors alone. `options` are `dimensions`, which a new index without a
+    /// model needs, `vectors` (`f32`, `f16` or `int8`), `in_memory` and `threads`, or `()`.
+    pub fn open_index(
+        &self,
+        path: &str,
+        model: Option<&Model>,
+        options: impl Serialize,
+    ) -> Result<Index> {
+        let Inner { library, raw } = *self.inner;
+        let (path, options) = (request::c_string(path)?, request::json(options)?);
+        let handle = model.map_or(null_mut(), Model::raw);
+        let mut index = null_mut();
+        // SAFETY: the texts live during the call, and index is a place for the handle.
+        call(library, |e| unsafe {
+            let (path, options) = (path.as_ptr(), options.as_ptr());
+            (library.mullama_index_open)(raw, path, handle, options, &mut index, e)
+        })?;
+        Ok(index::new(library, index, model))
     }
 
     /// Closes the runtime now, and with it all clones. Doing it again does nothing.

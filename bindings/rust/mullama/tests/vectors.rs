@@ -11,7 +11,8 @@ mod embeddings;
 
 use embeddings::WantScore;
 use mullama::{
-    Chunk, Embedding, Error, Model, Ranking, Runtime, RuntimeOptions, Stream, TokenizeOptions,
+    Chunk, Embedding, Error, Found, Model, Ranking, Runtime, RuntimeOptions, Stream,
+    TokenizeOptions,
 };
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
@@ -46,6 +47,9 @@ struct Case {
     #[serde(default)]
     model: String,
     #[serde(default)]
+    add: Vec<Value>,
+    train: Option<Value>,
+    #[serde(default)]
     options: Value,
     cancel_after: Option<usize>,
     want_text: Option<String>,
@@ -58,6 +62,8 @@ struct Case {
     want_errors: Option<Vec<String>>,
     want_scores: Option<Vec<WantScore>>,
     want_method: Option<String>,
+    want_found: Option<Vec<WantFound>>,
+    want_info: Option<Map<String, Value>>,
     want_error: Option<String>,
     #[serde(default)]
     want_message: String,
@@ -72,6 +78,12 @@ struct WantLogprob {
     top: usize,
 }
 
+#[derive(Deserialize)]
+struct WantFound {
+    id: String,
+    score: f64,
+}
+
 /// What a case gives.
 #[derive(Default)]
 struct Outcome {
@@ -80,6 +92,8 @@ struct Outcome {
     chunks: Vec<Chunk>,
     embeddings: Vec<Embedding>,
     ranking: Ranking,
+    found: Vec<Found>,
+    info: Value,
 }
 
 fn run(runtime: &Runtime, model: &Model, case: &Case) -> Result<Outcome, Error> {
@@ -103,6 +117,7 @@ fn run(runtime: &Runtime, model: &Model, case: &Case) -> Result<Outcome, Error> 
             let all = model.embed(&case.request)?;
             outcome.embeddings = embeddings::take(all, case.want_errors.as_deref())?;
         }
+        "index" => search(runtime, model, case, &mut outcome)?,
         "rerank" | "score" => outcome.ranking = rank(model, case)?,
         op => panic!("the operation {op} is not known"),
     }
@@ -151,6 +166,42 @@ fn rank(model: &Model, case: &Case) -> Result<Ranking, Error> {
     }
 }
 
+/// Fills an index, opens it anew, and searches it.
+fn search(
+    runtime: &Runtime,
+    model: &Model,
+    case: &Case,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let model = (!case.flags.iter().any(|f| f == "no_model")).then_some(model);
+    let own = std::env::temp_dir().join(format!("mullama-{}.index", std::process::id()));
+    let _ = std::fs::remove_file(&own);
+    let path = if case.model.is_empty() { own.to_str().unwrap() } else { &case.model };
+    let options = if case.options.is_null() { json!({}) } else { case.options.clone() };
+    let index = runtime.open_index(path, model, options)?;
+    for request in &case.add {
+        index.add(&request["documents"])?;
+    }
+    if let Some(train) = &case.train {
+        index.train(usize::try_from(train["groups"].as_u64().unwrap()).unwrap())?;
+    }
+    index.close();
+    let index = runtime.open_index(path, model, ())?;
+    outcome.found = index.search(&case.request)?;
+    outcome.info = index.info()?;
+    index.verify()?;
+    let _ = std::fs::remove_file(&own);
+    Ok(())
+}
+
+fn check_found(outcome: &Outcome, wanted: &[WantFound]) {
+    let found = &outcome.found;
+    assert!(found.iter().map(|f| &f.id).eq(wanted.iter().map(|w| &w.id)), "{found:?}");
+    for (got, want) in found.iter().zip(wanted) {
+        assert!((got.score - want.score).abs() <= 0.03 * want.score.abs().max(1.0), "{got:?}");
+    }
+}
+
 fn check(case: &Case, result: Result<Outcome, Error>) {
     if let Some(want) = &case.want_error {
         let error = result.err().expect("it has to fail");
@@ -172,6 +223,12 @@ fn check(case: &Case, result: Result<Outcome, Error>) {
         check_logprobs(&outcome.chunks, want);
     }
     check_embeddings(case, &outcome);
+    if let Some(want) = &case.want_found {
+        check_found(&outcome, want);
+    }
+    for (field, want) in case.want_info.iter().flatten() {
+        assert_eq!(&outcome.info[field], want, "{field} of the index");
+    }
     for (field, want) in case.want_last.iter().flatten() {
         let last = outcome.chunks.last().expect("there has to be a last part");
         assert!(last.done);
