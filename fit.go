@@ -345,8 +345,8 @@ func gpuLooksUp(f *gguf.File) bool {
 }
 
 // embeddingsOn returns the GPU on which the embeddings of tokens are looked up, "" if this machine
-// does it, as llama.cpp would have it. One thread of an H200's machine takes 260 microseconds for 64
-// tokens and 5.8 milliseconds for 2,048, in which the GPU waits. Only CUDA was measured.
+// does it, as llama.cpp would have it. One thread of an H200's machine takes 260 microseconds for
+// 64 tokens and 5.8 milliseconds for 2,048, in which the GPU waits. Only CUDA was measured.
 func (f *fitter) embeddingsOn(used []llama.Device, layers int) string {
 	all := layers < 0 || layers > f.layers
 	split := f.o.SplitMode == "row" || f.o.SplitMode == "tensor"

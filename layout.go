@@ -24,15 +24,15 @@ const (
 	// instead of 330, and 32 make 113 instead of 421
 	// (bench/results/streams-smollm2-unified.json beside streams-smollm2-split.json).
 	splitLeast = 4
-	// splitShare is the part of this machine's free memory that a split cache may take, one part of so
-	// many, and gpuSplitShare that of a GPU's, which nothing else is waiting for.
+	// splitShare is the part of this machine's free memory that a split cache may take, one part of
+	// so many, and gpuSplitShare that of a GPU's, which nothing else is waiting for.
 	splitShare, gpuSplitShare = 8, 2
 	// cacheUnit is what llama.cpp rounds the cells of a sequence up to.
 	cacheUnit = 256
 )
 
-// layout decides how the KV cache of a model is divided, and fills in p, which has the rest. A split
-// cache is not taken by itself if it may take more than so many bytes.
+// layout decides how the KV cache of a model is divided, and fills in p, which has the rest. A
+// split cache is not taken by itself if it would take more bytes than most.
 func (o *LoadOptions) layout(
 	p *llama.ContextParams, model llama.ModelInfo, info *Info, most uint64,
 ) {

@@ -128,9 +128,9 @@ func padTokens(key string, value any, have, rows int) any {
 // that no cache holds them, small enough to make in a fraction of a second.
 const poolBytes = 32 << 20
 
-// poolBlocks is how many blocks of so many bytes a pool has: a prime number, so that no two rows of a
-// matrix with fewer rows begin with the same block. Tokens with equal rows of the output would have equal
-// logits.
+// poolBlocks is how many blocks of so many bytes a pool has: a prime number, so that no two rows of
+// a matrix with fewer rows begin with the same block. Tokens with equal rows of the output would
+// have equal logits.
 func poolBlocks(size int) int {
 	n := poolBytes / size
 	for !big.NewInt(int64(n)).ProbablyPrime(0) { // no doubt for numbers this small

@@ -12,8 +12,8 @@
 //   bench tokenize   MODEL TEXT [reps=1000]
 //   bench rss        MODEL TEXT [generate=32] [threads=2] [ctx=4096] [slots=1]
 //
-// All take gpu_layers=N, split=MODE, a number of enum llama_split_mode, and rows=0, which leaves the
-// embeddings of tokens in this machine's memory though a GPU has all layers; and for the context
+// All take gpu_layers=N, split=MODE, a number of enum llama_split_mode, and rows=0, which leaves
+// the embeddings of tokens in this machine's memory though a GPU has all layers; for the context
 // batch=2048, ubatch=512, unified=0, flash=0 or 1, and kv_k=TYPE and kv_v=TYPE, numbers of enum
 // ggml_type. Tokens are chosen greedily unless temp=, top_k= and top_p= say otherwise. batched and
 // waves are in waves.c, perplexity is in a file of its own.
