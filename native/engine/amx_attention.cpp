@@ -1,4 +1,4 @@
-// Attention on CPUs with AMX, for prompts and embeddings.
+// Attention on CPUs with AMX, for embeddings.
 //
 // ggml computes it with AVX-512, a number in each lane, which for texts of 512 tokens takes as long
 // as all other work of a small model. Here keys, queries, weights and values are multiplied in
@@ -6,7 +6,8 @@
 // softmax needs no sums across lanes.
 //
 // CMakeLists.txt has ggml's ops.cpp compiled with its function renamed, as mullama_lanes_..., and
-// the one here takes its place. What does not fit goes there.
+// the one here takes its place. What does not fit goes there, and so does attention to a cache:
+// tiles round otherwise than lanes, and a text must not depend on what of its prompt was cached.
 #include "amx_tiles.h"
 
 #include "amx/amx.h"
@@ -373,6 +374,9 @@ attention attention_of(ggml_tensor *dst) {
     return x;
 }
 
+// A cache's keys are a view of a tensor that no operation computed.
+bool in_cache(const ggml_tensor *k) { return k->view_src && k->view_src->op == GGML_OP_NONE; }
+
 bool fits_tiles(const ggml_compute_params *params, ggml_tensor *dst) {
     // Asking for the buffers asks the kernel for the tiles.
     static const bool usable = has_tiles() && ggml_backend_amx_buffer_type();
@@ -384,9 +388,9 @@ bool fits_tiles(const ggml_compute_params *params, ggml_tensor *dst) {
                  x.v->type == GGML_TYPE_F16 && (!x.mask || x.mask->type == GGML_TYPE_F16);
     bool widths = x.key_width % depth == 0 && x.width % depth == 0 && x.key_width <= widest_head &&
                   x.width <= widest_head;
-    return usable && !params->use_ref && plain && types && widths && x.q->ne[1] >= fewest_queries &&
-           x.q->nb[0] == sizeof(float) && x.k->nb[0] == sizeof(ggml_fp16_t) &&
-           x.v->nb[0] == sizeof(ggml_fp16_t);
+    return usable && !params->use_ref && plain && types && widths && !in_cache(x.k) &&
+           x.q->ne[1] >= fewest_queries && x.q->nb[0] == sizeof(float) &&
+           x.k->nb[0] == sizeof(ggml_fp16_t) && x.v->nb[0] == sizeof(ggml_fp16_t);
 }
 
 // Does the work of one thread of those that call it together.
