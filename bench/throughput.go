@@ -196,8 +196,8 @@ func commandLine(cmd *cobra.Command, model string) string {
 	}
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch value := f.Value.String(); f.Name {
-		case "model", "json", "time-limit", "oracle", "library", "peer", "callers", "python", "out",
-			"embedding-model":
+		case "model", "json", "time-limit", "oracle", "library", "peer", "callers", "python",
+			"torch", "out", "embedding-model":
 		case "text":
 			line += fmt.Sprintf(" --text %q", value)
 		default:

@@ -92,18 +92,30 @@ func TestAMissingBaselineProgramSaysWhatToDo(t *testing.T) {
 }
 
 func TestCommandLineNamesNoFolder(t *testing.T) {
-	root := testRootCommand()
-	cmd, _, err := root.Find([]string{"bench", "throughput"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = cmd.ParseFlags([]string{"--model", "/a/m.gguf", "--json", "/b/r.json", "--rounds", "5",
-		"--text", "To be"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `mullama bench throughput --model m.gguf --rounds=5 --text "To be"`
-	if got := commandLine(cmd, "m.gguf"); got != want {
-		t.Errorf("got %s, want %s", got, want)
+	for _, tt := range []struct {
+		group, want string
+		flags       []string
+	}{
+		{"throughput", `mullama bench throughput --model m.gguf --rounds=5 --text "To be"`,
+			[]string{"--rounds", "5", "--text", "To be"}},
+		{"embedding", "mullama bench embedding --model m.gguf",
+			[]string{"--python", "/c/python", "--torch", "/d/python"}},
+		{"maxsim", "mullama bench maxsim --model m.gguf",
+			[]string{"--python", "/c/python", "--torch", "/d/python"}},
+	} {
+		cmd, _, err := testRootCommand().Find([]string{"bench", tt.group})
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags := append(tt.flags, "--json", "/b/r.json")
+		if cmd.Flags().Lookup("model") != nil {
+			flags = append(flags, "--model", "/a/m.gguf")
+		}
+		if err := cmd.ParseFlags(flags); err != nil {
+			t.Fatal(err)
+		}
+		if got := commandLine(cmd, "m.gguf"); got != tt.want {
+			t.Errorf("got %s, want %s", got, tt.want)
+		}
 	}
 }
