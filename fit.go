@@ -99,6 +99,14 @@ func (p *placement) context(o *LoadOptions, base llama.ContextParams) llama.Cont
 	return base
 }
 
+// mostSplit is how many bytes a KV cache for each slot may take.
+func (p *placement) mostSplit() uint64 {
+	if p.gpu {
+		return p.cache
+	}
+	return freeMemory() / splitShare
+}
+
 // shrink returns the next smaller placement to try when memory did not suffice: fewer tokens at
 // once and their embeddings not on the GPU, then three quarters of the layers, then no GPU. The
 // number of layers is the user's if they gave one.

@@ -297,11 +297,7 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 // addContext makes the context of m for generating.
 func (l *loading) addContext(m *loaded, weights *placedWeights) error {
 	p := weights.context(l.o, l.cp)
-	most := weights.cache
-	if !weights.gpu {
-		most = freeMemory() / splitShare
-	}
-	l.o.layout(&p, weights.Info(), l.info, most)
+	l.o.layout(&p, weights.Info(), l.info, weights.mostSplit())
 	p.Tuning = &llama.Tuning{Steering: l.steering} // the engine applies adapters
 	c, err := weights.NewContext(p)
 	if err != nil {

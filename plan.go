@@ -71,7 +71,7 @@ func (l *loading) dryRun(draft *Plan) (*Plan, error) {
 	p, memory := &l.place.placement, l.place.memory
 	cp := l.shape(p)
 	if !p.gpu {
-		p.cache = freeMemory() / splitShare
+		p.cache = p.mostSplit()
 		cp = l.shape(p)
 	}
 	if memory == nil {

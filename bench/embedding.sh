@@ -1,7 +1,6 @@
 #!/bin/sh
-# Measures embeddings of MiniLM in F16 and Q8_0 beside llama.cpp alone and all peers: about 15
-# minutes on two cores that have nothing else to do, and more with the peers of make peers-torch, if
-# they are set up.
+# Measures embeddings of MiniLM in F16 and Q8_0 beside llama.cpp alone and all peers, those of make
+# peers-torch too if they are set up.
 #
 # usage: bench/embedding.sh CACHE RESULTS
 set -eu
