@@ -66,34 +66,17 @@ func open(o *runtimeOptions) (engine, error) {
 
 //export goRuntimeClose
 func goRuntimeClose(handle C.uintptr_t) {
-	call(nil, func() error {
-		if e, ok := runtimes.remove(uintptr(handle)); ok {
-			return e.close()
-		}
-		return nil
-	})
+	end(runtimes, handle, engine.close)
 }
 
 //export goRuntimeInfo
 func goRuntimeInfo(handle C.uintptr_t, to **C.char, out **C.mullama_error) C.mullama_status {
-	return call(out, func() error {
-		e, err := runtimes.get(uintptr(handle))
-		if err != nil {
-			return err
-		}
-		return give(to, e.info)
-	})
+	return ask(runtimes, handle, to, out, engine.info)
 }
 
 //export goRuntimeModels
 func goRuntimeModels(handle C.uintptr_t, to **C.char, out **C.mullama_error) C.mullama_status {
-	return call(out, func() error {
-		e, err := runtimes.get(uintptr(handle))
-		if err != nil {
-			return err
-		}
-		return give(to, e.models)
-	})
+	return ask(runtimes, handle, to, out, engine.models)
 }
 
 //export goModelLoad
@@ -153,23 +136,12 @@ func load(
 
 //export goModelClose
 func goModelClose(handle C.uintptr_t) {
-	call(nil, func() error {
-		if m, ok := models.remove(uintptr(handle)); ok {
-			return m.close()
-		}
-		return nil
-	})
+	end(models, handle, model.close)
 }
 
 //export goModelInfo
 func goModelInfo(handle C.uintptr_t, to **C.char, out **C.mullama_error) C.mullama_status {
-	return call(out, func() error {
-		m, err := models.get(uintptr(handle))
-		if err != nil {
-			return err
-		}
-		return give(to, m.info)
-	})
+	return ask(models, handle, to, out, model.info)
 }
 
 //export goModelTokenize
@@ -339,10 +311,8 @@ func goStreamCancel(handle C.uintptr_t, out **C.mullama_error) C.mullama_status 
 
 //export goStreamClose
 func goStreamClose(handle C.uintptr_t) {
-	call(nil, func() error {
-		if s, ok := streams.remove(uintptr(handle)); ok {
-			s.close()
-		}
+	end(streams, handle, func(s *stream) error {
+		s.close()
 		return nil
 	})
 }

@@ -145,23 +145,12 @@ func goIndexOpen(
 
 //export goIndexClose
 func goIndexClose(handle C.uintptr_t) {
-	call(nil, func() error {
-		if x, ok := indexes.remove(uintptr(handle)); ok {
-			return x.Close()
-		}
-		return nil
-	})
+	end(indexes, handle, func(x *index) error { return x.Close() })
 }
 
 //export goIndexInfo
 func goIndexInfo(handle C.uintptr_t, to **C.char, out **C.mullama_error) C.mullama_status {
-	return call(out, func() error {
-		x, err := indexes.get(uintptr(handle))
-		if err != nil {
-			return err
-		}
-		return give(to, x.info)
-	})
+	return ask(indexes, handle, to, out, (*index).info)
 }
 
 //export goIndexAdd

@@ -104,6 +104,30 @@ func give(to **C.char, make func() ([]byte, error)) error {
 	return nil
 }
 
+// ask gives a caller the JSON that one method of the object behind a handle makes.
+func ask[T any](
+	of *table[T], handle C.uintptr_t, to **C.char, out **C.mullama_error,
+	method func(T) ([]byte, error),
+) C.mullama_status {
+	return call(out, func() error {
+		object, err := of.get(uintptr(handle))
+		if err != nil {
+			return err
+		}
+		return give(to, func() ([]byte, error) { return method(object) })
+	})
+}
+
+// end closes what is behind a handle; a handle that is not there is no mistake.
+func end[T any](of *table[T], handle C.uintptr_t, method func(T) error) {
+	call(nil, func() error {
+		if object, ok := of.remove(uintptr(handle)); ok {
+			return method(object)
+		}
+		return nil
+	})
+}
+
 // parseStrictly reads an options object that may be missing. A name that is not known is an error,
 // because it is a mistake.
 func parseStrictly(data []byte, into any) error {
