@@ -41,10 +41,10 @@ func TestPagesOfAnIndexComeWhenTheyAreRead(t *testing.T) {
 	const dim = 64
 	r := rand.New(rand.NewPCG(6, 6))
 	path := newPath(t)
-	docs := topics(r, 8000, dim)
+	docs := topics(r, 3000, dim)
 	x := open(t, path, Options{Dim: dim})
 	add(t, x, docs)
-	if err := x.Train(bg, TrainOptions{Centroids: 64}); err != nil {
+	if err := x.Train(bg, TrainOptions{Centroids: 16}); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.Close(); err != nil {
