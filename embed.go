@@ -304,7 +304,7 @@ func (p *embedPlan) prepare(in *embedInput) (*embedder.Item, Embedding) {
 		err = invalid(p.op, "the text is empty")
 	case len(tokens) > p.longest && (!p.Truncate || p.longest <= p.model.bounds(tokens)):
 		err = &Error{Kind: ErrContextFull, Op: p.op, Err: &ContextFullError{
-			Prompt: len(tokens), Context: p.longest, Part: "the text"}}
+			Prompt: len(tokens), Context: p.longest, Part: "the text", Advice: p.advice()}}
 	case len(tokens) > p.longest:
 		tokens, cut = p.model.cutTokens(tokens, p.longest), true
 	}
@@ -328,6 +328,9 @@ func (p *embedPlan) tokens(in *embedInput) (tokens []Token, cut bool, err error)
 	text := p.prefix + in.text
 	if err := p.model.tooLong(p.op, text, p.longest); err != nil {
 		if !p.Truncate {
+			if full := (*ContextFullError)(nil); errors.As(err, &full) {
+				full.Advice = p.advice()
+			}
 			return nil, false, err
 		}
 		end := min(len(text), likelyBytes*p.longest)
@@ -338,6 +341,14 @@ func (p *embedPlan) tokens(in *embedInput) (tokens []Token, cut bool, err error)
 	}
 	tokens, err = p.model.shared.weights.Tokenize(text, true, false)
 	return tokens, cut, wrap(p.op, err)
+}
+
+// advice is what helps with a text that is too long. Models for embeddings have no larger context.
+func (p *embedPlan) advice() string {
+	if p.Truncate {
+		return "load the model with a larger context"
+	}
+	return "shorten it, or set truncate to have its end cut off"
 }
 
 // bounds is how many tokens at the ends of a text's are the vocabulary's and not of the text.

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/gguf"
 	"github.com/mullama/mullama/internal/testmodels"
 )
 
@@ -107,9 +110,7 @@ func TestALongTextIsRefusedOrCut(t *testing.T) {
 		t.Errorf("the short text: %v", result.Embeddings[0].Err)
 	}
 	for _, e := range result.Embeddings[1:] {
-		if !errors.Is(e.Err, mullama.ErrContextFull) {
-			t.Errorf("a long text: %v, want ErrContextFull", e.Err)
-		}
+		wantKind(t, e.Err, mullama.ErrContextFull, "size of 512; shorten it, or set truncate")
 	}
 	if err := result.Err(); !errors.Is(err, mullama.ErrContextFull) ||
 		!strings.Contains(err.Error(), "text 2 of 3") {
@@ -308,6 +309,42 @@ func TestE5FindsAcrossLanguages(t *testing.T) {
 	plain := vectors(t, m, &mullama.EmbedRequest{Texts: []string{"query: Wie backe ich Brot?"}})
 	if got := dot(plain[0], queries[0]); got < 0.9999 {
 		t.Errorf("the task's words by hand have similarity %.6f", got)
+	}
+}
+
+// A row of the table of tokens is no number here, as in a damaged file. Attention sees all texts of
+// a batch, if only to give others no weight.
+func TestATextOfNumbersThatAreNoneLeavesOthersAlone(t *testing.T) {
+	path := testmodels.Path(t, "minilm")
+	header, err := gguf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const token = 2222 // of llama
+	i := slices.IndexFunc(header.Tensors, func(x gguf.Tensor) bool {
+		return x.Name == "token_embd.weight"
+	})
+	table := header.Tensors[i]
+	row := data[header.DataOffset+table.Offset:][token*2*table.Dims[0]:]
+	copy(row[:2*table.Dims[0]], slices.Repeat([]byte{0xff, 0x7f}, int(table.Dims[0])))
+	damaged := filepath.Join(t.TempDir(), "damaged.gguf")
+	if err := os.WriteFile(damaged, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := load(t, openRuntime(t), damaged, mullama.LoadOptions{})
+	texts := []string{"a word", "the llama", "another one", "more words", "and more words"}
+	got, err := m.Embed(t.Context(), &mullama.EmbedRequest{Texts: texts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range got.Embeddings {
+		if bad := i == 1; (e.Err != nil) != bad || (e.Vector == nil) != bad {
+			t.Errorf("%q: error %v, %d numbers", texts[i], e.Err, len(e.Vector))
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type embeddingOptions struct {
 	options
 	lengths, batches, documents []int
 	heaviest                    int
+	peerRounds, peerTokens      int
 	peers                       map[string]string
 	python, torch               string
 }
@@ -30,8 +31,10 @@ Python of make peers-embedding, ONNX Runtime; with --torch, that of make peers-t
 sentence-transformers, which always computes in f32. A peer that is not measured is named in the
 result.
 
-Works of more tokens than --heaviest are done in the first round alone, and peers do a part of them
-of about so many tokens. Collections of more than 1,000 documents come in calls of 256 only.`
+Works of more tokens than --heaviest are done in the first round alone. Peers do a part of about
+--peer-tokens of what has more, and with --peer-rounds take part in the first rounds alone: they are
+slower, and their lead or distance is larger. Collections of more than 1,000 documents come in calls
+of 256 only.`
 
 func embeddingCommand() *cobra.Command {
 	var o embeddingOptions
@@ -54,7 +57,10 @@ func embeddingCommand() *cobra.Command {
 		"sizes of collections, embedded one by one and in calls of 256")
 	f.IntVar(&o.Rounds, "rounds", 3, "turns of every side and work")
 	f.IntVar(&o.heaviest, "heaviest", 8000,
-		"most tokens of a work that every side does whole, in each round")
+		"most tokens of a work that is done in each round")
+	f.IntVar(&o.peerTokens, "peer-tokens", 8000,
+		"about how many tokens of a work peers do at most")
+	f.IntVar(&o.peerRounds, "peer-rounds", 0, "rounds in which peers take turns; 0: all")
 	f.StringToStringVar(&o.peers, "peer", nil,
 		"measure this server as well: llama-server=PROGRAM or ollama=PROGRAM (repeatable)")
 	f.StringVar(&o.python, "python", "", "Python with onnxruntime, tokenizers and the weights")
@@ -65,10 +71,13 @@ func embeddingCommand() *cobra.Command {
 
 func (o *embeddingOptions) check() error {
 	numbers := slices.Concat(o.lengths, o.batches, o.documents,
-		[]int{o.Rounds, o.Threads, o.heaviest})
+		[]int{o.Rounds, o.Threads, o.heaviest, o.peerTokens})
 	if slices.Min(numbers) < 1 || len(o.lengths)*len(o.batches)+len(o.documents) == 0 {
-		return errors.New("rounds, threads, lengths, batches, documents and heaviest must be " +
-			"at least 1")
+		return errors.New("rounds, threads, lengths, batches, documents, heaviest and " +
+			"peer-tokens must be at least 1")
+	}
+	if o.peerRounds < 0 {
+		return errors.New("peer-rounds must be at least 0")
 	}
 	if slices.Max(append([]int{3}, o.lengths...)) > embeddingLongest {
 		return fmt.Errorf("lengths are at most %d tokens", embeddingLongest)
@@ -127,15 +136,14 @@ type embeddingMeter struct {
 	random  *rand.Rand
 	result  *Result
 	say     func(format string, args ...any)
+
+	afterPeer bool // the last turn was a peer's
 }
 
 // run measures every work in each round, or in the first alone if it is heavy.
 func (m *embeddingMeter) run(ctx context.Context) error {
 	works := embeddingWorks(m.o)
-	if slices.ContainsFunc(works, func(w embeddingWork) bool { return w.tokens > m.o.heaviest }) {
-		m.result.Warnings = append(m.result.Warnings, fmt.Sprintf("works of more than %d tokens "+
-			"were done in one round, and by peers in a part of about so many tokens", m.o.heaviest))
-	}
+	m.sayWhatIsLess(works)
 	for round := 1; round <= m.o.Rounds; round++ {
 		for _, w := range works {
 			if round > 1 && w.tokens > m.o.heaviest {
@@ -154,6 +162,25 @@ func (m *embeddingMeter) run(ctx context.Context) error {
 	return nil
 }
 
+// sayWhatIsLess names in the result what is done in fewer rounds, or in part.
+func (m *embeddingMeter) sayWhatIsLess(works []embeddingWork) {
+	warn := func(format string, n int) {
+		m.result.Warnings = append(m.result.Warnings, fmt.Sprintf(format, n))
+	}
+	longer := func(tokens int) bool {
+		return slices.ContainsFunc(works, func(w embeddingWork) bool { return w.tokens > tokens })
+	}
+	if m.o.Rounds > 1 && longer(m.o.heaviest) {
+		warn("works of more than %d tokens were done in one round", m.o.heaviest)
+	}
+	if longer(m.o.peerTokens) {
+		warn("peers did about %d tokens of works that have more", m.o.peerTokens)
+	}
+	if m.o.peerRounds > 0 && m.o.peerRounds < m.o.Rounds {
+		warn("peers took turns in the first rounds alone, of which there are %d", m.o.peerRounds)
+	}
+}
+
 // firstTexts returns calls with the first n texts, or one if n is less.
 func firstTexts(calls [][]string, n int) [][]string {
 	var some [][]string
@@ -169,27 +196,25 @@ func isPeer(side string) bool {
 	return side != aloneName && side != libraryName && side != daemonName
 }
 
-// turn has each side do a work.
+// turn has each side do a work, but for peers whose rounds are over.
 func (m *embeddingMeter) turn(ctx context.Context, round int, w embeddingWork) error {
 	seed := m.o.Seed + uint64(round)
 	all := w.calls(rand.New(rand.NewPCG(seed, uint64(w.tokens))))
 	speeds := map[string]float64{}
 	order := m.random.Perm(len(m.sides))
 	for _, i := range order {
-		side := m.sides[i]
-		calls := all
+		side, calls := m.sides[i], all
 		if isPeer(side.name()) {
-			calls = firstTexts(all, w.texts()*m.o.heaviest/w.tokens)
+			if m.o.peerRounds > 0 && round > m.o.peerRounds {
+				continue
+			}
+			calls = firstTexts(all, w.texts()*m.o.peerTokens/w.tokens)
 		}
-		warm := [][]string{calls[0][:min(len(calls[0]), 8)]}
-		if _, err := side.embed(ctx, warm); err != nil {
-			return fmt.Errorf("%s: %s: %w", side.name(), w.name, err)
-		}
-		seconds, err := side.embed(ctx, calls)
+		speed, err := m.speed(ctx, side, calls)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", side.name(), w.name, err)
 		}
-		speeds[side.name()] = float64(len(slices.Concat(calls...))) / seconds
+		speeds[side.name()] = speed
 	}
 	baseline := map[string]float64{"texts": speeds[aloneName]}
 	for _, name := range slices.Sorted(maps.Keys(speeds)) {
@@ -203,4 +228,24 @@ func (m *embeddingMeter) turn(ctx context.Context, round int, w embeddingWork) e
 			speeds[name]/speeds[aloneName])
 	}
 	return nil
+}
+
+// settle is how long the threads of peers may still wait awake after a turn: those of llama-server
+// and of Ollama do so for 0.2 s, on the cores of the side that is next.
+const settle = 250 * time.Millisecond
+
+// speed is how many texts a second a side embeds, once a few are embedded.
+func (m *embeddingMeter) speed(
+	ctx context.Context, side embeddingSide, calls [][]string,
+) (float64, error) {
+	if m.afterPeer {
+		time.Sleep(settle)
+	}
+	m.afterPeer = isPeer(side.name())
+	warm := [][]string{calls[0][:min(len(calls[0]), 8)]}
+	if _, err := side.embed(ctx, warm); err != nil {
+		return 0, err
+	}
+	seconds, err := side.embed(ctx, calls)
+	return float64(len(slices.Concat(calls...))) / seconds, err
 }

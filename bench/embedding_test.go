@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -15,18 +16,20 @@ import (
 
 func TestWorksHaveTheTextsThatTheyName(t *testing.T) {
 	works := embeddingWorks(embeddingOptions{
-		lengths: []int{16, 512}, batches: []int{1, 32}, documents: []int{300},
+		lengths: []int{16, 512}, batches: []int{1, 32}, documents: []int{300, 100},
 	})
 	want := []struct {
 		name                string
 		calls, first, texts int
 	}{
-		{"16 tokens, calls of 1", 64, 1, 64},
+		{"16 tokens, calls of 1", 256, 1, 256},
 		{"16 tokens, calls of 32", 8, 32, 256},
 		{"512 tokens, calls of 1", 8, 1, 8},
 		{"512 tokens, calls of 32", 1, 32, 32},
 		{"300 documents, one by one", 300, 1, 300},
 		{"300 documents, calls of 256", 2, 256, 300},
+		{"100 documents, one by one", 300, 1, 300},
+		{"100 documents, calls of 256", 3, 100, 300},
 	}
 	for i, w := range works {
 		calls := w.calls(rand.New(rand.NewPCG(1, 2)))
@@ -59,6 +62,46 @@ func TestPeersDoThePartOfAWorkThatTheyAreGiven(t *testing.T) {
 		if w.name == "1001 documents, one by one" {
 			t.Error("a large collection is embedded one by one")
 		}
+	}
+}
+
+// countingSide counts the texts it is given in each turn after the first ones.
+type countingSide struct {
+	side  string
+	turns *[]string
+	warm  bool
+}
+
+func (s *countingSide) name() string { return s.side }
+
+func (s *countingSide) stop() error { return nil }
+
+func (s *countingSide) embed(_ context.Context, calls [][]string) (float64, error) {
+	if s.warm = !s.warm; !s.warm {
+		*s.turns = append(*s.turns, fmt.Sprint(s.side, " ", len(slices.Concat(calls...))))
+	}
+	return 1, nil
+}
+
+func TestPeersTakePartInTheFirstRoundsAndDoAPart(t *testing.T) {
+	var turns []string
+	o := embeddingOptions{lengths: []int{16}, batches: []int{300}, heaviest: 5000,
+		peerTokens: 160, peerRounds: 1, options: options{work: work{Config: Config{Rounds: 2}}}}
+	m := &embeddingMeter{o: o, result: testResult(), random: rand.New(rand.NewPCG(1, 1)),
+		say: func(string, ...any) {}}
+	for _, side := range []string{aloneName, libraryName, "ollama"} {
+		m.sides = append(m.sides, &countingSide{side: side, turns: &turns})
+	}
+	if err := m.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(turns)
+	want := []string{"library 300", "library 300", "llama.cpp 300", "llama.cpp 300", "ollama 10"}
+	if !slices.Equal(turns, want) {
+		t.Errorf("turns are %q, want %q", turns, want)
+	}
+	if len(m.result.Points) != 5 || len(m.result.Warnings) != 2 {
+		t.Errorf("%d points and warnings %q", len(m.result.Points), m.result.Warnings)
 	}
 }
 

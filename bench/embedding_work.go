@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -13,8 +14,10 @@ const (
 	documentCall = 256
 	// oneByOne is how many documents a collection has at most that is also embedded one by one.
 	oneByOne = 1000
-	// embeddingTurn is how many tokens a turn has at least, in as many calls as it takes up to 64.
+	// embeddingTurn is how many tokens a turn has at least, in as many calls as it takes up to
+	// mostCalls. Fewer take so little time that what else runs on the machine decides.
 	embeddingTurn = 4096
+	mostCalls     = 256
 )
 
 // embeddingWords are one token each for the vocabularies of BERT.
@@ -39,15 +42,16 @@ func embeddingWorks(o embeddingOptions) []embeddingWork {
 	var works []embeddingWork
 	for _, length := range o.lengths {
 		for _, batch := range o.batches {
-			n := min(64, max(1, embeddingTurn/(length*batch)))
+			n := min(mostCalls, max(1, embeddingTurn/(length*batch)))
 			works = append(works, embeddingWork{
 				name:   fmt.Sprintf("%d tokens, calls of %d", length, batch),
 				length: length, tokens: n * batch * length, counts: split(n*batch, batch)})
 		}
 	}
 	for _, n := range o.documents {
+		times := min(10, (embeddingTurn+16*n-1)/(16*n)) // small collections come several times
 		for _, each := range []int{1, documentCall} {
-			w := embeddingWork{tokens: 16 * n, counts: split(n, each),
+			w := embeddingWork{tokens: times * 16 * n, counts: slices.Repeat(split(n, each), times),
 				name: fmt.Sprintf("%d documents, calls of %d", n, each)}
 			if each == 1 && n > oneByOne {
 				continue

@@ -203,12 +203,14 @@ func (m *maxsimMeter) round(ctx context.Context, round, docs, threads int) error
 // It returns the fastest search in milliseconds and the bytes of the index, too.
 func (m *maxsimMeter) search(ctx context.Context, kind mullama.VectorKind,
 	threads int) (values map[string]float64, fastest float64, bytes int64, err error) {
+	before := filePages()
 	start := time.Now()
 	x, err := mullama.OpenIndex(m.path(kind), mullama.IndexOptions{Threads: threads})
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	values = map[string]float64{"open_ms": milliseconds(time.Since(start))}
+	values = map[string]float64{"open_ms": milliseconds(time.Since(start)),
+		"opened_mb": filePages() - before}
 	defer func() { _ = x.Close() }()
 	info, err := x.Info()
 	if err != nil {
@@ -225,11 +227,15 @@ func (m *maxsimMeter) search(ctx context.Context, kind mullama.VectorKind,
 		times = append(times, milliseconds(time.Since(start)))
 	}
 	values["first_ms"], values["search_ms"] = times[0], median(times[warm:])
+	values["searched_mb"] = filePages() - before
 	macs := float64(info.Tokens) * maxsimQueryTokens * maxsimDim
 	values["gmacs"] = macs / values["search_ms"] / 1e6
 	values["gbs"] = float64(info.Bytes) / values["search_ms"] / 1e6
 	return values, slices.Min(times[1:]), info.Bytes, nil
 }
+
+// filePages is how many megabytes of files this process has mapped and in memory.
+func filePages() float64 { return float64(ownMemory(os.DirFS("/")).File) * 1024 / 1e6 }
 
 func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
 

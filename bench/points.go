@@ -52,7 +52,8 @@ var pointColumns = map[string][]column{
 		{"search_ms", "ms", "search, ms"}, {"limit_ms", "ms", "limit of the machine, ms"},
 		{"of_limit_percent", "%", "of it reached, %"}, {"gmacs", "Gmac/s", "multiply-adds, 1e9/s"},
 		{"gbs", "GB/s", "read, GB/s"}, {"first_ms", "ms", "first search, ms"},
-		{"open_ms", "ms", "open, ms"},
+		{"open_ms", "ms", "open, ms"}, {"opened_mb", "MB", "in memory when opened, MB"},
+		{"searched_mb", "MB", "when searched, MB"},
 	},
 	"batch": {
 		{"seconds", "s", "in all, s"}, {"prompts_s", "prompts/s", "prompts/s"},

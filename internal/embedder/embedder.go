@@ -323,8 +323,9 @@ func (e *Engine) grow(need int, room *int) error {
 	return nil
 }
 
-// embed runs a batch. One that fails is tried again text by text, so that what one of them does
-// is not done to others.
+// embed runs a batch. One that fails, or has numbers that are none, is tried again by halves, so
+// that what one text does is not done to others: attention weighs those with nothing, but nothing
+// times no number is none either.
 func (e *Engine) embed(batch []entry) {
 	var tokens, lengths []int32
 	for _, item := range batch {
@@ -333,10 +334,10 @@ func (e *Engine) embed(batch []entry) {
 	}
 	rows, width, err := e.model.Embed(tokens, lengths)
 	e.count(batch, len(tokens))
-	if err != nil && len(batch) > 1 && !errors.Is(err, ErrCancelled) {
-		for i := range batch {
-			e.embed(batch[i : i+1])
-		}
+	spoilt := err != nil && !errors.Is(err, ErrCancelled) || err == nil && !finite(rows)
+	if half := len(batch) / 2; half > 0 && spoilt {
+		e.embed(batch[:half])
+		e.embed(batch[half:])
 		return
 	}
 	perToken := err == nil && len(rows) == width*len(tokens) && len(tokens) != len(batch)

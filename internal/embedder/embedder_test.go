@@ -44,6 +44,7 @@ func (s *script) Embed(tokens, lengths []int32) ([]float32, int, error) {
 		return nil, 0, s.failsWith
 	}
 	var rows []float32
+	spoilt := slices.Contains(tokens, nanToken)
 	for _, n := range lengths {
 		sum := float32(0)
 		for _, token := range tokens[:n] {
@@ -51,9 +52,9 @@ func (s *script) Embed(tokens, lengths []int32) ([]float32, int, error) {
 				rows = append(rows, float32(token), 1)
 			}
 			sum += float32(token)
-			if token == nanToken {
-				sum = float32(math.NaN())
-			}
+		}
+		if spoilt { // as masked attention has it, all texts of the batch
+			sum = float32(math.NaN())
 		}
 		tokens = tokens[n:]
 		if !s.perToken {

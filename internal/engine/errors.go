@@ -29,6 +29,7 @@ type ContextFullError struct {
 	Prompt  int    // tokens of the prompt, or of the part of it that was looked at
 	Context int    // tokens that the context takes
 	Part    string // what was looked at; empty: the whole prompt
+	Advice  string // what to do; empty: what helps with a prompt
 }
 
 func (e *ContextFullError) Error() string {
@@ -39,8 +40,12 @@ func (e *ContextFullError) Error() string {
 	if strings.HasSuffix(part, "s") {
 		has = "have"
 	}
-	return fmt.Sprintf("%s %s %d tokens, which exceeds the available context size of %d; shorten "+
-		"the prompt or load the model with a larger context", part, has, e.Prompt, e.Context)
+	advice := "shorten the prompt or load the model with a larger context"
+	if e.Advice != "" {
+		advice = e.Advice
+	}
+	return fmt.Sprintf("%s %s %d tokens, which exceeds the available context size of %d; %s",
+		part, has, e.Prompt, e.Context, advice)
 }
 
 // Is makes it an ErrContextFull.

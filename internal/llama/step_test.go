@@ -71,7 +71,11 @@ func TestPositionMustFollowTheCache(t *testing.T) {
 // The model's weights are float16. With tiles of AMX, products of eight rows or more are computed
 // in another way than those of fewer, and attention of 16. They differ by a few parts in a million,
 // of which rounding to float16 in the cache and before the last product may make some in a
-// thousand. A sequence that saw another's tokens would have other candidates.
+// thousand: a number that lies between two float16 falls to either side. Among 100 pairs of
+// prompts of 3 and 6 tokens the largest difference is 0.006 and the mean 0.0006; with a cache in
+// float32 0.0024 and 0.0001; with weights in float32, whose products do not depend on the number of
+// rows, 0.000002. Only products equal to the last bit would change that, and for few rows those in
+// tiles take longer. A sequence that saw another's tokens would have other candidates.
 func TestSequencesInOneStepEqualEachAlone(t *testing.T) {
 	const long = "one or two of them said that the day was long and the time of the year was short"
 	for _, test := range []struct {

@@ -115,6 +115,9 @@ func (x *Index) create(s shape) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(x.path), ".index-*")
 	if err != nil {
+		if p := (*fs.PathError)(nil); errors.As(err, &p) {
+			p.Path = x.path // which the caller knows
+		}
 		return err
 	}
 	defer os.Remove(f.Name())

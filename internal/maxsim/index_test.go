@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -105,8 +106,13 @@ func TestOpeningWhatDoesNotFitIsRefused(t *testing.T) {
 	if _, err := Open(library(t), path, Options{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
+	nowhere := filepath.Join(path, "of", "no.index")
+	_, err := Open(library(t), nowhere, Options{Dim: 8})
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), nowhere) {
+		t.Errorf("no folder: %v", err)
+	}
 	open(t, path, Options{Dim: 8})
-	_, err := Open(library(t), path, Options{Dim: 9})
+	_, err = Open(library(t), path, Options{Dim: 9})
 	if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "of 8 numbers, not of 9") {
 		t.Errorf("another dimension: %v", err)
 	}
