@@ -127,6 +127,9 @@ func (r *Runtime) Acquire(ctx context.Context, name string, o AcquireOptions) (*
 	if err != nil {
 		return nil, err
 	}
+	if cause := context.Cause(ctx); cause != nil { // nothing is loaded for who has gone
+		return nil, acquireError(name, cause)
+	}
 	began := time.Now()
 	t := &ticket{ready: make(chan error, 1)}
 	a := r.acquirer

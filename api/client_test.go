@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -141,9 +142,12 @@ func TestAnAnswerThatIsWholeLeavesItsConnectionForTheNext(t *testing.T) {
 		addresses <- r.RemoteAddr
 		fmt.Fprintln(w, `{"response":"","done":true}`)
 	})
-	first := ""
+	first, idle := "", make(chan error, 1)
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		PutIdleConn: func(err error) { idle <- err },
+	})
 	for range cap(addresses) {
-		answer, err := c.StartGenerate(t.Context(), &api.GenerateRequest{})
+		answer, err := c.StartGenerate(ctx, &api.GenerateRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +158,9 @@ func TestAnAnswerThatIsWholeLeavesItsConnectionForTheNext(t *testing.T) {
 			t.Errorf("after the last part: %v", err)
 		}
 		answer.Close()
-		time.Sleep(20 * time.Millisecond) // the end of the answer is read meanwhile
+		if err := <-idle; err != nil { // the end of the answer was read meanwhile
+			t.Errorf("the connection was not kept: %v", err)
+		}
 		address := <-addresses
 		if first == "" {
 			first = address

@@ -171,14 +171,19 @@ func (c *cache) unused(p prefix) *sequence {
 // worth is what it would cost to compute s again, less the longer nobody asked for it. Of a
 // sequence that is to be continued after p, only the rest would be lost.
 func (c *cache) worth(s *sequence, p prefix) float64 {
-	lost := s.n
-	if c.cuts {
-		lost = c.tree.alone(s)
-	}
+	lost := c.own(s)
 	if s == p.seq {
 		lost = min(lost, s.n-p.n)
 	}
 	return float64(lost+1) / float64(c.clock-s.end.used+1)
+}
+
+// own is how many tokens would be lost with s.
+func (c *cache) own(s *sequence) int {
+	if c.cuts {
+		return c.tree.alone(s)
+	}
+	return s.n
 }
 
 func compare(a, b float64) int {

@@ -280,22 +280,25 @@ func TestADraftModelThatFails(t *testing.T) {
 	}
 }
 
+// The clock stands still until the blocked step is all that there is to wait for.
 func TestCancelledWhileDrafting(t *testing.T) {
-	cfg := scripted.Config{Limits: limits(2, 16, 256)}
-	cfg.Fault = func(p *scripted.Plan) scripted.Fault {
-		return scripted.Fault{Block: p.Step == 5, Kept: 2}
-	}
-	e, model, _ := drafting(t, cfg, engine.DraftConfig{Most: 4, Always: true}, always)
-	ctx, cancel := context.WithCancel(t.Context())
-	prompt := strings.Repeat("0123456789", 6) + "."
-	s, err := e.Submit(ctx, ask(prompt))
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.AfterFunc(20*time.Millisecond, cancel)
-	expect(t, "finish", read(t, s).last.Finish, engine.FinishCancelled)
-	expect(t, "aborts", model.Aborts(), 1)
-	expect(t, "text", read(t, submit(t, e, ask(prompt))).text, prompt)
+	synctest.Test(t, func(t *testing.T) {
+		cfg := scripted.Config{Limits: limits(2, 16, 256)}
+		cfg.Fault = func(p *scripted.Plan) scripted.Fault {
+			return scripted.Fault{Block: p.Step == 5, Kept: 2}
+		}
+		e, model, _ := drafting(t, cfg, engine.DraftConfig{Most: 4, Always: true}, always)
+		ctx, cancel := context.WithCancel(t.Context())
+		prompt := strings.Repeat("0123456789", 6) + "."
+		s, err := e.Submit(ctx, ask(prompt))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(tick, cancel)
+		expect(t, "finish", read(t, s).last.Finish, engine.FinishCancelled)
+		expect(t, "aborts", model.Aborts(), 1)
+		expect(t, "text", read(t, submit(t, e, ask(prompt))).text, prompt)
+	})
 }
 
 // TestDraftsThatDoNotPayArePaused has steps of a known length: drafts take a third of the other

@@ -61,8 +61,18 @@ func (c *cache) price(s *sequence) float64 {
 	return 0
 }
 
+// outlasts reports whether the idle sequence s is worth so much more than other that it should have
+// the place of that. Those left by requests that came together are of the same age, whichever was
+// the last: in a burst of requests each would move one over another, which keeps nothing of more
+// worth, and the model copies all cells of a sequence each time before it begins.
+func (c *cache) outlasts(s, other *sequence) bool {
+	const times = 4
+	rounds := func(s *sequence) int { return (c.clock-s.end.used)/len(c.all) + 1 }
+	return c.own(s)*rounds(other) >= times*c.own(other)*rounds(s)
+}
+
 // evacuate makes the idle sequence s unused. What it holds moves to a spare sequence, or to that of
-// the idle prefix which is worth least; p, which somebody is about to take, stays.
+// the idle prefix which is worth far less; p, which somebody is about to take, stays.
 func (c *cache) evacuate(s *sequence, p prefix) {
 	to := s
 	if len(c.spare) > 0 {
@@ -74,7 +84,7 @@ func (c *cache) evacuate(s *sequence, p prefix) {
 			}
 		}
 	}
-	if to == s || s == p.seq || s.n < moveLeast {
+	if to == s || s == p.seq || s.n < moveLeast || to.idle && !c.outlasts(s, to) {
 		c.drop(s)
 		return
 	}

@@ -78,3 +78,69 @@ func TestAPrefixInTheWayMovesAndIsNotLost(t *testing.T) {
 		}
 	})
 }
+
+// copying counts the copies of sequences, each of which takes a real model time before a step.
+type copying struct {
+	*scripted.Model
+	copies int
+}
+
+func (c *copying) Copy(src, dst, n int32) {
+	c.copies++
+	c.Model.Copy(src, dst, n)
+}
+
+// startCopying runs an engine whose sequences have cells of their own.
+func startCopying(t *testing.T, l engine.Limits) (*engine.Engine, *copying) {
+	model := &copying{Model: scripted.New(scripted.Config{Limits: l, Script: scripted.Echo,
+		Fault: slow})}
+	e := engine.New(model, engine.Config{})
+	t.Cleanup(func() {
+		e.Close()
+		expect(t, "violations", fmt.Sprint(model.Violations()), "[]")
+	})
+	return e, model
+}
+
+// Prompts that come together and have nothing in common with those before take the places of
+// prefixes that are as good as the others.
+func TestABurstOfPromptsMovesNoPrefixes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, model := startCopying(t, split(16, 2048, 320))
+		number := 0
+		for _, width := range []int{16, 1, 2, 2, 8, 8, 16, 16, 4, 8, 8, 1, 12, 12, 8} {
+			var streams []*engine.Stream
+			for range width {
+				number++
+				prompt := strings.Repeat(fmt.Sprintf("%d, ", number), 40)
+				streams = append(streams, submit(t, e, askFor(100, prompt)))
+			}
+			for _, s := range streams {
+				read(t, s)
+			}
+		}
+		expect(t, "copies", model.copies, 0)
+	})
+}
+
+func TestAPrefixInTheWayTakesThePlaceOfAnOldOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, model := startCopying(t, split(4, 64, 512))
+		for i := range 4 {
+			read(t, submit(t, e, askFor(2, conversation(i))))
+		}
+		for range 10 {
+			for i := range 3 {
+				read(t, submit(t, e, askFor(2, conversation(i))))
+			}
+		}
+		a, b := submit(t, e, askFor(9, conversation(1))), submit(t, e, askFor(9, conversation(9)))
+		read(t, a)
+		read(t, b)
+		expect(t, "copies", model.copies, 1)
+		for i := range 3 {
+			r := read(t, submit(t, e, askFor(2, conversation(i))))
+			expect(t, fmt.Sprint("cached of conversation ", i), r.last.Counters.CachedTokens, 299)
+		}
+	})
+}

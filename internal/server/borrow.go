@@ -15,8 +15,9 @@ const linger = 100 * time.Millisecond
 // borrowed are the models held for requests that need but a vocabulary or a template. Those at the
 // same time, and soon after, share a lease.
 type borrowed struct {
-	mu   sync.Mutex // guards all below
-	held map[string]*held
+	mu     sync.Mutex    // guards all below
+	linger time.Duration // how long a model is held that nobody uses
+	held   map[string]*held
 }
 
 type held struct {
@@ -91,7 +92,7 @@ func (b *borrowed) leave(name string) {
 	defer b.mu.Unlock()
 	h := b.held[name]
 	if h.users--; h.users == 0 {
-		h.timer.Reset(linger)
+		h.timer.Reset(b.linger)
 	}
 }
 

@@ -114,3 +114,29 @@ func TestKindsOfErrorHaveAStatus(t *testing.T) {
 		}
 	}
 }
+
+// statusLog keeps the statuses that a handler gives net/http, which complains of a second one.
+type statusLog struct {
+	http.ResponseWriter
+	all []int
+}
+
+func (s *statusLog) WriteHeader(status int) { s.all = append(s.all, status) }
+
+func TestAnAnswerThatBreaksOffKeepsItsStatus(t *testing.T) {
+	sent := &statusLog{ResponseWriter: httptest.NewRecorder()}
+	w := &statusWriter{ResponseWriter: sent, control: http.NewResponseController(sent)}
+	w.WriteHeader(http.StatusCreated)
+	w.WriteHeader(http.StatusInternalServerError)
+	if w.status != http.StatusCreated || fmt.Sprint(sent.all) != "[201]" {
+		t.Errorf("statuses %v were sent, %d is logged", sent.all, w.status)
+	}
+	begun := &statusLog{ResponseWriter: httptest.NewRecorder()}
+	w = &statusWriter{ResponseWriter: begun, control: http.NewResponseController(begun)}
+	_, _ = w.Write([]byte("the beginning"))
+	New(nil, Config{}).fail(w, httptest.NewRequest(http.MethodGet, "/", nil), ollama,
+		refuse(statusCancelled, "the client went away"))
+	if len(begun.all) > 0 || w.status != http.StatusOK {
+		t.Errorf("after the beginning of an answer the status %v was sent", begun.all)
+	}
+}

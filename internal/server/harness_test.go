@@ -29,6 +29,7 @@ type fake struct {
 	keep    []*time.Duration
 	unloads int
 	delay   time.Duration // of each Acquire
+	gate    chan struct{} // if there is one, each Acquire waits until it is closed
 	err     error         // of each Acquire
 	panics  bool          // each Acquire
 }
@@ -40,6 +41,9 @@ func (f *fake) Acquire(
 	f.keep = append(f.keep, o.KeepAlive)
 	f.mu.Unlock()
 	time.Sleep(f.delay)
+	if f.gate != nil {
+		<-f.gate
+	}
 	if f.panics {
 		panic("a defect")
 	}

@@ -27,10 +27,13 @@ type statusWriter struct {
 // allow gives the client the time for one more part.
 func (w *statusWriter) allow() { _ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) }
 
+// WriteHeader sends the first status alone. Another one comes when a client goes away in the middle
+// of a whole answer, which is then an error.
 func (w *statusWriter) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
+	if w.status != 0 {
+		return
 	}
+	w.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
 

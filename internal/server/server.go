@@ -94,6 +94,7 @@ func New(runtime Runtime, config Config) *Server {
 		runtime: runtime, config: config, log: config.Log, drained: make(chan struct{}),
 		indexes: indexFiles{folder: config.Indexes, idle: indexIdle},
 		ping:    pingInterval, patience: writeTimeout, bodyTimeout: bodyTimeout,
+		borrowed: borrowed{linger: linger},
 	}
 	s.guard, s.metrics = newGuard(&s.config), newMetrics(runtime)
 	if s.log == nil {

@@ -14,6 +14,9 @@ const CAPITAL = [
     ['role' => 'user', 'content' => 'What is the capital of France?'],
 ];
 
+/** An answer that does not end by itself before a test ends it. */
+const LONG = ['temperature' => 0, 'ignore_eos' => true, 'num_predict' => 400];
+
 /** The real model with one slot, so that a request waits for the one before it. */
 function narrowModel(): Model
 {
@@ -30,7 +33,7 @@ test('a model that is left in the loop has its slot free', static function (): v
     $model = narrowModel();
     for ($i = 0; $i < 5; $i++) {
         try {
-            foreach ($model->generate('Once', options: ['num_predict' => 400]) as $chunk) {
+            foreach ($model->generate('Once', options: LONG) as $chunk) {
                 throw new DomainException($chunk->text);
             }
         } catch (DomainException) {
@@ -41,13 +44,13 @@ test('a model that is left in the loop has its slot free', static function (): v
 
 test('a stream that is dropped unread has its slot free', static function (): void {
     $model = narrowModel();
-    $stream = $model->generate('Once', options: ['num_predict' => 400]);
+    $stream = $model->generate('Once', options: LONG);
     unset($stream);
     same(ask($model), 'The capital of France is Paris.');
 });
 
 test('a real answer is cancelled', static function (): void {
-    $stream = narrowModel()->generate('Once upon a time', options: ['num_predict' => 400]);
+    $stream = narrowModel()->generate('Once upon a time', options: LONG);
     $stream->next();
     $stream->cancel();
     $answer = $stream->collect();
@@ -85,7 +88,7 @@ test('a vocabulary alone does not answer', static function (): void {
 
 test('closing a real model ends its streams', static function (): void {
     $model = (new Runtime())->load(realModel(), ctx_size: 512);
-    $stream = $model->generate('Once', options: ['num_predict' => 400]);
+    $stream = $model->generate('Once', options: LONG);
     $stream->next();
     $model->close();
     $parts = 0;

@@ -44,7 +44,7 @@ def test_generate_with_system_and_stop(client, model):
     )
     assert "," not in answer.response
     assert answer.done_reason == "stop"
-    limited = client.generate(model=model, prompt="Tell a story.", options={"num_predict": 3})
+    limited = client.generate(model=model, prompt="Tell a story.", options={"temperature": 0, "num_predict": 3})
     assert limited.eval_count == 3 and limited.done_reason == "length"
 
 
@@ -171,7 +171,8 @@ def test_cancelling_a_task_frees_the_slot(url, model, cancelled):
 def test_many_at_once(url, model):
     async def ask(number):
         client = ollama.AsyncClient(host=url)
-        answer = await client.generate(model=model, prompt=f"{number} is a number", options={"num_predict": 8})
+        options = {"temperature": 0, "num_predict": 8}
+        answer = await client.generate(model=model, prompt=f"{number} is a number", options=options)
         return answer.eval_count
 
     async def all_of_them():

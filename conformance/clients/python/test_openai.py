@@ -12,6 +12,9 @@ CAPITAL = [
     {"role": "user", "content": "What is the capital of France?"},
 ]
 
+# Of a text that does not end by itself before a test ends it.
+LONG = {"temperature": 0, "max_tokens": 4000, "extra_body": {"ignore_eos": True}}
+
 
 @pytest.fixture(scope="module")
 def client(url):
@@ -150,7 +153,7 @@ def test_bad_requests_are_typed(client, model, fields):
 
 
 def test_leaving_a_stream_frees_the_slot(client, model, cancelled):
-    with client.completions.create(model=model, prompt=ENDLESS, max_tokens=4000, stream=True) as stream:
+    with client.completions.create(model=model, prompt=ENDLESS, **LONG, stream=True) as stream:
         for _, part in zip(range(5), stream):
             assert part.choices[0].finish_reason is None
         cancelled()
@@ -160,7 +163,7 @@ def test_leaving_an_asynchronous_stream_frees_the_slot(url, model, cancelled):
     async def leave():
         client = openai.AsyncOpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
         async with await client.completions.create(
-            model=model, prompt=ENDLESS, max_tokens=4000, stream=True
+            model=model, prompt=ENDLESS, **LONG, stream=True
         ) as stream:
             async for part in stream:
                 assert part.choices[0].finish_reason is None
@@ -173,7 +176,7 @@ def test_leaving_an_asynchronous_stream_frees_the_slot(url, model, cancelled):
 def test_cancelling_a_task_frees_the_slots(url, model, cancelled):
     async def leave():
         client = openai.AsyncOpenAI(base_url=url + "/v1", api_key="none", max_retries=0)
-        task = asyncio.create_task(client.completions.create(model=model, prompt=ENDLESS, max_tokens=4000, n=2))
+        task = asyncio.create_task(client.completions.create(model=model, prompt=ENDLESS, **LONG, n=2))
         await asyncio.to_thread(cancelled)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
