@@ -108,6 +108,9 @@ func readFiles(paths []string) ([]*Result, error) {
 		if err := json.Unmarshal(data, r); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+		if len(r.Rounds) > 0 {
+			r.Rows = rowsOf(r.Config, r.counted()) // older files lack some
+		}
 		r.boundRatios()
 		r.Command = strings.NewReplacer("=[", "=", "]", "").Replace(r.Command) // of older files
 		if r.Schema != SchemaVersion {

@@ -69,7 +69,7 @@ func tables(b *strings.Builder, r *Result) {
 	}
 	fmt.Fprintf(b, "%s. %s. ", machineText(r.Machine), versionsText(r))
 	if len(r.Rounds) > 0 {
-		fmt.Fprintf(b, "Of %d rounds %d counted. ", len(r.Rounds), r.counted())
+		fmt.Fprintf(b, "Of %d rounds %d counted. ", len(r.Rounds), len(r.counted()))
 	}
 	fmt.Fprintf(b, "Command: `%s`.\n\n", r.Command)
 }
@@ -85,16 +85,14 @@ func rowsTable(b *strings.Builder, rows []Row) {
 	}
 }
 
-// counted returns how many rounds are in the medians.
-func (r *Result) counted() int {
-	quiet := 0
-	for _, round := range r.Rounds {
-		if round.Foreign <= r.Config.MaxForeign {
-			quiet++
-		}
-	}
-	if quiet < r.Config.Rounds {
-		return len(r.Rounds)
+// counted returns the rounds that are in the medians: those that nobody disturbed, or all where
+// these are too few.
+func (r *Result) counted() []Round {
+	quiet := slices.DeleteFunc(slices.Clone(r.Rounds), func(round Round) bool {
+		return round.Foreign > r.Config.MaxForeign
+	})
+	if len(quiet) < r.Config.Rounds {
+		return r.Rounds
 	}
 	return quiet
 }
