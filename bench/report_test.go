@@ -73,8 +73,8 @@ func TestReportPassesWarningsOn(t *testing.T) {
 
 func TestTableIsAligned(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(table(testResult()), "\n"), "\n")
-	if len(lines) != 6 {
-		t.Fatalf("%d lines, want 6", len(lines))
+	if len(lines) != 7 {
+		t.Fatalf("%d lines, want 7", len(lines))
 	}
 	if !strings.Contains(lines[1], "tg128 (tokens/s)") || !strings.Contains(lines[2], "short") {
 		t.Errorf("table is\n%s", strings.Join(lines, "\n"))

@@ -82,6 +82,8 @@ func standings(results []*Result) []standing {
 			all = append(all, maxsimStandings(r)...)
 		case "overhead":
 			all = append(all, overheadStandings(r)...)
+		case "draft":
+			all = append(all, draftStandings(r)...)
 		case "offload", "multi-gpu":
 			all = append(all, pointStandings(r)...)
 		}
