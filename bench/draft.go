@@ -142,20 +142,20 @@ func (m *drafting) turn(ctx context.Context, c draftCase) error {
 
 // side loads the model, has it answer once to warm up, rests as llama.cpp's threads spin for a
 // while after their work, and measures the next answer.
-func (m *drafting) side(ctx context.Context, o mullama.LoadOptions, text string) (drafted, error) {
+func (m *drafting) side(
+	ctx context.Context, o mullama.LoadOptions, text string,
+) (_ drafted, err error) {
 	o.Slots, o.ContextSize, o.Threads, o.BatchThreads = 1, m.o.Context, m.o.Threads, m.o.Threads
 	model, err := m.runtime.Load(ctx, m.path, &o)
 	if err != nil {
 		return drafted{}, err
 	}
-	var got drafted
-	for range 2 {
-		if got, err = m.answer(ctx, model, text); err != nil {
-			break
-		}
-		time.Sleep(calm)
+	defer func() { err = errors.Join(err, model.Close()) }()
+	if _, err := m.answer(ctx, model, text); err != nil {
+		return drafted{}, err
 	}
-	return got, errors.Join(err, model.Close())
+	time.Sleep(calm)
+	return m.answer(ctx, model, text)
 }
 
 func (m *drafting) answer(
