@@ -101,6 +101,7 @@ type grid struct {
 	rows  [][]string
 	note  string
 	with  string // the sub-command that measures it
+	fill  string // what measures the cells that are not, where with does not say it
 }
 
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
@@ -124,10 +125,13 @@ func (g *grid) write(b *strings.Builder) {
 		missing := slices.ContainsFunc(g.rows, func(cells []string) bool {
 			return slices.Contains(cells, notThere)
 		})
-		if missing {
-			note += fmt.Sprintf(" `%s` measures it anew, and what is not measured.", command)
-		} else {
+		switch {
+		case !missing:
 			note += fmt.Sprintf(" `%s` measures it anew.", command)
+		case g.fill == "":
+			note += fmt.Sprintf(" `%s` measures it anew, and what is not measured.", command)
+		default:
+			note += fmt.Sprintf(" `%s` measures it anew. What is not measured: %s", command, g.fill)
 		}
 	}
 	if note != "" {

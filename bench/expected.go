@@ -43,13 +43,18 @@ var askedModels = []struct{ title, word string }{
 	{"Qwen 2.5 7B", "qwen2.5-7b"}, {"13B", "llama2-13b"},
 }
 
+// fillGPU measures models of which the GPU's files have none.
+const fillGPU = "`mullama bench streams --streams 1 --peer llama-server=PROGRAM --model FILE` " +
+	"with `3b.gguf` and `13b.gguf` on the GPU, about 2 minutes each."
+
 func askedText(all archive) *grid {
 	g := &grid{title: "Text generation, GPU (tokens/s)",
 		head: []string{"model", "in process", "daemon", "llama.cpp alone", "llama-server"},
 		with: "streams --peer llama-server=PROGRAM",
 		note: "One request of 128 tokens and an answer of 128, after its first token, all layers " +
 			"on one NVIDIA H200; where streams were not measured, in process is that of the " +
-			"group multi-gpu. Apple M3 Max (Metal): not measured."}
+			"group multi-gpu. Apple M3 Max (Metal): not measured.",
+		fill: fillGPU}
 	for _, m := range askedModels {
 		streams := all.find("streams", m.word).on(true)
 		native := streams.decode("library")
@@ -72,7 +77,11 @@ func askedTextCPU(all archive) *grid {
 		with: "streams --streams 1 --peer llama-server=PROGRAM",
 		note: "One request, after its first token, on so many cores of a Xeon. 16 cores are " +
 			"those beside the GPU, in the group offload without layers on it. AVX-512 with " +
-			"32 threads: not measured."}
+			"32 threads: not measured.",
+		fill: "`mullama bench streams --one-at-a-time --streams 1 --rounds 1 --prompt-tokens 32 " +
+			"--generate-tokens 16 --peer llama-server=PROGRAM --model 13b.gguf`, which on two " +
+			"cores takes about 5 minutes, and 3 for `3b.gguf`; for the 16 cores, the same with " +
+			"`--threads 16 --model 7b.gguf` there."}
 	models := append([]struct{ title, word string }{{"SmolLM2 135M", "smollm2"}}, askedModels...)
 	for _, m := range models {
 		rows := len(g.rows)
@@ -97,7 +106,8 @@ func askedFirstToken(all archive) *grid {
 	g := &grid{title: "First token (ms)", head: []string{"model", "in process", "daemon", "more"},
 		with: "streams",
 		note: "One request of 128 tokens that no cache knows, " +
-			"on one NVIDIA H200."}
+			"on one NVIDIA H200.",
+		fill: fillGPU}
 	for _, m := range askedModels {
 		streams := all.find("streams", m.word).on(true)
 		native := streams.value("streams_1_library_ttft_p50")

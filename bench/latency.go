@@ -90,7 +90,7 @@ func latency(cmd *cobra.Command, o streamOptions) (err error) {
 		}
 	}
 	result.Finished = time.Now().UTC()
-	result.Rows = m.rows()
+	result.Rows, result.Calls = m.rows(), m.calls
 	return o.write(cmd.OutOrStdout(), result)
 }
 
@@ -100,6 +100,7 @@ type reactions struct {
 	baseline  program
 	tcp, unix *served
 	samples   map[string][]float64 // by row; a baseline's under the row's name and a star
+	calls     []Calls
 }
 
 func (m *reactions) add(name string, values ...float64) {

@@ -160,7 +160,11 @@ func pointsTable(b *strings.Builder, r *Result) {
 			}
 			lines[i+2] = append(lines[i+2], text)
 			if compared {
-				lines[i+2] = append(lines[i+2], ratioText(row.Ratio))
+				ratio := ratioText(row.Ratio)
+				if row.RatioLow != nil {
+					ratio += " (" + boundsText(row) + ")"
+				}
+				lines[i+2] = append(lines[i+2], ratio)
 			}
 		}
 	}

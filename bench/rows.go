@@ -99,14 +99,16 @@ func (q quantity) row(rounds []Round) Row {
 	return row
 }
 
-// boundRatios adds the bounds of ratios whose samples are one of each round.
+// boundRatios adds the bounds of ratios whose samples are as many of each round.
 func (r *Result) boundRatios() {
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		if row.Ratio == nil || row.RatioLow != nil || len(row.Samples) != r.Config.Rounds {
+		if row.Ratio == nil || row.RatioLow != nil ||
+			len(row.Samples) != len(row.BaselineSamples) {
 			continue
 		}
-		if low, high, ok := roundBounds(row.Samples, row.BaselineSamples); ok {
+		low, high, ok := ratioBounds(inRounds(row.Samples, row.BaselineSamples, r.Config.Rounds))
+		if ok {
 			row.RatioLow, row.RatioHigh = &low, &high
 		}
 	}

@@ -18,19 +18,29 @@ type standing struct {
 	what, where, other string
 	times              float64
 	interval           string // at 95 % confidence, or ""
+	unsure             bool   // the interval has 1 in it
+}
+
+// bounded adds the interval.
+func (s standing) bounded(low, high float64) standing {
+	s.interval = fmt.Sprintf("%.2f to %.2f", low, high)
+	s.unsure = low <= 1 && 1 <= high
+	return s
 }
 
 // of is a comparison by the samples of both sides, of which a larger one is better.
 func (s standing) of(ours, theirs []float64) standing {
 	s.times = median(ours) / median(theirs)
 	if low, high, ok := roundBounds(ours, theirs); ok {
-		s.interval = fmt.Sprintf("%.2f to %.2f", low, high)
+		return s.bounded(low, high)
 	}
 	return s
 }
 
 func (s standing) verdict() string {
 	switch {
+	case s.unsure:
+		return "level"
 	case s.times >= levelHigh:
 		return "ahead"
 	case s.times > levelLow:
@@ -52,8 +62,11 @@ func summary(results []*Result) string {
 			"ahead in %d, level in %d and behind in %d. A number is how many times as fast "+
 			"Mullama is; from %.2f to %.2f counts as level, for runs differ by as much. The "+
 			"column of 95 %% has bounds of that number, by resampling the rounds of the run, "+
-			"where it had three or more.\n\n",
-			len(all), counts["ahead"], counts["level"], counts["behind"], levelLow, levelHigh)
+			"where it had three or more; where they have 1 between them, it counts as level, "+
+			"too.\n\n", len(all), counts["ahead"], counts["level"], counts["behind"], levelLow,
+			levelHigh)
+		rivals(all).write(&b)
+		b.WriteString("Each of them:\n\n")
 		slices.SortStableFunc(all, func(a, b standing) int { return cmp.Compare(b.times, a.times) })
 		g := grid{head: []string{"what", "on", "beside", "times", "95 %", ""}}
 		for _, s := range all {
@@ -63,6 +76,45 @@ func summary(results []*Result) string {
 	}
 	b.WriteString(missedGoals(results))
 	return b.String()
+}
+
+// rivals has a line for each that Mullama was compared with: how often it is ahead and behind, and
+// the comparisons in which it does worst and best.
+func rivals(all []standing) *grid {
+	g := &grid{head: []string{"beside", "ahead", "level", "behind", "times, least", "middle", "most",
+		"least at"}}
+	var names []string
+	by := map[string][]standing{}
+	for _, s := range all {
+		if len(by[s.other]) == 0 {
+			names = append(names, s.other)
+		}
+		by[s.other] = append(by[s.other], s)
+	}
+	middle := func(name string) float64 {
+		var times []float64
+		for _, s := range by[name] {
+			times = append(times, s.times)
+		}
+		return median(times)
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(middle(b), middle(a)) })
+	for _, name := range names {
+		counts := map[string]int{}
+		most := 0.0
+		for _, s := range by[name] {
+			counts[s.verdict()]++
+			most = max(most, s.times)
+		}
+		worst := slices.MinFunc(by[name], func(a, b standing) int {
+			return cmp.Compare(a.times, b.times)
+		})
+		g.add(name, fmt.Sprint(counts["ahead"]), fmt.Sprint(counts["level"]),
+			fmt.Sprint(counts["behind"]), fmt.Sprintf("%.2f", worst.times),
+			fmt.Sprintf("%.2f", middle(name)), fmt.Sprintf("%.2f", most),
+			worst.what+", "+worst.where)
+	}
+	return g
 }
 
 // standings are all comparisons, in the order of the groups.
@@ -114,7 +166,7 @@ func throughputStandings(r *Result) []standing {
 		s := standing{what: what + ", " + r.Model.File, where: where(r), other: "llama.cpp alone",
 			times: times}
 		if low != nil && high != nil {
-			s.interval = fmt.Sprintf("%.2f to %.2f", *low, *high)
+			s = s.bounded(*low, *high)
 		}
 		all = append(all, s)
 	}
