@@ -28,10 +28,10 @@ func draftCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "draft",
 		Short: "Measure one request with guessed tokens and without",
-		Long: `Measure tokens per second of one greedy request in this process, with drafts and without
-them in turn: ngram-simple, which guesses that what came before comes again, on a text that repeats
-itself, where it is always right, and on one that does not; the model as its own draft model, which
-is right as often but takes as long as the model; and the smaller model of --draft.
+		Long: `Measure tokens per second of one greedy request in this process, with drafts and
+without them in turn: ngram-simple, which guesses that what came before comes again, on a text that
+repeats itself, where it is always right, and on one that does not; the model as its own draft
+model, which is right as often but takes as long as the model; and the smaller model of --draft.
 
 Drafts that do not pay are left out after a trial, as they are for everyone who loads a model so:
 the two cases in which they cannot pay show what the trials cost.`,

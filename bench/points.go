@@ -151,7 +151,8 @@ func pointsTable(b *strings.Builder, r *Result) {
 		})
 		lines[0], lines[1] = append(lines[0], c.title), append(lines[1], "--:")
 		if compared {
-			lines[0], lines[1] = append(lines[0], "of "+baselineOf(r.Group)), append(lines[1], "--:")
+			lines[0] = append(lines[0], "of "+baselineOf(r.Group))
+			lines[1] = append(lines[1], "--:")
 		}
 		for i, name := range cases {
 			row, text := rows[slug(name)+"_"+c.key], "–"

@@ -88,8 +88,8 @@ func rowsTable(b *strings.Builder, r *Result) {
 	if tails {
 		head, rule = " p95 | p99 |", "--:|--:|"
 	}
-	fmt.Fprintf(b, "| quantity | unit | ours | 95 %% |%s llama.cpp alone | ratio | 95 %% | goal | |\n"+
-		"|---|---|--:|---|%s--:|--:|---|---|---|\n", head, rule)
+	fmt.Fprintf(b, "| quantity | unit | ours | 95 %% |%s llama.cpp alone | ratio | 95 %% |"+
+		" goal | |\n|---|---|--:|---|%s--:|--:|---|---|---|\n", head, rule)
 	for _, row := range r.Rows {
 		fmt.Fprintf(b, "| %s | %s | %s | %s |%s %s | %s | %s | %s | %s |\n", row.Name, row.Unit,
 			number(row.Value), medianBounds(row.Samples, r.rounds()), high(row),

@@ -39,7 +39,8 @@ func TestReportNamesWhatFallsShort(t *testing.T) {
 		"Falls short: pp512 is 0.960 where the goal is ratio ≥ 0.98.\n",
 		"llama, Q4_1, 135 million parameters.",
 		"A virtual machine with ",
-		"Of 1 rounds 1 counted. A number is one sample. Command: `mullama bench throughput --model m.gguf`.",
+		"Of 1 rounds 1 counted. A number is one sample. ",
+		"Command: `mullama bench throughput --model m.gguf`.",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the report lacks %q:\n%s", want, got)

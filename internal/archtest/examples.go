@@ -103,8 +103,8 @@ func MatchOutput(shown []string, printed string) error {
 		strings.Join(shown, "\n"), strings.TrimRight(printed, "\n"))
 }
 
-// Shortened reports whether a document shows less than a command printed: a line with "..." that the
-// command did not print itself, as a help text does whose command takes several words.
+// Shortened reports whether a document shows less than a command printed: a line with "..." that
+// the command did not print itself, as a help text does whose command takes several words.
 func Shortened(shown []string, printed string) bool {
 	lines := strings.Split(printed, "\n")
 	return slices.ContainsFunc(shown, func(line string) bool {
