@@ -184,6 +184,9 @@ func machineText(m Machine) string {
 	for _, g := range m.GPUs {
 		gpus += fmt.Sprintf("%s with %.0f GiB, ", g.Description, float64(g.MemoryBytes)/(1<<30))
 	}
+	if m.Driver != "" {
+		gpus += "driver " + m.Driver + ", "
+	}
 	return fmt.Sprintf("A %s with %d cores (%s; %s), %.0f GiB, %s%s kernel %s", kind, m.Cores,
 		m.CPU, strings.Join(m.Features, " "), float64(m.MemoryBytes)/(1<<30), gpus, m.OS, m.Kernel)
 }
