@@ -31,7 +31,7 @@ sentence-transformers, which always computes in f32. A peer that is not measured
 result.
 
 Works of more tokens than --heaviest are done in the first round alone, and peers do a part of them
-of about so many tokens. Collections of more than 1,000 documents come in calls of 256 only.`
+of about so many tokens. Collections of more than 10,000 documents come in calls of 256 only.`
 
 func embeddingCommand() *cobra.Command {
 	var o embeddingOptions

@@ -152,7 +152,7 @@ func askedDocuments(all archive) *grid {
 		note: "MiniLM in F16, documents of 8 to 24 tokens, in process, on " +
 			"two cores of a Xeon, and with 8 threads on a machine that has as many cores.",
 		fill: "`mullama bench embedding --documents 10000 --batches 256 --rounds 1 " +
-			"--model FILE`, which on two cores takes about 3 minutes; for 8 threads, " +
+			"--model FILE`, which on two cores takes about 5 minutes; for 8 threads, " +
 			"`mullama bench embedding --documents 100,1000,10000 --lengths 16 --batches 1 " +
 			"--rounds 1 --threads 8 --model FILE` on a machine with 8 cores."}
 	found := all.find("embedding", "minilm-f16")
