@@ -75,6 +75,11 @@ func drafts(cmd *cobra.Command, o options, draft string) (err error) {
 	if o.Rounds < 1 || o.GenerateTokens < 2 || o.Threads < 1 {
 		return errors.New("rounds and threads must be at least 1, and generate-tokens 2")
 	}
+	if draft != "" {
+		if _, err := mullama.Inspect(draft); err != nil {
+			return fmt.Errorf("--draft: %w", err)
+		}
+	}
 	o.Slots, o.Context, o.PromptTokens = 1, o.GenerateTokens+len(repeatedText), 1
 	o.Reps, o.ColdStarts, o.MaxForeign, o.Text = 1, 1, 1, defaultText
 	p, err := newProbes(cmd, "draft", o)

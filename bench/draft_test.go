@@ -41,3 +41,12 @@ func TestDraftsAreMeasuredBesideTheSameTextWithoutThem(t *testing.T) {
 		t.Errorf("the summary has %+v", all)
 	}
 }
+
+func TestADraftModelThatIsNotThereIsRefusedBeforeAnythingIsMeasured(t *testing.T) {
+	_, stderr, err := runCommand(t, "bench", "draft", "--model", testmodels.Path(t, "smollm2"),
+		"--draft", "none.gguf")
+	if err == nil || !strings.Contains(err.Error(), "--draft: read none.gguf: no such file") ||
+		strings.Contains(stderr, "round") {
+		t.Errorf("error is %v\n%s", err, stderr)
+	}
+}

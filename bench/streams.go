@@ -121,7 +121,7 @@ func (o *streamOptions) check() error {
 	if o.batch < 0 || o.ubatch < 0 {
 		return errors.New("batch-size and ubatch-size must be at least 0")
 	}
-	return nil
+	return knownPeers(o.peers)
 }
 
 // streams runs the group and writes its result.
