@@ -100,6 +100,7 @@ type grid struct {
 	head  []string
 	rows  [][]string
 	note  string
+	exact bool   // its models have random weights in the shapes of those they are named after
 	with  string // the sub-command that measures it
 	fill  string // what measures the cells that are not, where with does not say it
 }
@@ -117,6 +118,9 @@ func (g *grid) write(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
 	}
 	note := g.note
+	if g.exact {
+		note = "Synthetic weights, exact shapes. " + note
+	}
 	if g.with != "" {
 		command := "mullama bench " + g.with
 		if !strings.HasPrefix(g.with, "maxsim") { // which has no model

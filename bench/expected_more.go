@@ -6,7 +6,7 @@ import (
 )
 
 func askedOffload(all archive) *grid {
-	g := &grid{title: "Layers on the GPU (7B)",
+	g := &grid{title: "Layers on the GPU (7B)", exact: true,
 		head: []string{"layers", "tokens/s", "llama.cpp alone", "GPU memory, MB"},
 		with: "offload --layers 0,10,20,25,all",
 		note: "Qwen 2.5 7B, which has 28 layers, on " +
@@ -25,7 +25,7 @@ func askedOffload(all archive) *grid {
 }
 
 func askedGPUs(all archive) *grid {
-	g := &grid{title: "Several GPUs (tokens/s)", head: []string{"", "7B", "13B"},
+	g := &grid{title: "Several GPUs (tokens/s)", exact: true, head: []string{"", "7B", "13B"},
 		with: "multi-gpu",
 		note: "NVIDIA H200, which NVLink connects; both models fit on " +
 			"one. Two GPUs with 24 GB: not measured."}

@@ -64,6 +64,9 @@ func tables(b *strings.Builder, r *Result) {
 	if r.Group == "maxsim" {
 		fmt.Fprint(b, "32 query tokens, documents of 128 tokens, 128 numbers each. ")
 	} else if r.Model.Parameters > 0 {
+		if r.Model.Synthetic {
+			b.WriteString("Synthetic weights, exact shape: ")
+		}
 		fmt.Fprintf(b, "%s, %s, %d million parameters. ", r.Model.Architecture,
 			r.Model.Quantization, (r.Model.Parameters+500_000)/1_000_000)
 	}

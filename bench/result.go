@@ -104,6 +104,7 @@ type ModelFile struct {
 	Architecture string `json:"architecture"`
 	Quantization string `json:"quantization"`
 	Parameters   int64  `json:"parameters"`
+	Synthetic    bool   `json:"synthetic,omitempty"` // random weights in the shape of a model
 }
 
 // Config is the work one run asks of both sides.

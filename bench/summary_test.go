@@ -161,3 +161,17 @@ func TestAReportSaysHowManySamplesANumberRestsOn(t *testing.T) {
 		t.Errorf("it says %q, want %q", got, want)
 	}
 }
+
+func TestSyntheticModelsAreCalledSo(t *testing.T) {
+	r := testResult()
+	r.Model.Synthetic = true
+	const want = "Synthetic weights, exact shape: llama, Q4_1, 135 million parameters."
+	if got := Report([]*Result{r}); !strings.Contains(got, want) {
+		t.Errorf("the report lacks %q:\n%s", want, got)
+	}
+	var b strings.Builder
+	askedMemory(nil).write(&b)
+	if !strings.Contains(b.String(), "Synthetic weights, exact shapes. A context of") {
+		t.Errorf("the table is\n%s", b.String())
+	}
+}

@@ -148,6 +148,7 @@ func describeModel(path string) (ModelFile, error) {
 		Architecture: info.Architecture,
 		Quantization: info.Quantization,
 		Parameters:   info.Parameters,
+		Synthetic:    strings.HasPrefix(info.Name, "synthetic "),
 	}, nil
 }
 
