@@ -76,8 +76,8 @@ func askedTextCPU(all archive) *grid {
 		head: []string{"model", "cores", "in process", "daemon", "llama.cpp alone", "llama-server"},
 		with: "streams --streams 1 --peer llama-server=PROGRAM",
 		note: "SmolLM2 is itself. One request, after its first token, on so many cores of a " +
-			"Xeon. 16 cores are those beside the GPU, in the group offload without layers on it. AVX-512 with " +
-			"32 threads: not measured.",
+			"Xeon. 16 cores are those beside the GPU, in the group offload without layers on it. " +
+			"AVX-512 with 32 threads: not measured.",
 		fill: "`mullama bench streams --one-at-a-time --streams 1 --rounds 1 --prompt-tokens 32 " +
 			"--generate-tokens 16 --peer llama-server=PROGRAM --model 13b.gguf`, which on two " +
 			"cores takes about 5 minutes, and 3 for `3b.gguf`; for the 16 cores, the same with " +
