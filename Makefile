@@ -131,10 +131,13 @@ fuzz: ## run every fuzz target for $(FUZZ_TIME)
 bench-store: native build ## measure lists of 1,000 models, a pull beside curl, and create
 	bin/mullama bench store --json bench/results/store.json
 
+# The groups that bench measures, such as "batch streaming"; none: all.
+ONLY ?=
+
 .PHONY: bench
-bench: native build ## measure throughput beside llama.cpp alone, on the demo's model
-	@$(GO) run ./tools/fetchmodels smollm2
-	bin/mullama bench throughput --model "$(DEMO_MODEL)"
+bench: native build ## measure all groups, or those of ONLY=, in full, and report; all take 90 minutes
+	@$(GO) run ./tools/fetchmodels smollm2 minilm-q8
+	bin/mullama bench $(ONLY) --out bin/bench-report
 
 .PHONY: bench-quick
 bench-quick: native build ## take a first look at all groups, made for 15 minutes, and report; needs no GPU

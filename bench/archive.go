@@ -100,7 +100,9 @@ type grid struct {
 	head  []string
 	rows  [][]string
 	note  string
+	exact bool   // its models have random weights in the shapes of those they are named after
 	with  string // the sub-command that measures it
+	fill  string // what measures the cells that are not, where with does not say it
 }
 
 func (g *grid) add(cells ...string) { g.rows = append(g.rows, cells) }
@@ -116,6 +118,9 @@ func (g *grid) write(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s |\n", strings.Join(row, " | "))
 	}
 	note := g.note
+	if g.exact {
+		note = "Synthetic weights, exact shapes. " + note
+	}
 	if g.with != "" {
 		command := "mullama bench " + g.with
 		if !strings.HasPrefix(g.with, "maxsim") { // which has no model
@@ -124,10 +129,13 @@ func (g *grid) write(b *strings.Builder) {
 		missing := slices.ContainsFunc(g.rows, func(cells []string) bool {
 			return slices.Contains(cells, notThere)
 		})
-		if missing {
-			note += fmt.Sprintf(" `%s` measures it anew, and what is not measured.", command)
-		} else {
+		switch {
+		case !missing:
 			note += fmt.Sprintf(" `%s` measures it anew.", command)
+		case g.fill == "":
+			note += fmt.Sprintf(" `%s` measures it anew, and what is not measured.", command)
+		default:
+			note += fmt.Sprintf(" `%s` measures it anew. What is not measured: %s", command, g.fill)
 		}
 	}
 	if note != "" {

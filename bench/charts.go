@@ -154,9 +154,12 @@ func batchCharts(r *Result) []chart {
 			line.add(float64(c.threads), c.row.Value/base)
 		}
 	}
-	charts := []chart{{name: r.name, lines: []series{ours, alone}, logX: true,
-		title: fmt.Sprintf("%d prompts by slots: %s", prompts, r.Model.File),
-		x:     "slots", y: "generated, tokens/s"}}
+	var charts []chart
+	if len(ours.xs) > 1 {
+		charts = append(charts, chart{name: r.name, lines: []series{ours, alone}, logX: true,
+			title: fmt.Sprintf("%d prompts by slots: %s", prompts, r.Model.File),
+			x:     "slots", y: "generated, tokens/s"})
+	}
 	if len(ideal.xs) < 2 {
 		return charts
 	}

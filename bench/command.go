@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mullama/mullama"
 )
 
 // defaultText is what tg, cold and rss continue. The small test models write on for more than 128
@@ -105,10 +107,23 @@ func (o *options) check() error {
 	return nil
 }
 
+// engineVersion is what the native library says of its llama.cpp, and of where that is from.
+func engineVersion(library string) string {
+	rt, err := mullama.Open(mullama.Options{LibraryDir: library})
+	if err != nil {
+		return unknownEngine
+	}
+	defer func() { _ = rt.Close() }() // it has no model
+	return rt.Engine().Version
+}
+
 // write puts the result where the flags say: JSON to a file or standard output, the table to
 // standard output unless the JSON is there.
 func (o *options) write(out io.Writer, r *Result) error {
 	r.boundRatios()
+	if r.Versions.Engine == unknownEngine {
+		r.Versions.Engine = engineVersion(o.library)
+	}
 	if o.json != "-" {
 		if _, err := io.WriteString(out, table(r)); err != nil {
 			return err

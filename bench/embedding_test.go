@@ -58,8 +58,8 @@ func TestPeersDoThePartOfAWorkThatTheyAreGiven(t *testing.T) {
 			t.Errorf("the first %d texts are in the calls %s, want %s", n, got, want)
 		}
 	}
-	for _, w := range embeddingWorks(embeddingOptions{documents: []int{1000, 1001}}) {
-		if w.name == "1001 documents, one by one" {
+	for _, w := range embeddingWorks(embeddingOptions{documents: []int{10_000, 10_001}}) {
+		if w.name == "10001 documents, one by one" {
 			t.Error("a large collection is embedded one by one")
 		}
 	}

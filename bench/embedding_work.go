@@ -13,7 +13,7 @@ const (
 	// documentCall is how many documents a call has where they do not come one by one.
 	documentCall = 256
 	// oneByOne is how many documents a collection has at most that is also embedded one by one.
-	oneByOne = 1000
+	oneByOne = 10_000
 	// embeddingTurn is how many tokens a turn has at least, in as many calls as it takes up to
 	// mostCalls. Fewer take so little time that what else runs on the machine decides.
 	embeddingTurn = 4096

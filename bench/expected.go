@@ -43,13 +43,18 @@ var askedModels = []struct{ title, word string }{
 	{"Qwen 2.5 7B", "qwen2.5-7b"}, {"13B", "llama2-13b"},
 }
 
+// fillGPU measures models of which the GPU's files have none.
+const fillGPU = "`mullama bench streams --streams 1 --peer llama-server=PROGRAM --model FILE` " +
+	"with `3b.gguf` and `13b.gguf` on the GPU, about 2 minutes each."
+
 func askedText(all archive) *grid {
-	g := &grid{title: "Text generation, GPU (tokens/s)",
+	g := &grid{title: "Text generation, GPU (tokens/s)", exact: true,
 		head: []string{"model", "in process", "daemon", "llama.cpp alone", "llama-server"},
 		with: "streams --peer llama-server=PROGRAM",
 		note: "One request of 128 tokens and an answer of 128, after its first token, all layers " +
 			"on one NVIDIA H200; where streams were not measured, in process is that of the " +
-			"group multi-gpu. Apple M3 Max (Metal): not measured."}
+			"group multi-gpu. Apple M3 Max (Metal): not measured.",
+		fill: fillGPU}
 	for _, m := range askedModels {
 		streams := all.find("streams", m.word).on(true)
 		native := streams.decode("library")
@@ -67,12 +72,16 @@ func askedText(all archive) *grid {
 }
 
 func askedTextCPU(all archive) *grid {
-	g := &grid{title: "Text generation, CPU (tokens/s)",
+	g := &grid{title: "Text generation, CPU (tokens/s)", exact: true,
 		head: []string{"model", "cores", "in process", "daemon", "llama.cpp alone", "llama-server"},
 		with: "streams --streams 1 --peer llama-server=PROGRAM",
-		note: "One request, after its first token, on so many cores of a Xeon. 16 cores are " +
-			"those beside the GPU, in the group offload without layers on it. AVX-512 with " +
-			"32 threads: not measured."}
+		note: "SmolLM2 is itself. One request, after its first token, on so many cores of a " +
+			"Xeon. 16 cores are those beside the GPU, in the group offload without layers on it. " +
+			"AVX-512 with 32 threads: not measured.",
+		fill: "`mullama bench streams --one-at-a-time --streams 1 --rounds 1 --prompt-tokens 32 " +
+			"--generate-tokens 16 --peer llama-server=PROGRAM --model 13b.gguf`, which on two " +
+			"cores takes about 5 minutes, and 3 for `3b.gguf`; for the 16 cores, the same with " +
+			"`--threads 16 --model 7b.gguf` there."}
 	models := append([]struct{ title, word string }{{"SmolLM2 135M", "smollm2"}}, askedModels...)
 	for _, m := range models {
 		rows := len(g.rows)
@@ -94,10 +103,12 @@ func askedTextCPU(all archive) *grid {
 }
 
 func askedFirstToken(all archive) *grid {
-	g := &grid{title: "First token (ms)", head: []string{"model", "in process", "daemon", "more"},
+	g := &grid{title: "First token (ms)", exact: true,
+		head: []string{"model", "in process", "daemon", "more"},
 		with: "streams",
 		note: "One request of 128 tokens that no cache knows, " +
-			"on one NVIDIA H200."}
+			"on one NVIDIA H200.",
+		fill: fillGPU}
 	for _, m := range askedModels {
 		streams := all.find("streams", m.word).on(true)
 		native := streams.value("streams_1_library_ttft_p50")
@@ -172,7 +183,7 @@ func askedManyCalls(all archive) *grid {
 }
 
 func askedMapping(all archive) *grid {
-	g := &grid{title: "Loading with and without mmap (7B)",
+	g := &grid{title: "Loading with and without mmap (7B)", exact: true,
 		head: []string{"", "with mmap", "without"},
 		with: "load-time",
 		note: "Qwen 2.5 7B beside one NVIDIA H200, where all weights go " +
@@ -189,7 +200,7 @@ func askedMapping(all archive) *grid {
 }
 
 func askedMemory(all archive) *grid {
-	g := &grid{title: "Memory by model (MB)",
+	g := &grid{title: "Memory by model (MB)", exact: true,
 		head: []string{"model", "file", "peak RSS, GPU", "peak RSS, CPU", "GPU memory"},
 		with: "memory",
 		note: "A context of 4,096 tokens."}
@@ -206,7 +217,7 @@ func askedMemory(all archive) *grid {
 }
 
 func askedCache(all archive) *grid {
-	g := &grid{title: "KV cache (7B, MB)",
+	g := &grid{title: "KV cache (7B, MB)", exact: true,
 		head: []string{"context", "f16", "q8_0", "q4_0"},
 		with: "kv",
 		note: "Qwen 2.5 7B."}

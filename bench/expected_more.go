@@ -6,9 +6,9 @@ import (
 )
 
 func askedOffload(all archive) *grid {
-	g := &grid{title: "Layers on the GPU (7B)",
+	g := &grid{title: "Layers on the GPU (7B)", exact: true,
 		head: []string{"layers", "tokens/s", "llama.cpp alone", "GPU memory, MB"},
-		with: "offload --layers 0,10,20,30,all",
+		with: "offload --layers 0,10,20,25,all",
 		note: "Qwen 2.5 7B, which has 28 layers, on " +
 			"one NVIDIA H200 beside 16 cores."}
 	found := all.find("offload", "qwen2.5-7b")
@@ -25,7 +25,7 @@ func askedOffload(all archive) *grid {
 }
 
 func askedGPUs(all archive) *grid {
-	g := &grid{title: "Several GPUs (tokens/s)", head: []string{"", "7B", "13B"},
+	g := &grid{title: "Several GPUs (tokens/s)", exact: true, head: []string{"", "7B", "13B"},
 		with: "multi-gpu",
 		note: "NVIDIA H200, which NVLink connects; both models fit on " +
 			"one. Two GPUs with 24 GB: not measured."}
@@ -72,7 +72,11 @@ func askedBatch(all archive) *grid {
 		with: "batch",
 		note: "SmolLM2, prompts and answers of 32 tokens, 8 at once in the " +
 			"columns of threads. The page counted threads of Rayon; here prompts share the " +
-			"steps of one model, and threads are those of a step."}
+			"steps of one model, and threads are those of a step.",
+		fill: "`mullama bench batch --prompts 500 --slots 8 --rounds 1 --model FILE`, which on " +
+			"two cores takes about 6 minutes; for more threads, `mullama bench batch --prompts " +
+			"10,50,100,500 --slots 8 --thread-counts 8,16,32 --rounds 1 --model FILE` on a " +
+			"processor with 32 cores."}
 	found := all.find("batch", "smollm2")
 	for _, r := range found {
 		if few := found[0].Machine.Cores; r.Machine.Cores != few {
@@ -146,7 +150,11 @@ func askedDocuments(all archive) *grid {
 			"in calls of 256, 8 threads"},
 		with: "embedding",
 		note: "MiniLM in F16, documents of 8 to 24 tokens, in process, on " +
-			"two cores of a Xeon, and with 8 threads on a machine that has as many cores."}
+			"two cores of a Xeon, and with 8 threads on a machine that has as many cores.",
+		fill: "`mullama bench embedding --documents 10000 --batches 256 --rounds 1 " +
+			"--model FILE`, which on two cores takes about 5 minutes; for 8 threads, " +
+			"`mullama bench embedding --documents 100,1000,10000 --lengths 16 --batches 1 " +
+			"--rounds 1 --threads 8 --model FILE` on a machine with 8 cores."}
 	found := all.find("embedding", "minilm-f16")
 	with := func(eight bool) archive {
 		return slices.DeleteFunc(slices.Clone(found), func(r *Result) bool {

@@ -96,6 +96,9 @@ func resultFiles(dir string) ([]string, error) {
 	return all, nil
 }
 
+// syntheticFiles are the names under which models of random weights were measured.
+var syntheticFiles = []string{"1b.gguf", "3b.gguf", "7b.gguf", "13b.gguf"}
+
 func readFiles(paths []string) ([]*Result, error) {
 	var results []*Result
 	for _, path := range paths {
@@ -107,6 +110,12 @@ func readFiles(paths []string) ([]*Result, error) {
 			".json")}
 		if err := json.Unmarshal(data, r); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if len(r.Rounds) > 0 {
+			r.Rows = rowsOf(r.Config, r.counted()) // older files lack some
+		}
+		if slices.Contains(syntheticFiles, r.Model.File) {
+			r.Model.Synthetic = true // older files do not say
 		}
 		r.boundRatios()
 		r.Command = strings.NewReplacer("=[", "=", "]", "").Replace(r.Command) // of older files

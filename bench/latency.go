@@ -41,7 +41,8 @@ func latencyCommand() *cobra.Command {
 alone, gaps between the tokens of running answers while a long prompt arrives, the round trip of
 /tokenize, the memory of idle connections, and how soon a cancelled request gives up its slot.
 
-The model needs a context of 8,192 tokens.`,
+Round trips are 1,000 in a turn; of first tokens and cancelled requests --reps are, so 100 in all,
+as 1,000 would take most of an hour. The model needs a context of 8,192 tokens.`,
 		Example: "  mullama bench latency --model smollm2.gguf",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return latency(cmd, o) },
@@ -50,7 +51,7 @@ The model needs a context of 8,192 tokens.`,
 	f := cmd.Flags()
 	f.IntVar(&o.Rounds, "rounds", 5, "turns of every measurement")
 	f.IntVar(&o.Reps, "reps", latencyReps,
-		"first tokens and cancelled requests of a turn; round trips are 1,000")
+		"first tokens and cancelled requests of a turn")
 	return cmd
 }
 
@@ -90,7 +91,7 @@ func latency(cmd *cobra.Command, o streamOptions) (err error) {
 		}
 	}
 	result.Finished = time.Now().UTC()
-	result.Rows = m.rows()
+	result.Rows, result.Calls = m.rows(), m.calls
 	return o.write(cmd.OutOrStdout(), result)
 }
 
@@ -100,6 +101,7 @@ type reactions struct {
 	baseline  program
 	tcp, unix *served
 	samples   map[string][]float64 // by row; a baseline's under the row's name and a star
+	calls     []Calls
 }
 
 func (m *reactions) add(name string, values ...float64) {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -63,7 +64,7 @@ func (c *connection) roundTrip(message []byte) ([]byte, error) {
 }
 
 // tokenize times the round trip of a short text.
-func (m *reactions) tokenize(context.Context, int) error {
+func (m *reactions) tokenize(_ context.Context, round int) error {
 	text, err := message("POST", "/tokenize",
 		map[string]string{"model": servedName, "content": tokenizeText})
 	if err != nil {
@@ -87,9 +88,7 @@ func (m *reactions) tokenize(context.Context, int) error {
 				times = append(times, float64(time.Since(start).Nanoseconds())/1e3)
 			}
 		}
-		slices.Sort(times)
-		m.add(side.name+"_p50", quantile(times, 0.50))
-		m.add(side.name+"_p99", quantile(times, 0.99))
+		m.roundTrips(round, side.name, side.name, 1, times)
 		if err := c.Close(); err != nil {
 			return err
 		}
@@ -98,15 +97,32 @@ func (m *reactions) tokenize(context.Context, int) error {
 }
 
 // tokenizeAlone has the C program make tokens of the same text.
-func (m *reactions) tokenizeAlone(ctx context.Context, _ int) error {
+func (m *reactions) tokenizeAlone(ctx context.Context, round int) error {
 	times, err := m.alone(ctx, "tokenize", tokenizeText, fmt.Sprintf("reps=%d", tokenizeReps))
 	if err != nil {
 		return err
 	}
-	slices.Sort(times)
-	m.add("tokenize_p50*", 1e6*quantile(times, 0.50))
-	m.add("tokenize_p99*", 1e6*quantile(times, 0.99))
+	m.roundTrips(round, aloneName, "tokenize*", 1e6, times)
 	return nil
+}
+
+// roundTrips adds the samples of a round, times scale in microseconds, and keeps how the times
+// lie. The row of a baseline ends with a star.
+func (m *reactions) roundTrips(round int, side, row string, scale float64, times []float64) {
+	slices.Sort(times)
+	name, star := strings.CutSuffix(row, "*")
+	for _, percent := range []int{50, 99} {
+		key := fmt.Sprintf("%s_p%d", name, percent)
+		if star {
+			key += "*"
+		}
+		m.add(key, scale*quantile(times, float64(percent)/100))
+	}
+	c := Calls{Round: round + 1, Side: side, Call: "tokenize", Count: len(times)}
+	for percent := range 101 {
+		c.Quantiles = append(c.Quantiles, 1e3*scale*quantile(times, float64(percent)/100))
+	}
+	m.calls = append(m.calls, c)
 }
 
 // idle measures the memory of connections that have been used and wait.

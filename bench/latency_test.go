@@ -110,3 +110,15 @@ func TestReactionsBecomeRowsWithGoals(t *testing.T) {
 		}
 	}
 }
+
+func TestAServerIsWaitedForUntilItHasItsModel(t *testing.T) {
+	asked := 0
+	d := atServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if asked++; r.URL.Path != "/health" || asked < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	if err := d.healthy(t.Context()); err != nil || asked != 3 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io/fs"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -26,7 +27,8 @@ type Machine struct {
 	MemoryBytes int64    `json:"memory_bytes"`
 	Kernel      string   `json:"kernel"`
 	Governor    string   `json:"governor"`
-	GPUs        []GPU    `json:"gpus,omitempty"` // that the engine can use
+	GPUs        []GPU    `json:"gpus,omitempty"`   // that the engine can use
+	Driver      string   `json:"driver,omitempty"` // of NVIDIA's GPUs
 }
 
 // GPU is a device beside the CPU.
@@ -75,6 +77,7 @@ func readMachine(root fs.FS) Machine {
 		Governor: strings.TrimSpace(
 			string(read(root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"))),
 	}
+	m.Driver = driverVersion(string(read(root, "proc/driver/nvidia/version")))
 	cpuinfo := read(root, "proc/cpuinfo")
 	m.CPU = field(cpuinfo, "model name")
 	flags := strings.Fields(field(cpuinfo, "flags") + " " + field(cpuinfo, "Features"))
@@ -85,6 +88,16 @@ func readMachine(root fs.FS) Machine {
 		}
 	}
 	return m
+}
+
+var driverNumber = regexp.MustCompile(`^NVRM version:.*?\s(\d+\.[\d.]+)\s`)
+
+// driverVersion reads the first line of what NVIDIA's driver says of itself; "" for none.
+func driverVersion(text string) string {
+	if found := driverNumber.FindStringSubmatch(text); found != nil {
+		return found[1]
+	}
+	return ""
 }
 
 // read returns a file's contents, or nothing: systems other than Linux have none of these files.

@@ -24,6 +24,16 @@ func testRoot() fstest.MapFS {
 	return root
 }
 
+func TestTheDriverOfAGPUIsRead(t *testing.T) {
+	const closed = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5\nGCC\n"
+	const open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release"
+	for text, want := range map[string]string{closed: "550.54.15", open: "580.95.05", "": ""} {
+		if got := driverVersion(text); got != want {
+			t.Errorf("%.40q has the driver %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestMachineIsReadFromProc(t *testing.T) {
 	m := readMachine(testRoot())
 	if m.CPU != "Fast CPU" || !m.Virtual || m.MemoryBytes != 2048*1024 || m.Kernel != "6.1.0" ||

@@ -126,9 +126,9 @@ func overheadSection(b *strings.Builder, r *Result) {
 		cells = append(cells, paceCells(rows, side, "concurrent")...)
 		fmt.Fprintf(b, "| %s | %s |\n", sideNames[side], strings.Join(cells, " | "))
 	}
-	fmt.Fprintf(b, "\n%s\n\n%s. %s, %s, %d rounds. Command: `%s`.\n\n", shortfalls(r.Rows),
+	fmt.Fprintf(b, "\n%s\n\n%s. %s, %s, %d rounds. %sCommand: `%s`.\n\n", shortfalls(r.Rows),
 		machineText(r.Machine), r.Versions.Go, r.Started.Format("2 January 2006"), r.Config.Rounds,
-		r.Command)
+		samplesText(r), r.Command)
 }
 
 func callCells(rows map[string]Row, side, call string) []string {

@@ -64,6 +64,10 @@ var pointColumns = map[string][]column{
 		{"gap_p99_ms", "ms", "p99"}, {"jitter_ms", "ms", "jitter, ms"},
 		{"ttft_ms", "ms", "first token, ms"}, {"tokens_s", "tokens/s", "tokens/s"},
 	},
+	"draft": {
+		{"tg", "tokens/s", "generation, tokens/s"}, {"drafted", "tokens", "guessed"},
+		{"accepted_percent", "%", "guessed right, %"}, {"tokens_step", "tokens", "tokens a step"},
+	},
 	"store": {
 		{"list_ms", "ms", "list, ms"}, {"mbs", "MB/s", "MB/s"},
 		{"beyond_ms", "ms", "beyond the hash, ms"},
@@ -74,6 +78,14 @@ var pointColumns = map[string][]column{
 		{"disk_mb", "MB", "read from disk, MB"}, {"rss_mb", "MB", "RSS, MB"},
 		{"rss_file_mb", "MB", "of it the file's pages"}, {"pss_mb", "MB", "PSS, MB"},
 	},
+}
+
+// baselineOf is what the points of a group are compared with.
+func baselineOf(group string) string {
+	if group == "draft" {
+		return "the same without"
+	}
+	return "llama.cpp"
 }
 
 // casesOf returns the cases in the order in which they were measured.
@@ -140,7 +152,8 @@ func pointsTable(b *strings.Builder, r *Result) {
 		})
 		lines[0], lines[1] = append(lines[0], c.title), append(lines[1], "--:")
 		if compared {
-			lines[0], lines[1] = append(lines[0], "of llama.cpp"), append(lines[1], "--:")
+			lines[0] = append(lines[0], "of "+baselineOf(r.Group))
+			lines[1] = append(lines[1], "--:")
 		}
 		for i, name := range cases {
 			row, text := rows[slug(name)+"_"+c.key], "–"
@@ -149,7 +162,11 @@ func pointsTable(b *strings.Builder, r *Result) {
 			}
 			lines[i+2] = append(lines[i+2], text)
 			if compared {
-				lines[i+2] = append(lines[i+2], ratioText(row.Ratio))
+				ratio := ratioText(row.Ratio)
+				if row.RatioLow != nil {
+					ratio += " (" + boundsText(row) + ")"
+				}
+				lines[i+2] = append(lines[i+2], ratio)
 			}
 		}
 	}

@@ -99,7 +99,7 @@ func valuesText(group string, values, baseline map[string]float64) string {
 		}
 		text := c.key + " " + number(v)
 		if b, ok := baseline[c.key]; ok {
-			text += " (llama.cpp " + number(b) + ")"
+			text += " (" + baselineOf(group) + " " + number(b) + ")"
 		}
 		parts = append(parts, text)
 	}

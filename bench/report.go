@@ -52,7 +52,7 @@ func tables(b *strings.Builder, r *Result) {
 	case manySides(r):
 		streamsTable(b, r)
 	default:
-		rowsTable(b, r.Rows)
+		rowsTable(b, r)
 	}
 	fmt.Fprint(b, "\n")
 	if slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Goal != nil }) {
@@ -63,38 +63,88 @@ func tables(b *strings.Builder, r *Result) {
 	}
 	if r.Group == "maxsim" {
 		fmt.Fprint(b, "32 query tokens, documents of 128 tokens, 128 numbers each. ")
-	} else {
+	} else if r.Model.Parameters > 0 {
+		if r.Model.Synthetic {
+			b.WriteString("Synthetic weights, exact shape: ")
+		}
 		fmt.Fprintf(b, "%s, %s, %d million parameters. ", r.Model.Architecture,
 			r.Model.Quantization, (r.Model.Parameters+500_000)/1_000_000)
 	}
 	fmt.Fprintf(b, "%s. %s. ", machineText(r.Machine), versionsText(r))
 	if len(r.Rounds) > 0 {
-		fmt.Fprintf(b, "Of %d rounds %d counted. ", len(r.Rounds), r.counted())
+		fmt.Fprintf(b, "Of %d rounds %d counted. ", len(r.Rounds), len(r.counted()))
 	}
+	b.WriteString(samplesText(r))
 	fmt.Fprintf(b, "Command: `%s`.\n\n", r.Command)
 }
 
-// rowsTable writes a line for each row.
-func rowsTable(b *strings.Builder, rows []Row) {
-	fmt.Fprint(b, "| quantity | unit | ours | llama.cpp alone | ratio | 95 % | goal | |\n")
-	fmt.Fprint(b, "|---|---|--:|--:|--:|---|---|---|\n")
-	for _, row := range rows {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row.Name, row.Unit,
-			number(row.Value), optional(row.Baseline), ratioText(row.Ratio), boundsText(row),
-			goalText(row), metText(row))
+// rowsTable writes a line for each row, with high quantiles if any row has them.
+func rowsTable(b *strings.Builder, r *Result) {
+	tails := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.P95 != nil })
+	high := func(row Row) string {
+		if !tails {
+			return ""
+		}
+		return fmt.Sprintf(" %s | %s |", optional(row.P95), optional(row.P99))
+	}
+	head, rule := "", ""
+	if tails {
+		head, rule = " p95 | p99 |", "--:|--:|"
+	}
+	fmt.Fprintf(b, "| quantity | unit | ours | 95 %% |%s llama.cpp alone | ratio | 95 %% |"+
+		" goal | |\n|---|---|--:|---|%s--:|--:|---|---|---|\n", head, rule)
+	for _, row := range r.Rows {
+		fmt.Fprintf(b, "| %s | %s | %s | %s |%s %s | %s | %s | %s | %s |\n", row.Name, row.Unit,
+			number(row.Value), medianBounds(row.Samples, r.rounds()), high(row),
+			optional(row.Baseline), ratioText(row.Ratio), boundsText(row), goalText(row),
+			metText(row))
 	}
 }
 
-// counted returns how many rounds are in the medians.
-func (r *Result) counted() int {
-	quiet := 0
-	for _, round := range r.Rounds {
-		if round.Foreign <= r.Config.MaxForeign {
-			quiet++
-		}
+// rounds is how many rounds the rows rest on.
+func (r *Result) rounds() int {
+	if len(r.Rounds) > 0 {
+		return len(r.counted())
 	}
-	if quiet < r.Config.Rounds {
-		return len(r.Rounds)
+	return r.Config.Rounds
+}
+
+// samplesText says how many samples a number is the median of, and what those are of.
+func samplesText(r *Result) string {
+	var samples, times []int
+	for _, row := range r.Rows {
+		samples = append(samples, len(row.Samples))
+	}
+	for _, c := range r.Calls {
+		times = append(times, c.Count)
+	}
+	text := fmt.Sprintf("A number is the median of %s samples. ", span(samples))
+	if slices.Max(samples) == 1 {
+		text = "A number is one sample. "
+	}
+	if len(times) > 0 {
+		text += fmt.Sprintf("A sample that is a quantile is that of %s times. ", span(times))
+	}
+	return text
+}
+
+// span says the least and the greatest of numbers.
+func span(numbers []int) string {
+	least, most := slices.Min(numbers), slices.Max(numbers)
+	if least == most {
+		return fmt.Sprint(most)
+	}
+	return fmt.Sprintf("%d to %d", least, most)
+}
+
+// counted returns the rounds that are in the medians: those that nobody disturbed, or all where
+// these are too few.
+func (r *Result) counted() []Round {
+	quiet := slices.DeleteFunc(slices.Clone(r.Rounds), func(round Round) bool {
+		return round.Foreign > r.Config.MaxForeign
+	})
+	if len(quiet) < r.Config.Rounds {
+		return r.Rounds
 	}
 	return quiet
 }
@@ -136,6 +186,9 @@ func machineText(m Machine) string {
 	gpus := ""
 	for _, g := range m.GPUs {
 		gpus += fmt.Sprintf("%s with %.0f GiB, ", g.Description, float64(g.MemoryBytes)/(1<<30))
+	}
+	if m.Driver != "" {
+		gpus += "driver " + m.Driver + ", "
 	}
 	return fmt.Sprintf("A %s with %d cores (%s; %s), %.0f GiB, %s%s kernel %s", kind, m.Cores,
 		m.CPU, strings.Join(m.Features, " "), float64(m.MemoryBytes)/(1<<30), gpus, m.OS, m.Kernel)

@@ -41,13 +41,16 @@ type Result struct {
 	Paces []Pace  `json:"paces,omitempty"`
 }
 
+// unknownEngine is what a result says of its engine until that was asked.
+const unknownEngine = "llama.cpp"
+
 // newResult begins the result of a run that starts now.
 func newResult(group, command string, model ModelFile, config Config) *Result {
 	return &Result{
 		Schema: SchemaVersion, Group: group, Started: time.Now().UTC(), Command: command,
 		Model: model, Config: config, Machine: readMachine(os.DirFS("/")),
 		Warnings: []string{}, Rounds: []Round{},
-		Versions: Versions{Mullama: version(), Engine: "llama.cpp", Baseline: "llama.cpp",
+		Versions: Versions{Mullama: version(), Engine: unknownEngine, Baseline: "llama.cpp",
 			Go: runtime.Version()},
 	}
 }
@@ -101,6 +104,7 @@ type ModelFile struct {
 	Architecture string `json:"architecture"`
 	Quantization string `json:"quantization"`
 	Parameters   int64  `json:"parameters"`
+	Synthetic    bool   `json:"synthetic,omitempty"` // random weights in the shape of a model
 }
 
 // Config is the work one run asks of both sides.

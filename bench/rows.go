@@ -41,9 +41,17 @@ func quantities(c Config) []quantity {
 		},
 		{
 			name: "rss_mb", unit: "MB", goal: &Goal{DifferenceAtMost, 25},
-			pick: func(t Turn) []float64 { return []float64{float64(t.Memory.RSS) * 1024 / 1e6} },
+			pick: megabytes(func(m Memory) int64 { return m.RSS }),
+		},
+		{
+			name: "anonymous_mb", unit: "MB",
+			pick: megabytes(func(m Memory) int64 { return m.Anonymous }),
 		},
 	}
+}
+
+func megabytes(kB func(Memory) int64) func(Turn) []float64 {
+	return func(t Turn) []float64 { return []float64{float64(kB(t.Memory)) * 1024 / 1e6} }
 }
 
 func eachRep(value func(Repetition) float64) func(Turn) []float64 {
@@ -60,7 +68,11 @@ func eachRep(value func(Repetition) float64) func(Turn) []float64 {
 func rowsOf(c Config, rounds []Round) []Row {
 	var rows []Row
 	for _, q := range quantities(c) {
-		rows = append(rows, q.row(rounds))
+		row := q.row(rounds)
+		if row.Value == 0 && *row.Baseline == 0 {
+			continue // memory, of which the system tells nothing
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -87,14 +99,16 @@ func (q quantity) row(rounds []Round) Row {
 	return row
 }
 
-// boundRatios adds the bounds of ratios whose samples are one of each round.
+// boundRatios adds the bounds of ratios whose samples are as many of each round.
 func (r *Result) boundRatios() {
 	for i := range r.Rows {
 		row := &r.Rows[i]
-		if row.Ratio == nil || row.RatioLow != nil || len(row.Samples) != r.Config.Rounds {
+		if row.Ratio == nil || row.RatioLow != nil ||
+			len(row.Samples) != len(row.BaselineSamples) {
 			continue
 		}
-		if low, high, ok := roundBounds(row.Samples, row.BaselineSamples); ok {
+		low, high, ok := ratioBounds(inRounds(row.Samples, row.BaselineSamples, r.Config.Rounds))
+		if ok {
 			row.RatioLow, row.RatioHigh = &low, &high
 		}
 	}

@@ -54,6 +54,20 @@ func TestRowsCompareMediansAndJudgeGoals(t *testing.T) {
 	}
 }
 
+func TestAnonymousMemoryIsARowWithoutAGoal(t *testing.T) {
+	rounds := testRounds()
+	rounds[0].Ours.Memory.Anonymous, rounds[0].Baseline.Memory.Anonymous = 2_000, 1_000
+	for _, row := range rowsOf(testWork().Config, rounds) {
+		if row.Name == "anonymous_mb" {
+			if row.Value != 2.048 || *row.Ratio != 2 || row.Goal != nil || row.Met != nil {
+				t.Errorf("the row is %+v", row)
+			}
+			return
+		}
+	}
+	t.Error("there is no such row")
+}
+
 func near(got, want float64) bool {
 	return got > want*(1-1e-9) && got < want*(1+1e-9)
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -64,12 +63,12 @@ func TestAResultFitsTheSchema(t *testing.T) {
 }
 
 func TestCommittedResultsFitTheSchema(t *testing.T) {
-	paths, err := filepath.Glob(filepath.Join("results", "*.json"))
+	paths, err := resultFiles("results")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range paths {
-		data, err := os.ReadFile(path)
+		data, err := readMaybeCompressed(path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -168,7 +169,38 @@ func startLlamaServer(ctx context.Context, program string, s serving) (*served, 
 		cmd.Args = append(cmd.Args, "--embeddings")
 	}
 	cmd.Args = append(cmd.Args, s.batches()...)
-	return d, d.start(ctx, cmd)
+	if err := d.start(ctx, cmd); err != nil {
+		return d, err
+	}
+	if err := d.healthy(ctx); err != nil {
+		return nil, errors.Join(err, d.stop())
+	}
+	return d, nil
+}
+
+// healthy waits until a llama-server, which listens before that, has loaded its model.
+func (d *served) healthy(ctx context.Context) error {
+	const limit = 5 * time.Minute
+	for end := time.Now().Add(limit); ; time.Sleep(50 * time.Millisecond) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url+"/health", nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		if err := resp.Body.Close(); err != nil {
+			return err
+		}
+		if resp.StatusCode == http.StatusOK {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("llama-server has not loaded the model after %s: %s", limit,
+				resp.Status)
+		}
+	}
 }
 
 // startOllama starts Ollama and gives it the model.

@@ -73,6 +73,37 @@ func ratioBounds(rounds []paired) (low, high float64, ok bool) {
 	return quantile(ratios, 0.025), quantile(ratios, 0.975), true
 }
 
+// inRounds parts samples that are in the order of their rounds; nil where these do not have as many
+// each.
+func inRounds(ours, baseline []float64, rounds int) []paired {
+	if rounds < 1 || len(ours) == 0 || len(ours)%rounds != 0 {
+		return nil
+	}
+	n := len(ours) / rounds
+	parts := make([]paired, rounds)
+	for i := range parts {
+		parts[i].ours = ours[i*n : (i+1)*n]
+		if len(baseline) == len(ours) {
+			parts[i].baseline = baseline[i*n : (i+1)*n]
+		}
+	}
+	return parts
+}
+
+// medianBounds are the bounds of the median of samples at 95 % confidence, by resampling rounds as
+// [ratioBounds] does, as a text.
+func medianBounds(samples []float64, rounds int) string {
+	parts := inRounds(samples, nil, rounds)
+	for i := range parts {
+		parts[i].baseline = []float64{1}
+	}
+	low, high, ok := ratioBounds(parts)
+	if !ok {
+		return "–"
+	}
+	return number(low) + " to " + number(high)
+}
+
 // roundBounds are [ratioBounds] of samples of which every round has one of each side.
 func roundBounds(ours, baseline []float64) (low, high float64, ok bool) {
 	if len(ours) != len(baseline) {

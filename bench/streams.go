@@ -40,6 +40,7 @@ type streamOptions struct {
 	unified   bool
 	unsampled bool // also llama.cpp alone without sampling
 	inProcess bool // also package mullama in this process
+	singly    bool // each side has the model while it takes its turn, and then no more
 	batch     int
 	ubatch    int
 	sampling  load.Sampling
@@ -98,6 +99,8 @@ what llama.cpp does alone.`,
 		"measure llama.cpp alone without sampling as well")
 	f.BoolVar(&o.inProcess, "in-process", true,
 		"measure package mullama in this process as well")
+	f.BoolVar(&o.singly, "one-at-a-time", false,
+		"have each side load the model for its turn alone: for a model that fits once in memory")
 	f.IntVar(&o.batch, "batch-size", 0, "prompt tokens per step of all sides; 0: each one's own")
 	f.IntVar(&o.ubatch, "ubatch-size", 0,
 		"prompt tokens computed at once by all sides; 0: each one's own")
@@ -118,7 +121,7 @@ func (o *streamOptions) check() error {
 	if o.batch < 0 || o.ubatch < 0 {
 		return errors.New("batch-size and ubatch-size must be at least 0")
 	}
-	return nil
+	return knownPeers(o.peers)
 }
 
 // streams runs the group and writes its result.
@@ -138,17 +141,21 @@ func streams(cmd *cobra.Command, o streamOptions) (err error) {
 			fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
 		}}
 	defer func() { err = errors.Join(err, m.stop()) }()
-	if err := m.start(cmd.Context()); err != nil {
-		return err
+	run := m.runSingly
+	if !o.singly {
+		run = m.run
+		if err := m.start(cmd.Context()); err != nil {
+			return err
+		}
 	}
 	result := newResult("streams", commandLine(cmd, model.File), model, o.Config)
-	result.Versions.Baseline = m.alone.header.Engine
 	if result.Machine.GPUs, err = readGPUs(o.library); err != nil {
 		return err
 	}
-	if result.Waves, err = m.run(cmd.Context()); err != nil {
+	if result.Waves, err = run(cmd.Context()); err != nil {
 		return err
 	}
+	result.Versions.Baseline = m.engine
 	if timeIsUp(cmd.Context()) {
 		result.Warnings = append(result.Warnings, cutShort)
 	}
@@ -164,7 +171,9 @@ type waves struct {
 	bindings []*worker
 	library  *inProcess
 	alone    *alone
-	special  int // tokens of a prompt that are not of its text, such as one for its beginning
+	only     string // the one side that takes part; "": all
+	engine   string // of llama.cpp alone
+	special  int    // tokens of a prompt that are not of its text, such as one for its beginning
 	random   *rand.Rand
 	say      func(format string, args ...any)
 }
@@ -185,11 +194,13 @@ func (m *waves) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ours, err := startDaemon(ctx, work, false)
-	if err != nil {
-		return err
+	if m.only == "" || m.only == "ours" {
+		ours, err := startDaemon(ctx, work, false)
+		if err != nil {
+			return err
+		}
+		m.servers = append(m.servers, server{"ours", ours})
 	}
-	m.servers = append(m.servers, server{"ours", ours})
 	if err := m.startPeers(ctx, work); err != nil {
 		return err
 	}
@@ -201,7 +212,11 @@ func (m *waves) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if m.only != "" && m.only != "baseline" {
+		return nil
+	}
 	m.alone, err = startAlone(ctx, baseline, m.o.model, m.o.alone()...)
+	m.engine = m.alone.header.Engine
 	return err
 }
 
@@ -215,7 +230,7 @@ func (m *waves) warmUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if i == 0 {
+		if i == 0 && s.side == "ours" {
 			m.special = max(0, run.Answers[0].PromptTokens-work.PromptTokens)
 		}
 	}
@@ -244,9 +259,12 @@ type waveSide func(ctx context.Context, round, width int) (Wave, error)
 // sides are all that take turns. Each computes a wave before the one that counts, as the C program
 // does by itself.
 func (m *waves) sides() []waveSide {
-	sides := []waveSide{m.theirs(true)}
-	if m.o.unsampled {
-		sides = append(sides, m.theirs(false))
+	var sides []waveSide
+	if m.alone != nil {
+		sides = append(sides, m.theirs(true))
+		if m.o.unsampled {
+			sides = append(sides, m.theirs(false))
+		}
 	}
 	if m.library != nil {
 		sides = append(sides, warmed(m.inProcess))
@@ -281,21 +299,30 @@ func (m *waves) run(ctx context.Context) ([]Wave, error) {
 			whole := len(all) // waves of works that all sides have done
 			m.random.Shuffle(len(sides), func(i, j int) { sides[i], sides[j] = sides[j], sides[i] })
 			for _, side := range sides {
-				w, err := side(ctx, round, width)
+				w, err := m.wave(ctx, side, round, width)
 				if timeIsUp(ctx) && whole > 0 {
 					return all[:whole], nil
 				}
 				if err != nil {
 					return nil, err
 				}
-				w.Round = round
-				m.say("round %d, %d streams: %s %.1f tokens/s, %.1f while all generate", round,
-					width, w.Side, w.tokensPerSecond(), w.Decode)
 				all = append(all, w)
 			}
 		}
 	}
 	return all, nil
+}
+
+// wave has a side compute a wave.
+func (m *waves) wave(ctx context.Context, side waveSide, round, width int) (Wave, error) {
+	w, err := side(ctx, round, width)
+	if err != nil {
+		return w, err
+	}
+	w.Round = round
+	m.say("round %d, %d streams: %s %.1f tokens/s, %.1f while all generate", round, width, w.Side,
+		w.tokensPerSecond(), w.Decode)
+	return w, nil
 }
 
 // work is a wave of requests.

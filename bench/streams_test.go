@@ -198,3 +198,26 @@ func TestTheLibraryAnswersAWaveAsAServerDoes(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+func TestASingleSideAnswersAndLeaves(t *testing.T) {
+	o := streamOptions{widths: []int{2}, inProcess: true, singly: true,
+		peers: map[string]string{"ollama": "/none"}}
+	o.model, o.Slots, o.Threads, o.Context = testmodels.Path(t, "smollm2"), 2, 1, 64
+	o.PromptTokens, o.GenerateTokens = 8, 4
+	m := &waves{o: o, say: t.Logf}
+	for _, side := range []string{"baseline", "library"} {
+		all, err := m.singleTurn(t.Context(), side, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != 1 || all[0].Side != side || all[0].Round != 3 || all[0].Tokens != 8 {
+			t.Errorf("%s gave %+v", side, all)
+		}
+	}
+	if !strings.HasPrefix(m.engine, "llama.cpp") || m.alone != nil || m.library != nil {
+		t.Errorf("of %q %v and %v are left", m.engine, m.alone, m.library)
+	}
+	if _, err := m.singleTurn(t.Context(), "ollama", 1); err == nil {
+		t.Error("a peer that is not there had its turn")
+	}
+}

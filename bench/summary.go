@@ -18,19 +18,29 @@ type standing struct {
 	what, where, other string
 	times              float64
 	interval           string // at 95 % confidence, or ""
+	unsure             bool   // the interval has 1 in it
+}
+
+// bounded adds the interval.
+func (s standing) bounded(low, high float64) standing {
+	s.interval = fmt.Sprintf("%.2f to %.2f", low, high)
+	s.unsure = low <= 1 && 1 <= high
+	return s
 }
 
 // of is a comparison by the samples of both sides, of which a larger one is better.
 func (s standing) of(ours, theirs []float64) standing {
 	s.times = median(ours) / median(theirs)
 	if low, high, ok := roundBounds(ours, theirs); ok {
-		s.interval = fmt.Sprintf("%.2f to %.2f", low, high)
+		return s.bounded(low, high)
 	}
 	return s
 }
 
 func (s standing) verdict() string {
 	switch {
+	case s.unsure:
+		return "level"
 	case s.times >= levelHigh:
 		return "ahead"
 	case s.times > levelLow:
@@ -52,8 +62,11 @@ func summary(results []*Result) string {
 			"ahead in %d, level in %d and behind in %d. A number is how many times as fast "+
 			"Mullama is; from %.2f to %.2f counts as level, for runs differ by as much. The "+
 			"column of 95 %% has bounds of that number, by resampling the rounds of the run, "+
-			"where it had three or more.\n\n",
-			len(all), counts["ahead"], counts["level"], counts["behind"], levelLow, levelHigh)
+			"where it had three or more; where they have 1 between them, it counts as level, "+
+			"too.\n\n", len(all), counts["ahead"], counts["level"], counts["behind"], levelLow,
+			levelHigh)
+		rivals(all).write(&b)
+		b.WriteString("Each of them:\n\n")
 		slices.SortStableFunc(all, func(a, b standing) int { return cmp.Compare(b.times, a.times) })
 		g := grid{head: []string{"what", "on", "beside", "times", "95 %", ""}}
 		for _, s := range all {
@@ -63,6 +76,45 @@ func summary(results []*Result) string {
 	}
 	b.WriteString(missedGoals(results))
 	return b.String()
+}
+
+// rivals has a line for each that Mullama was compared with: how often it is ahead and behind, and
+// the comparisons in which it does worst and best.
+func rivals(all []standing) *grid {
+	g := &grid{head: []string{"beside", "ahead", "level", "behind", "times, least", "middle",
+		"most", "least at"}}
+	var names []string
+	by := map[string][]standing{}
+	for _, s := range all {
+		if len(by[s.other]) == 0 {
+			names = append(names, s.other)
+		}
+		by[s.other] = append(by[s.other], s)
+	}
+	middle := func(name string) float64 {
+		var times []float64
+		for _, s := range by[name] {
+			times = append(times, s.times)
+		}
+		return median(times)
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(middle(b), middle(a)) })
+	for _, name := range names {
+		counts := map[string]int{}
+		most := 0.0
+		for _, s := range by[name] {
+			counts[s.verdict()]++
+			most = max(most, s.times)
+		}
+		worst := slices.MinFunc(by[name], func(a, b standing) int {
+			return cmp.Compare(a.times, b.times)
+		})
+		g.add(name, fmt.Sprint(counts["ahead"]), fmt.Sprint(counts["level"]),
+			fmt.Sprint(counts["behind"]), fmt.Sprintf("%.2f", worst.times),
+			fmt.Sprintf("%.2f", middle(name)), fmt.Sprintf("%.2f", most),
+			worst.what+", "+worst.where)
+	}
+	return g
 }
 
 // standings are all comparisons, in the order of the groups.
@@ -82,6 +134,8 @@ func standings(results []*Result) []standing {
 			all = append(all, maxsimStandings(r)...)
 		case "overhead":
 			all = append(all, overheadStandings(r)...)
+		case "draft":
+			all = append(all, draftStandings(r)...)
 		case "offload", "multi-gpu":
 			all = append(all, pointStandings(r)...)
 		}
@@ -112,7 +166,7 @@ func throughputStandings(r *Result) []standing {
 		s := standing{what: what + ", " + r.Model.File, where: where(r), other: "llama.cpp alone",
 			times: times}
 		if low != nil && high != nil {
-			s.interval = fmt.Sprintf("%.2f to %.2f", *low, *high)
+			s = s.bounded(*low, *high)
 		}
 		all = append(all, s)
 	}
@@ -126,12 +180,26 @@ func inverse(v *float64) *float64 {
 	return new(1 / *v)
 }
 
+// withWorst adds to some comparisons of a run those of the others in which each rival does best, so
+// that choosing hides none.
+func withWorst(chosen, others []standing) []standing {
+	slices.SortStableFunc(others, func(a, b standing) int { return cmp.Compare(a.times, b.times) })
+	seen := map[string]bool{}
+	for _, s := range others {
+		if !seen[s.other] {
+			chosen = append(chosen, s)
+		}
+		seen[s.other] = true
+	}
+	return chosen
+}
+
 // streamsStandings are the daemon beside llama.cpp alone and the servers, with the fewest and the
-// most requests at once.
+// most requests at once, and with as many in between as are worst for it.
 func streamsStandings(r *Result) []standing {
-	var all []standing
+	var all, others []standing
 	widths := widthsOf(r.Waves)
-	for _, width := range slices.Compact([]int{widths[0], widths[len(widths)-1]}) {
+	for i, width := range widths {
 		of := wavesOf(width, r.Waves)
 		ours := waveSpeeds(of["ours"])
 		for _, s := range sideTitles {
@@ -147,10 +215,15 @@ func streamsStandings(r *Result) []standing {
 			if word := lastWord(r.name); word != "" {
 				what += ", " + word
 			}
-			all = append(all, standing{what: what, where: where(r), other: s.name}.of(ours, theirs))
+			s := standing{what: what, where: where(r), other: s.name}.of(ours, theirs)
+			if i == 0 || i == len(widths)-1 {
+				all = append(all, s)
+			} else {
+				others = append(others, s)
+			}
 		}
 	}
-	return all
+	return withWorst(all, others)
 }
 
 // lastWord is what a result's name says of how it was measured.
@@ -187,16 +260,15 @@ func batchStandings(r *Result) []standing {
 	return all
 }
 
-// embeddingStandings are the daemon beside every other side: the work with the longest texts of
-// one, and of several a call.
+// embeddingStandings are the daemon beside every other side: texts of 64 tokens, and the work that
+// is worst for it.
 func embeddingStandings(r *Result) []standing {
 	rows := rowMap(r)
-	var all []standing
+	var all, others []standing
 	for _, name := range casesOf(r.Points) {
 		side, work, _ := strings.Cut(name, ": ")
 		ours, ok := rows[slug(daemonName+": "+work)+"_texts"]
-		if !ok || side == daemonName || side == libraryName ||
-			!strings.HasPrefix(work, "64 tokens, ") {
+		if !ok || side == daemonName || side == libraryName {
 			continue
 		}
 		title := side
@@ -205,10 +277,15 @@ func embeddingStandings(r *Result) []standing {
 				title = t.title
 			}
 		}
-		all = append(all, standing{what: "embeddings over HTTP, " + work + ", " + r.Model.File,
-			where: where(r), other: title}.of(ours.Samples, rows[slug(name)+"_texts"].Samples))
+		s := standing{what: "embeddings over HTTP, " + work + ", " + r.Model.File,
+			where: where(r), other: title}.of(ours.Samples, rows[slug(name)+"_texts"].Samples)
+		if strings.HasPrefix(work, "64 tokens, ") {
+			all = append(all, s)
+		} else {
+			others = append(others, s)
+		}
 	}
-	return all
+	return withWorst(all, others)
 }
 
 // maxsimStandings are searches beside the others, with the most threads and documents.
@@ -245,20 +322,28 @@ func overheadStandings(r *Result) []standing {
 	return all
 }
 
-// pointStandings are generation and prompts beside llama.cpp alone in the last case.
+// pointStandings are generation and prompts beside llama.cpp alone in the last case, and in the one
+// that is worst for us.
 func pointStandings(r *Result) []standing {
 	cases := casesOf(r.Points)
-	if len(cases) == 0 {
-		return nil
-	}
-	last := cases[len(cases)-1]
 	rows := rowMap(r)
 	var all []standing
 	for _, q := range []struct{ key, what string }{{"tg", "generation"}, {"pp", "prompts"}} {
-		if row := rows[slug(last)+"_"+q.key]; row.Ratio != nil {
-			all = append(all, standing{what: q.what + ", " + last + ", " + r.Model.File,
-				where: where(r), other: "llama.cpp alone"}.of(row.Samples, row.BaselineSamples))
+		var last, others []standing
+		for i, name := range cases {
+			row := rows[slug(name)+"_"+q.key]
+			if row.Ratio == nil {
+				continue
+			}
+			s := standing{what: q.what + ", " + name + ", " + r.Model.File, where: where(r),
+				other: "llama.cpp alone"}.of(row.Samples, row.BaselineSamples)
+			if i == len(cases)-1 {
+				last = append(last, s)
+			} else {
+				others = append(others, s)
+			}
 		}
+		all = append(all, withWorst(last, others)...)
 	}
 	return all
 }

@@ -115,3 +115,63 @@ func TestHighQuantilesNeedEnoughTimes(t *testing.T) {
 		t.Error("a speed has a high quantile")
 	}
 }
+
+func TestTheSummaryHasALineForEachRival(t *testing.T) {
+	all := []standing{
+		{what: "a", where: "2 cores", other: "B", times: 0.5},
+		{what: "b", where: "2 cores", other: "B", times: 1},
+		{what: "c", where: "2 cores", other: "C", times: 3},
+		standing{what: "d", where: "2 cores", other: "C", times: 1.2}.bounded(0.9, 1.4),
+	}
+	want := [][]string{
+		{"C", "1", "1", "0", "1.20", "2.10", "3.00", "d, 2 cores"},
+		{"B", "0", "1", "1", "0.50", "0.75", "1.00", "a, 2 cores"},
+	}
+	if got := rivals(all).rows; !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("the rivals are %v, want %v", got, want)
+	}
+}
+
+func TestMediansHaveBoundsFromThreeRoundsOn(t *testing.T) {
+	samples := []float64{1, 2, 3, 4, 5, 6}
+	for rounds, want := range map[int]string{0: "–", 2: "–", 3: "1.50 to 5.50", 4: "–"} {
+		if got := medianBounds(samples, rounds); got != want {
+			t.Errorf("of %d rounds: %q, want %q", rounds, got, want)
+		}
+	}
+}
+
+func TestATableNamesWhatFillsIt(t *testing.T) {
+	g := &grid{head: []string{"a"}, with: "kv", fill: "`mullama bench kv`."}
+	g.add(notThere)
+	var b strings.Builder
+	g.write(&b)
+	if !strings.Contains(b.String(), "What is not measured: `mullama bench kv`.") {
+		t.Errorf("the table is\n%s", b.String())
+	}
+}
+
+func TestAReportSaysHowManySamplesANumberRestsOn(t *testing.T) {
+	r := testResult()
+	r.Rows = []Row{{Samples: []float64{1}}, {Samples: make([]float64, 20)}}
+	r.Calls = []Calls{{Count: 127}, {Count: 10_000}}
+	want := "A number is the median of 1 to 20 samples. A sample that is a quantile is that of " +
+		"127 to 10000 times. "
+	if got := samplesText(r); got != want {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+}
+
+func TestSyntheticModelsAreCalledSo(t *testing.T) {
+	r := testResult()
+	r.Model.Synthetic = true
+	const want = "Synthetic weights, exact shape: llama, Q4_1, 135 million parameters."
+	if got := Report([]*Result{r}); !strings.Contains(got, want) {
+		t.Errorf("the report lacks %q:\n%s", want, got)
+	}
+	var b strings.Builder
+	askedMemory(nil).write(&b)
+	if !strings.Contains(b.String(), "Synthetic weights, exact shapes. A context of") {
+		t.Errorf("the table is\n%s", b.String())
+	}
+}

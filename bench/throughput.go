@@ -65,20 +65,20 @@ func throughput(cmd *cobra.Command, o options) error {
 // conclude fills what follows from the rounds: rows, versions and warnings.
 func (m *meter) conclude(r *Result) {
 	r.Warnings = []string{}
-	var counted []Round
+	busy := 0
 	for _, round := range r.Rounds {
-		if !m.disturbed(round) {
-			counted = append(counted, round)
+		if m.disturbed(round) {
+			busy++
 		}
 	}
-	if len(counted) < m.work.Rounds {
+	if len(r.Rounds)-busy < m.work.Rounds {
 		r.Warnings = append(r.Warnings, fmt.Sprintf(
 			"the machine was busy: other processes used more than %.0f %% of the CPUs in %d of %d"+
-				" rounds; all rounds are in the medians", 100*m.work.MaxForeign,
-			len(r.Rounds)-len(counted), len(r.Rounds)))
-		counted = r.Rounds
+				" rounds; all rounds are in the medians", 100*m.work.MaxForeign, busy,
+			len(r.Rounds)))
 	}
-	r.Rows = rowsOf(m.work.Config, counted)
+	r.Config = m.work.Config
+	r.Rows = rowsOf(r.Config, r.counted())
 	first := r.Rounds[0]
 	r.Versions = Versions{
 		Mullama:  version(),
@@ -148,6 +148,7 @@ func describeModel(path string) (ModelFile, error) {
 		Architecture: info.Architecture,
 		Quantization: info.Quantization,
 		Parameters:   info.Parameters,
+		Synthetic:    strings.HasPrefix(info.Name, "synthetic "),
 	}, nil
 }
 

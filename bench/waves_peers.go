@@ -76,6 +76,16 @@ func peerNames() string {
 	return strings.Join(names, ", ")
 }
 
+// knownPeers refuses names that no peer has.
+func knownPeers(peers map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(peers)) {
+		if _, ok := peerBindings[name]; !ok && peerServers[name] == nil {
+			return fmt.Errorf("--peer names %q; there are %s", name, peerNames())
+		}
+	}
+	return nil
+}
+
 // startPeers starts the sides that --peer names.
 func (m *waves) startPeers(ctx context.Context, work serving) error {
 	for _, name := range slices.Sorted(maps.Keys(m.o.peers)) {
@@ -87,11 +97,7 @@ func (m *waves) startPeers(ctx context.Context, work serving) error {
 			m.servers = append(m.servers, server{name, peer})
 			continue
 		}
-		binding, ok := peerBindings[name]
-		if !ok {
-			return fmt.Errorf("--peer names %q; there are %s", name, peerNames())
-		}
-		peer, err := binding.start(ctx, name, m.o.peers[name], work)
+		peer, err := peerBindings[name].start(ctx, name, m.o.peers[name], work)
 		if err != nil {
 			return err
 		}

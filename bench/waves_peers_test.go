@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"os/exec"
 	"strings"
 	"testing"
@@ -51,8 +50,7 @@ func TestABindingAnswersAWaveOfPrompts(t *testing.T) {
 }
 
 func TestAnUnknownPeerIsRefusedWithTheNamesOfAll(t *testing.T) {
-	m := &waves{o: streamOptions{peers: map[string]string{"vllm": "x"}}}
-	err := m.startPeers(context.Background(), serving{})
+	_, _, err := runCommand(t, "bench", "streams", "--model", "m.gguf", "--peer", "vllm=x")
 	if err == nil || !strings.Contains(err.Error(),
 		"there are llama-cpp-python, llama-server, node-llama-cpp, ollama") {
 		t.Errorf("error is %v", err)

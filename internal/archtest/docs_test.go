@@ -101,6 +101,23 @@ func textOf(t *testing.T, files []archtest.File, name string) string {
 	return ""
 }
 
+func TestOnlyDotsThatNobodyPrintedShortenAnOutput(t *testing.T) {
+	const help = "Usage:\n  mullama run MODEL [PROMPT...]\n\nNew line.\n"
+	for _, tt := range []struct {
+		shown string
+		want  bool
+	}{
+		{"Usage:\n  mullama run MODEL [PROMPT...]\n\nOld line.", false},
+		{"Usage:\n...", true},
+		{"Usage:\n  mullama run ...", true},
+		{"Nothing of it", false},
+	} {
+		if got := archtest.Shortened(strings.Split(tt.shown, "\n"), help); got != tt.want {
+			t.Errorf("%q is shortened: %v, want %v", tt.shown, got, tt.want)
+		}
+	}
+}
+
 func TestReplaceOutputChangesOnlyOneExample(t *testing.T) {
 	const text = "x\n```console\n$ a \\\n  b\nold\n$ c\nkept\n```\ny\n"
 	const want = "x\n```console\n$ a \\\n  b\nnew 1\nnew 2\n$ c\nkept\n```\ny\n"

@@ -3,6 +3,7 @@ package archtest
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -100,6 +101,15 @@ func MatchOutput(shown []string, printed string) error {
 	}
 	return fmt.Errorf("the document shows:\n%s\nbut it prints:\n%s",
 		strings.Join(shown, "\n"), strings.TrimRight(printed, "\n"))
+}
+
+// Shortened reports whether a document shows less than a command printed: a line with "..." that
+// the command did not print itself, as a help text does whose command takes several words.
+func Shortened(shown []string, printed string) bool {
+	lines := strings.Split(printed, "\n")
+	return slices.ContainsFunc(shown, func(line string) bool {
+		return strings.Contains(line, "...") && !slices.Contains(lines, line)
+	})
 }
 
 // ReplaceOutput returns a document with what an example shows replaced by what it printed.
