@@ -49,8 +49,8 @@ type ChatOptions struct {
 	// ThoughtsApart takes what the model thinks out of the text: it comes as [Chunk.Thinking].
 	ThoughtsApart bool
 	// ThinkStart and ThinkEnd are around thoughts. Without them those of the template count; where
-	// it has none those of Parser, as Modelfiles of Ollama's name families of models; and in the end
-	// <think> and </think>.
+	// it has none those of Parser, which names a family of models as Modelfiles of Ollama's do; and
+	// in the end <think> and </think>.
 	ThinkStart, ThinkEnd, Parser string
 	// TemplateValues are further variables for the template. A level of effort for thinking, such
 	// as "high", is the one named reasoning_effort.

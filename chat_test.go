@@ -345,7 +345,8 @@ func TestThoughtsComeApartAsTheParserOfOllamaHasThem(t *testing.T) {
 	}{
 		{mullama.ChatOptions{Parser: "qwen3-thinking"}, `"<think>hm</think>yes"`, "hm", "yes"},
 		{mullama.ChatOptions{Parser: "ministral"}, `"[THINK]hm[/THINK]yes"`, "hm", "yes"},
-		{mullama.ChatOptions{Parser: "gemma4"}, `"<|channel>thought\nhm<channel|>yes"`, "hm", "yes"},
+		{mullama.ChatOptions{Parser: "gemma4"},
+			`"<|channel>thought\nhm<channel|>yes"`, "hm", "yes"},
 		{mullama.ChatOptions{Parser: "cohere"},
 			`"<|START_THINKING|>hm<|END_THINKING|>yes"`, "hm", "yes"},
 		{mullama.ChatOptions{Parser: "harmony"}, channels, "hm", "yes"},

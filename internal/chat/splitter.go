@@ -40,8 +40,8 @@ type Splitter struct {
 	began    bool   // the thought has more than line ends
 }
 
-// NewSplitter takes the tags of a model, and whether the prompt has begun a thought already. If not,
-// the answer may begin with one.
+// NewSplitter takes the tags of a model, and whether the prompt has begun a thought already. If
+// not, the answer may begin with one.
 func NewSplitter(begin, end string, begun bool) *Splitter {
 	p := &Splitter{begin: begin, end: end, channels: Channels(begin)}
 	if begun {

@@ -54,7 +54,8 @@ func TestThoughtsComeApartAsTheParserOfAModelHasThem(t *testing.T) {
 		body["model"], body["stream"], body["options"] = "made", false, greedy(5)
 		for range 2 {
 			text, _ := json.Marshal(s.ok("POST", path, body))
-			if thinks := strings.Contains(string(text), `"thinking":"`); thinks == (body["think"] == false) {
+			thinks := strings.Contains(string(text), `"thinking":"`)
+			if thinks == (body["think"] == false) {
 				t.Errorf("%s with think %v: %s", path, body["think"], text)
 			}
 			body["think"] = false
