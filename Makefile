@@ -128,8 +128,11 @@ fuzz: ## run every fuzz target for $(FUZZ_TIME)
 	@GO="$(GO)" sh tools/fuzz.sh $(FUZZ_TIME)
 
 .PHONY: bench-store
-bench-store: native build ## measure lists of 1,000 models, a pull beside curl, and create
-	bin/mullama bench store --json bench/results/store.json
+bench-store: native build peers-build ## measure lists of 1,000 models, a pull beside curl, create and quantize
+	@$(GO) run ./tools/fetchmodels qwen05
+	bin/mullama bench store --quantize "$(MULLAMA_CACHE)/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf" \
+		--llama-quantize "$$(echo "$(MULLAMA_CACHE)"/peers/*/build/bin/llama-quantize)" \
+		--json bench/results/store-xeon.json
 
 # The groups that bench measures, such as "batch streaming"; none: all.
 ONLY ?=

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/mullama/mullama/internal/chat"
 	"github.com/mullama/mullama/internal/llama"
 )
 
@@ -49,6 +48,10 @@ type ChatOptions struct {
 	Open bool
 	// ThoughtsApart takes what the model thinks out of the text: it comes as [Chunk.Thinking].
 	ThoughtsApart bool
+	// ThinkStart and ThinkEnd are around thoughts. Without them those of the template count; where
+	// it has none those of Parser, which names a family of models as Modelfiles of Ollama's do; and
+	// in the end <think> and </think>.
+	ThinkStart, ThinkEnd, Parser string
 	// TemplateValues are further variables for the template. A level of effort for thinking, such
 	// as "high", is the one named reasoning_effort.
 	TemplateValues map[string]any
@@ -96,30 +99,14 @@ func (m *Model) Chat(ctx context.Context, messages []Message, opts *ChatOptions)
 	if err != nil {
 		return nil, err
 	}
-	stream, err := m.submit(ctx, "chat", prompt.Tokens, &opts.GenerateOptions, prompt.Stops)
+	options := opts.GenerateOptions
+	options.Thoughts = prompt.Thoughts(opts)
+	stream, err := m.submit(ctx, "chat", prompt.Tokens, &options, prompt.Stops)
 	if err != nil {
 		return nil, err
 	}
 	stream.truncation = cut
-	if opts.ThoughtsApart && !opts.Continue && (opts.Thinking == nil || *opts.Thinking) {
-		stream.inner = thoughtSource{stream.inner,
-			chat.NewSplitter(prompt.ThinkStart, prompt.ThinkEnd, prompt.Text)}
-	}
 	return stream, nil
-}
-
-// thoughtSource takes thoughts apart from the answer.
-type thoughtSource struct {
-	source
-	splitter *chat.Splitter
-}
-
-func (s thoughtSource) next() (Chunk, error) {
-	c, err := s.source.next()
-	if err == nil {
-		c.Thinking, c.Text = s.splitter.Split(c.Text, c.Done)
-	}
-	return c, err
 }
 
 // FormatChat renders a conversation without answering it.

@@ -2,6 +2,7 @@ package mullama_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -327,5 +328,42 @@ func TestThoughtsComeApart(t *testing.T) {
 	if r := ask(plain, `"<think>hm</think>yes"`, false); r.Text != "<think>hm</think>yes" ||
 		r.Thinking != "" {
 		t.Errorf("in the text: %q and %q", r.Thinking, r.Text)
+	}
+}
+
+// TestThoughtsComeApartAsTheParserOfOllamaHasThem is about models whose template says nothing of
+// thoughts.
+func TestThoughtsComeApartAsTheParserOfOllamaHasThem(t *testing.T) {
+	m := load(t, openRuntime(t), tinyFile(t, synth.Options{}), mullama.LoadOptions{})
+	const channels = `"<|channel|>analysis<|message|>hm<|end|>` +
+		`<|start|>assistant<|channel|>final<|message|>yes"`
+	off := false
+	for _, tt := range []struct {
+		options         mullama.ChatOptions
+		grammar         string
+		thought, answer string
+	}{
+		{mullama.ChatOptions{Parser: "qwen3-thinking"}, `"<think>hm</think>yes"`, "hm", "yes"},
+		{mullama.ChatOptions{Parser: "ministral"}, `"[THINK]hm[/THINK]yes"`, "hm", "yes"},
+		{mullama.ChatOptions{Parser: "gemma4"},
+			`"<|channel>thought\nhm<channel|>yes"`, "hm", "yes"},
+		{mullama.ChatOptions{Parser: "cohere"},
+			`"<|START_THINKING|>hm<|END_THINKING|>yes"`, "hm", "yes"},
+		{mullama.ChatOptions{Parser: "harmony"}, channels, "hm", "yes"},
+		{mullama.ChatOptions{Parser: "harmony", Thinking: &off}, channels, "", "yes"},
+		{mullama.ChatOptions{Parser: "nobody's"}, `"<think>hm</think>yes"`, "hm", "yes"},
+		{mullama.ChatOptions{Parser: "ministral", ThinkStart: "[a]", ThinkEnd: "[b]"},
+			`"[a]hm[b]yes"`, "hm", "yes"},
+		// A control token is text where it is around thoughts.
+		{mullama.ChatOptions{ThinkStart: "<|im_start|>"},
+			fmt.Sprintf(`<[%d]> "hm</think>yes" <[%[1]d]>`, synth.TokenChatStart), "hm",
+			"yes<|im_start|>"},
+	} {
+		tt.options.ThoughtsApart, tt.options.Grammar = true, "root ::= "+tt.grammar
+		s, err := m.Chat(t.Context(), user("hello"), &tt.options)
+		if r := collect(t, s, err); r.Thinking != tt.thought || r.Text != tt.answer {
+			t.Errorf("%q %s: the thought %q and the answer %q", tt.options.Parser, tt.grammar,
+				r.Thinking, r.Text)
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
@@ -39,6 +38,8 @@ type CreateOptions struct {
 	Quantize string
 	// Imatrix is the digest of a blob, an importance matrix to quantise by.
 	Imatrix string
+	// QuantizeDraft is the type that the draft model is quantised to, which Drafts name.
+	QuantizeDraft string
 
 	ThinkStart, ThinkEnd string            // around what the model thinks
 	ToolFormat           map[string]string // of calls in the text; for clients to read
@@ -86,6 +87,9 @@ func (o *CreateOptions) check(op string) error {
 		return invalid(op, "neither from nor files was specified")
 	case o.Imatrix != "" && o.Quantize == "":
 		return invalid(op, "there is an importance matrix, but no type to quantise to")
+	case o.QuantizeDraft != "" && len(o.Drafts) == 0:
+		return invalid(op, "there is a type to quantise a draft model to, but no draft model; "+
+			"name one with DRAFT in the Modelfile")
 	}
 	if why := tooNew(o.Requires); why != "" {
 		return unsupported(op, why)
@@ -154,61 +158,19 @@ func (b *builder) build(ctx context.Context) error {
 	if err := b.drafts(); err != nil {
 		return err
 	}
+	if b.o.QuantizeDraft != "" {
+		o := &QuantizeOptions{Type: b.o.QuantizeDraft}
+		if _, err := b.quantizeLayer(ctx, b.layerOf(store.TypeDraft), o); err != nil {
+			return err
+		}
+	}
 	return b.top(ctx)
 }
 
-// quantize puts a quantised model in place of the one that there is.
-func (b *builder) quantize(ctx context.Context) error {
-	at := b.modelLayer()
-	path, err := b.draft.Path(b.layers[at].Digest)
-	if err != nil {
-		return err
-	}
-	o := &QuantizeOptions{Type: b.o.Quantize}
-	if b.o.Imatrix != "" {
-		if o.Imatrix, err = b.s.BlobPath(b.o.Imatrix); err == nil {
-			_, err = os.Stat(o.Imatrix)
-		}
-		if err != nil {
-			return invalid(b.op, fmt.Sprintf("there is no blob %.80q with an importance matrix",
-				b.o.Imatrix))
-		}
-	}
-	q, err := b.r.newQuantizing(b.op, path, o)
-	if o.Imatrix != "" && err != nil && strings.Contains(err.Error(), o.Imatrix) {
-		return invalid(b.op, strings.ReplaceAll(err.Error(), o.Imatrix, "the file"))
-	}
-	if err != nil {
-		return err
-	}
-	status := fmt.Sprintf("quantizing %s model to %s", q.from, q.params.Type)
-	b.o.tell(Progress{Status: status})
-	size := q.info.SizeBytes
-	q.params.Progress = func(done, all int) {
-		b.o.tell(Progress{Status: status, Digest: b.layers[at].Digest, Total: size,
-			Completed: size * int64(done) / int64(max(all, 1))})
-	}
-	l, err := b.draft.AddWritten(ctx, store.TypeModel, func(path string) error {
-		return q.write(ctx, path)
-	})
-	if err != nil {
-		return err
-	}
-	b.o.tell(Progress{Status: status, Digest: b.layers[at].Digest, Total: size, Completed: size})
-	l.From = b.layers[at].From
-	b.fresh[l.Digest] = true
-	if b.converted {
-		b.draft.Drop(b.layers[at].Digest) // nobody asked for it
-	}
-	b.layers[at] = l
-	b.config.FileType = q.params.Type
-	return nil
-}
+func (b *builder) modelLayer() int { return b.layerOf(store.TypeModel) }
 
-func (b *builder) modelLayer() int {
-	return slices.IndexFunc(b.layers, func(l store.Layer) bool {
-		return l.MediaType == store.TypeModel
-	})
+func (b *builder) layerOf(mediaType string) int {
+	return slices.IndexFunc(b.layers, func(l store.Layer) bool { return l.MediaType == mediaType })
 }
 
 // fitAdapters refuses adapters that were not made for the model.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/mullama/mullama/internal/chat"
 	"github.com/mullama/mullama/internal/engine"
 )
 
@@ -44,6 +45,9 @@ type GenerateOptions struct {
 	// Adapters are the model's LoRA adapters to use; those that are not listed are left out. None:
 	// as the model was loaded. Calls with other adapters are not computed together.
 	Adapters []AdapterScale
+	// Thoughts takes what the model thinks out of the text. Nil leaves it there. [Model.Chat] has
+	// [ChatOptions.ThoughtsApart] instead, and a [Client] takes no notice of it.
+	Thoughts *Thoughts
 }
 
 // Overflow says what happens when a call's context becomes full.
@@ -163,13 +167,16 @@ func (m *Model) submit(
 	if err != nil {
 		return nil, wrap(op, err)
 	}
+	if opts.Thoughts != nil {
+		request.Shown = m.controlsIn(chat.Marks(opts.Thoughts.Start, opts.Thoughts.End))
+	}
 	ctx, end := m.untilClosed(ctx)
 	inner, err := m.shared.engine.Submit(ctx, request)
 	if err != nil {
 		end()
 		return nil, wrap(op, err)
 	}
-	return newStream(op, engineSource{inner}, end), nil
+	return newStream(op, opts.Thoughts.from(engineSource{inner}), end), nil
 }
 
 // expect tells the engine that a prompt is being made, until arrived is called.

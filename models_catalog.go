@@ -248,6 +248,7 @@ func (m *StoredModel) addHeader(h *header, stated []string) {
 		m.ownTemplate = h.Template
 	}
 	add(templateCapabilities(m.Template)...)
+	add(families[m.Parser].capabilities()...)
 	if len(m.Projectors) > 0 {
 		add("vision")
 	}

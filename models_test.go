@@ -284,6 +284,7 @@ func TestCapabilitiesOfStoredModels(t *testing.T) {
 		template string // Go template
 		keys     map[string]any
 		config   []string
+		parser   string
 		want     string
 	}{
 		{want: "completion"},
@@ -300,6 +301,10 @@ func TestCapabilitiesOfStoredModels(t *testing.T) {
 		{template: "{{ noSuchFunction .Tools }}", want: "completion tools"},
 		{keys: map[string]any{"llama.pooling_type": uint32(1)}, want: "embedding"},
 		{config: []string{"completion", "audio"}, want: "audio completion"},
+		{parser: "qwen3-coder", want: "completion tools"},
+		{parser: "olmo3-think", want: "completion thinking"},
+		{parser: "harmony", want: "completion thinking tools"},
+		{parser: "nobody's", want: "completion"},
 	} {
 		var layers []string
 		if tt.template != "" {
@@ -310,7 +315,7 @@ func TestCapabilitiesOfStoredModels(t *testing.T) {
 			tt.want += " vision"
 		}
 		addModel(t, dir, "m", synth.Options{Template: tt.gguf, NoTemplate: tt.gguf == "",
-			Keys: tt.keys}, store.Config{Capabilities: tt.config}, layers...)
+			Keys: tt.keys}, store.Config{Capabilities: tt.config, Parser: tt.parser}, layers...)
 		m, err := rt.Find("m")
 		if err != nil {
 			t.Error(err)

@@ -54,7 +54,9 @@ type CreateRequest struct {
 	Quantize string `json:"quantize,omitempty"`
 	// Quantization is older than Quantize, the same.
 	Quantization string `json:"quantization,omitempty"`
-	Stream       *bool  `json:"stream,omitempty"` // nil: true
+	// DraftQuantize is the type that the draft model is quantised to.
+	DraftQuantize string `json:"draft_quantize,omitempty"`
+	Stream        *bool  `json:"stream,omitempty"` // nil: true
 
 	// The fields from here on are not Ollama's.
 

@@ -1,12 +1,18 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mullama/mullama"
 )
+
+// fakeOther has fakeQuantize write another model than ours.
+const fakeOther = "MULLAMA_BENCH_FAKE_OTHER"
 
 // fakeSide makes the test binary act as one side of a benchmark: its value is the name of the side.
 const fakeSide = "MULLAMA_BENCH_FAKE_SIDE"
@@ -29,6 +35,8 @@ func actAs(side string, words []string) int {
 		return 1
 	case side == "silent":
 		return 0
+	case side == "llama-quantize":
+		return fakeQuantize(words)
 	case side == "waves":
 		return fakeWaves()
 	case words[0] == "throughput":
@@ -74,6 +82,20 @@ func testRootCommand() *cobra.Command {
 func testBenchCommand() *cobra.Command {
 	nowhere := func() string { return os.DevNull }
 	return Command(Folders{Cache: nowhere, Models: nowhere})
+}
+
+// fakeQuantize is llama-quantize.
+func fakeQuantize(words []string) int {
+	rt, err := mullama.Open(mullama.Options{})
+	if err == nil {
+		err = rt.Quantize(context.Background(), words[0], words[1],
+			&mullama.QuantizeOptions{Type: words[2], Pure: os.Getenv(fakeOther) != ""})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // realSide does the work that a side is asked for, as the program would.

@@ -70,7 +70,8 @@ var pointColumns = map[string][]column{
 	},
 	"store": {
 		{"list_ms", "ms", "list, ms"}, {"mbs", "MB/s", "MB/s"},
-		{"beyond_ms", "ms", "beyond the hash, ms"},
+		{"cpu_s_gb", "s/GB", "all cores, s/GB"},
+		{"beyond_ms", "ms", "beyond the hash, ms"}, {"quantize_s", "s", "quantise, s"},
 	},
 	"embedding": {{"texts", "texts/s", "texts/s"}},
 	"load-time": {

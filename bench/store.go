@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/shirou/gopsutil/v4/process"
 	"github.com/spf13/cobra"
 
 	"github.com/mullama/mullama"
@@ -25,27 +26,33 @@ import (
 
 type storeOptions struct {
 	options
-	models, megabytes int
+	models, megabytes  int
+	quantized, program string
 }
 
 func storeCommand() *cobra.Command {
 	o := storeOptions{models: 1000, megabytes: 512}
 	cmd := &cobra.Command{
 		Use:   "store",
-		Short: "Measure lists of many models, a pull beside curl, and create",
+		Short: "Measure lists of many models, a pull beside curl, create and quantize",
 		Long: `Measure how long the list of a store of many small models takes, the first time in a
 program and then, how fast a model comes from a registry on this machine, beside curl for the same
 file from the same server, alone, with SHA-256 after it and beside it, and beside SHA-256 alone, and
-how long a model made of a file takes beyond the hash of the file.`,
-		Example: "  mullama bench store --json store.json",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return measureStore(cmd, o) },
+how long a model made of a file takes beyond the hash of the file. With --llama-quantize, also how
+long a model takes from F16 to Q4_K_M, here and with that program, which must write the same file.`,
+		Example: `  mullama bench store --json store.json
+  mullama bench store --quantize qwen.gguf --llama-quantize ./llama-quantize`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return measureStore(cmd, o) },
 	}
 	f := cmd.Flags()
 	f.IntVar(&o.models, "models", o.models, "models of the store")
 	f.IntVar(&o.megabytes, "megabytes", o.megabytes, "size of the model that is pulled")
 	f.IntVar(&o.Rounds, "rounds", 5, "turns of every case")
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the model that is pulled")
+	f.StringVar(&o.quantized, "quantize", "", "`MODEL` to quantise: a GGUF file, of any type")
+	f.StringVar(&o.program, "llama-quantize", "", "`PROGRAM` to quantise the model with as well")
+	cmd.MarkFlagsRequiredTogether("quantize", "llama-quantize")
 	f.StringVar(&o.json, "json", "", "write the result to this file; - for standard output alone")
 	return cmd
 }
@@ -74,6 +81,17 @@ func measureStore(cmd *cobra.Command, o storeOptions) error {
 	if err := m.makeStore(cmd.Context()); err != nil {
 		return err
 	}
+	if o.quantized != "" {
+		rt, err := m.open("quantized")
+		if err != nil {
+			return err
+		}
+		defer rt.Close()
+		m.quantizer, err = newQuantizer(cmd.Context(), rt, o.quantized, o.program, dir)
+		if err != nil {
+			return err
+		}
+	}
 	for round := range o.Rounds {
 		fmt.Fprintf(cmd.ErrOrStderr(), "round %d of %d\n", round+1, o.Rounds)
 		if err := m.round(cmd.Context(), round+1, r); err != nil {
@@ -90,6 +108,8 @@ type storeMeter struct {
 	o      storeOptions
 	dir    string
 	points []Point
+
+	quantizer *quantizer // nil: nothing is quantised
 }
 
 func (m *storeMeter) open(folder string) (*mullama.Runtime, error) {
@@ -137,9 +157,14 @@ func (m *storeMeter) round(ctx context.Context, round int, r *blobServer) error 
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	sha256.Sum256(r.blob)
-	m.addSpeed(round, "sha-256 by one core", r, time.Since(start))
+	hashed, err := spend(func() (time.Duration, error) {
+		sha256.Sum256(r.blob)
+		return 0, nil
+	})
+	if err != nil {
+		return err
+	}
+	m.addSpeed(round, "sha-256 by one core", r, hashed)
 	m.addSpeed(round, "pull by mullama", r, pulled)
 	for _, way := range curlWays {
 		took, err := m.curl(ctx, r, way.script)
@@ -148,7 +173,35 @@ func (m *storeMeter) round(ctx context.Context, round int, r *blobServer) error 
 		}
 		m.addSpeed(round, way.name, r, took)
 	}
-	return m.create(ctx, round, r)
+	if err := m.create(ctx, round, r); err != nil || m.quantizer == nil {
+		return err
+	}
+	p, err := m.quantizer.round(ctx, round)
+	m.points = append(m.points, p)
+	return err
+}
+
+// spent is what a transfer takes: of the clock, and of all cores, the server's part included.
+type spent struct{ wall, cpu time.Duration }
+
+// spend measures do, which returns the time that other processes computed for it.
+func spend(do func() (time.Duration, error)) (spent, error) {
+	before, start := ownCPU(), time.Now()
+	others, err := do()
+	return spent{time.Since(start), ownCPU() - before + others}, err
+}
+
+// ownCPU is how long this process has computed.
+func ownCPU() time.Duration {
+	p, err := process.NewProcess(int32(os.Getpid())) //nolint:gosec // fits
+	if err != nil {
+		return 0
+	}
+	times, err := p.Times()
+	if err != nil {
+		return 0
+	}
+	return time.Duration((times.User + times.System) * float64(time.Second))
 }
 
 // curlWays are how a file comes by the program of that name, for a shell that has the address as
@@ -226,44 +279,51 @@ func (m *storeMeter) add(round int, name, key string, value float64) {
 		Values: map[string]float64{key: value}})
 }
 
-func (m *storeMeter) addSpeed(round int, name string, r *blobServer, took time.Duration) {
-	m.add(round, name, "mbs", float64(len(r.blob))/1e6/took.Seconds())
+func (m *storeMeter) addSpeed(round int, name string, r *blobServer, took spent) {
+	megabytes := float64(len(r.blob)) / 1e6
+	m.points = append(m.points, Point{Round: round, Case: name, Values: map[string]float64{
+		"mbs": megabytes / took.wall.Seconds(), "cpu_s_gb": took.cpu.Seconds() / megabytes * 1000,
+	}})
 }
 
 // pull fetches the model into an empty store.
-func (m *storeMeter) pull(ctx context.Context, r *blobServer) (time.Duration, error) {
+func (m *storeMeter) pull(ctx context.Context, r *blobServer) (spent, error) {
 	rt, err := m.open("pulled")
 	if err != nil {
-		return 0, err
+		return spent{}, err
 	}
 	defer rt.Close()
 	defer os.RemoveAll(filepath.Join(m.dir, "pulled"))
-	start := time.Now()
-	_, err = rt.Pull(ctx, r.host()+"/some/model", &mullama.TransferOptions{Insecure: true})
-	took := time.Since(start)
-	if errors.Is(err, mullama.ErrStore) {
-		err = nil // it is there, and is no model, as the weights are random bytes
-	}
-	return took, err
+	return spend(func() (time.Duration, error) {
+		_, err := rt.Pull(ctx, r.host()+"/some/model", &mullama.TransferOptions{Insecure: true})
+		if errors.Is(err, mullama.ErrStore) {
+			err = nil // it is there, and is no model, as the weights are random bytes
+		}
+		return 0, err
+	})
 }
 
 // curl fetches the model's file with the program of that name. A digest that it prints is checked.
 func (m *storeMeter) curl(
 	ctx context.Context, r *blobServer, script string,
-) (time.Duration, error) {
+) (spent, error) {
 	file := filepath.Join(m.dir, "curl.bin")
 	defer os.Remove(file)
 	cmd := exec.CommandContext(ctx, "sh", "-c", script)
 	cmd.Env = append(os.Environ(), "FILE="+file, "HASH="+hashProgram(),
 		"URL=http://"+r.host()+"/v2/some/model/blobs/sha256:"+r.digest)
-	start := time.Now()
-	out, err := cmd.CombinedOutput()
-	took := time.Since(start)
+	var out []byte
+	took, err := spend(func() (_ time.Duration, err error) {
+		if out, err = cmd.CombinedOutput(); err != nil {
+			return 0, err
+		}
+		return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
+	})
 	if err == nil && len(out) > 0 && !strings.HasPrefix(string(out), r.digest) {
 		err = errors.New("the digest is another")
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w: %s", script, err, out)
+		return spent{}, fmt.Errorf("%s: %w: %s", script, err, out)
 	}
 	return took, nil
 }

@@ -40,7 +40,7 @@ var mayImport = map[string][]string{
 	"internal/registry":        {"internal/store"},
 	"internal/safetensors":     {},
 	"internal/sched":           {},
-	"internal/server":          {"api", root, "internal/chat"},
+	"internal/server":          {"api", root},
 	"internal/store":           {},
 	"internal/synth":           {"internal/gguf"},
 	"conformance/vectors":      {},

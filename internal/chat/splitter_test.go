@@ -16,7 +16,7 @@ func TestSplitterPartsThoughtsFromAnswers(t *testing.T) {
 		{splitStart, "", "", ""},
 	} {
 		for size := 1; size <= len(tt.text)+1; size++ {
-			p := NewSplitter("", "", "")
+			p := NewSplitter("<think>", "</think>", false)
 			p.state = tt.state
 			var thought, answer string
 			for rest := tt.text; ; {
@@ -35,9 +35,36 @@ func TestSplitterPartsThoughtsFromAnswers(t *testing.T) {
 }
 
 func TestAPromptMayBeginTheThought(t *testing.T) {
-	p := NewSplitter("[[", "]]", "<user>x<answer>\n[[\n")
+	p := NewSplitter("[[", "]]", true)
 	thought, answer := p.Split("deep]]plain <think>", true)
 	if thought != "deep" || answer != "plain <think>" {
 		t.Errorf("got the thought %q and the answer %q", thought, answer)
+	}
+}
+
+func TestSplitterReadsChannels(t *testing.T) {
+	const thought = "<|channel|>analysis<|message|>"
+	for _, tt := range []struct{ text, thought, answer string }{
+		{thought + "hm<|end|><|start|>assistant<|channel|>final<|message|>yes", "hm", "yes"},
+		{"<|channel|>final<|message|>yes", "", "yes"},
+		{thought + "a<|end|><|start|>assistant" + thought + "b<|end|>" +
+			"<|start|>assistant<|channel|>commentary<|message|>so<|end|>" +
+			"<|start|>assistant<|channel|>final<|message|> far < 5", "ab", "so far < 5"},
+		{`{"a":"<|b"}`, "", `{"a":"<|b"}`},
+		{thought + "never ends", "never ends", ""},
+		{"<|channel|>fin", "", ""},
+	} {
+		for size := 1; size <= len(tt.text); size++ {
+			p := NewSplitter(thought, "<|end|>", false)
+			var thoughts, answer string
+			for rest := tt.text; rest != ""; {
+				n := min(size, len(rest))
+				a, b := p.Split(rest[:n], n == len(rest))
+				thoughts, answer, rest = thoughts+a, answer+b, rest[n:]
+			}
+			if thoughts != tt.thought || answer != tt.answer {
+				t.Errorf("%q by %d: %q, %q", tt.text, size, thoughts, answer)
+			}
+		}
 	}
 }

@@ -45,6 +45,10 @@ func (a *app) createCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&c.file, "file", "f", "", "`FILE` with the Modelfile; - is stdin")
 	cmd.Flags().StringVarP(&c.quantize, "quantize", "q", "",
 		"`TYPE` to quantise to, as Q4_K_M; the model must be in F16, BF16 or F32")
+	cmd.Flags().Bool("experimental", false,
+		"changes nothing: folders with safetensors are converted anyway")
+	cmd.Flags().StringVar(&c.draftQuantize, "draft-quantize", "",
+		"`TYPE` to quantise the model of DRAFT to")
 	cmd.Flags().StringVar(&c.imatrix, "imatrix", "",
 		"`FILE` with an importance matrix to quantise by, of llama-imatrix")
 	defineInsecure(cmd, &c.insecure)
@@ -54,10 +58,10 @@ func (a *app) createCommand() *cobra.Command {
 
 // creation is one run of create.
 type creation struct {
-	app            *app
-	file, quantize string
-	imatrix        string
-	insecure, json bool
+	app                     *app
+	file, imatrix           string
+	quantize, draftQuantize string
+	insecure, json          bool
 
 	dir    string // of the Modelfile
 	client *api.Client
@@ -73,7 +77,8 @@ func (c *creation) run(ctx context.Context, name string) error {
 		Model: name, Template: recipe.Template, System: recipe.System, License: recipe.Licenses,
 		Parameters: recipe.Parameters, Renderer: recipe.Renderer, Parser: recipe.Parser,
 		Requires: recipe.Requires, Quantize: c.quantize, Insecure: c.insecure,
-		ThinkStart: recipe.Extras.ThinkStart, ThinkEnd: recipe.Extras.ThinkEnd,
+		DraftQuantize: c.draftQuantize,
+		ThinkStart:    recipe.Extras.ThinkStart, ThinkEnd: recipe.Extras.ThinkEnd,
 		ToolFormat: recipe.Extras.ToolFormat, Capabilities: recipe.Extras.Capabilities,
 		Author: recipe.Extras.Author,
 	}

@@ -14,6 +14,7 @@ import (
 const (
 	stateOK      = "ok"
 	stateMissing = "missing" // needed, and not there
+	stateWrong   = "wrong"   // there, and has to be mended
 	stateAbsent  = "absent"  // not there, and only needed for building or testing
 	stateUnused  = "unused"  // there, but it cannot be used here
 )
@@ -44,8 +45,9 @@ func (a *app) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what is installed, what is missing, and what to do about it",
-		Long: "Look at the native library, the devices, the cache folder and the tools for\n" +
-			"building. The exit code is 1 when something that is needed is missing.",
+		Long: "Look at the native library, the devices, the settings, the daemon, the model\n" +
+			"store, the cache folder and the tools for building. The exit code is 1 when\n" +
+			"something is wrong, or missing and needed.",
 		Args: nothing,
 		RunE: func(*cobra.Command, []string) error { return a.doctor(asJSON) },
 	}
@@ -71,17 +73,21 @@ func (a *app) doctor(asJSON bool) error {
 
 // examine looks at everything.
 func (a *app) examine() doctorReport {
+	settings := a.examineSettings() // first: the others heed it
 	library, devices := a.examineEngine()
 	report := doctorReport{OK: true, Sections: []section{
 		{"Engine", library},
 		{"Devices", devices},
 		{"Machine", examineMachine()},
+		{"Settings", []finding{settings}},
+		{"Daemon", a.examineDaemon()},
+		{"Models", a.examineStore()},
 		{"Cache", examineCache(a.env.cacheDir)},
 		{"Tools", examineTools(a.env.compiler, library[0].State != stateOK)},
 	}}
 	for _, s := range report.Sections {
 		for _, f := range s.Findings {
-			report.OK = report.OK && f.State != stateMissing
+			report.OK = report.OK && f.State != stateMissing && f.State != stateWrong
 		}
 	}
 	return report

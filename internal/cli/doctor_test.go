@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mullama/mullama"
+	"github.com/mullama/mullama/internal/config"
 )
 
 func TestVersion(t *testing.T) {
@@ -132,5 +134,85 @@ func TestDoctorCountsTheCache(t *testing.T) {
 		"not there yet",
 	) {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// examined are the findings of a section.
+func examined(t *testing.T, a *app, title string) []finding {
+	t.Helper()
+	for _, s := range a.examine().Sections {
+		if s.Title == title {
+			return s.Findings
+		}
+	}
+	t.Fatalf("there is no section %s", title)
+	return nil
+}
+
+func TestDoctorReadsTheConfigurationFile(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "config.yaml")
+	for _, tt := range []struct{ text, state, want string }{
+		{"host: 127.0.0.1:2\nmodels: " + folder + "\n", stateOK, file},
+		{"hosts: x\n", stateWrong, ":1:1: there is no setting"},
+		{"max_queue: many\n", stateWrong, "max_queue"},
+	} {
+		if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		a, _, _ := testApp(newFake(), "")
+		a.getenv = func(name string) string {
+			return map[string]string{configVariable: file, "MULLAMA_NOSTART": "1"}[name]
+		}
+		f := examined(t, a, "Settings")[0]
+		if f.State != tt.state || !strings.Contains(f.Detail, tt.want) ||
+			(f.Fix == "") != (tt.state == stateOK) {
+			t.Errorf("%s: %+v", tt.text, f)
+		}
+		if tt.state != stateOK {
+			continue
+		}
+		if f := examined(t, a, "Daemon")[0]; !strings.Contains(f.Detail, "127.0.0.1:2") {
+			t.Errorf("the daemon is looked for elsewhere: %+v", f)
+		}
+		if f := examined(t, a, "Models")[0]; !strings.Contains(f.Detail, folder+", 0 models") {
+			t.Errorf("the store is looked for elsewhere: %+v", f)
+		}
+	}
+}
+
+func TestDoctorAsksTheDaemon(t *testing.T) {
+	for _, tt := range []struct {
+		version any
+		status  int
+		state   string
+		want    string
+	}{
+		{map[string]string{"version": mullama.Version()}, 0, stateOK, "runs at"},
+		{map[string]string{"version": "0.0.1"}, 0, stateUnused, "version 0.0.1"},
+		{nil, 404, stateWrong, "no daemon for models"},
+		{nil, 401, stateWrong, ""},
+	} {
+		server := httptest.NewServer(&fakeDaemon{
+			answers: map[string]any{"/api/version": tt.version},
+			status:  map[string]int{"/api/version": tt.status}})
+		a, _, _ := testApp(newFake(), "")
+		a.env.host = server.Listener.Addr().String()
+		f := examined(t, a, "Daemon")[0]
+		server.Close()
+		if f.State != tt.state || !strings.Contains(f.Detail, tt.want) ||
+			(f.Fix == "") != (tt.state == stateOK) {
+			t.Errorf("%v, %d: %+v", tt.version, tt.status, f)
+		}
+	}
+}
+
+func TestDoctorLooksAtTheModelStore(t *testing.T) {
+	a, _, _ := testApp(newFake(), "")
+	a.env.config.values = map[string]config.Value{
+		"models": {Texts: []string{filepath.Join(t.TempDir(), "none")}}}
+	if f := examined(t, a, "Models"); len(f) != 2 || f[0].State != stateOK ||
+		!strings.Contains(f[0].Detail, "not there yet") || !strings.Contains(f[1].Detail, "free") {
+		t.Errorf("without a store: %+v", f)
 	}
 }

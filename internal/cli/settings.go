@@ -242,7 +242,7 @@ func (a *app) configure(cmd *cobra.Command) error {
 func needsNoConfig(cmd *cobra.Command) bool {
 	for c := cmd; c != nil && c.HasParent(); c = c.Parent() {
 		switch c.Name() {
-		case "config", "help", "version", "man", "completion", cobra.ShellCompRequestCmd,
+		case "config", "doctor", "help", "version", "man", "completion", cobra.ShellCompRequestCmd,
 			cobra.ShellCompNoDescRequestCmd:
 			return true
 		}

@@ -113,7 +113,7 @@ func (d *storeDaemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // create runs create with a Modelfile in a folder with two files.
-func create(t *testing.T, text string) (*storeDaemon, outcome) {
+func create(t *testing.T, text string, flags ...string) (*storeDaemon, outcome) {
 	t.Helper()
 	dir := t.TempDir()
 	d := &storeDaemon{t: t, blobs: map[string][]byte{}}
@@ -125,8 +125,8 @@ func create(t *testing.T, text string) (*storeDaemon, outcome) {
 	}
 	server := httptest.NewServer(d)
 	defer server.Close()
-	got := runWith(newFake(), environment{host: server.URL}, "", "create", "made", "-f",
-		filepath.Join(dir, "Modelfile"))
+	got := runWith(newFake(), environment{host: server.URL}, "", append([]string{"create",
+		"made", "-f", filepath.Join(dir, "Modelfile")}, flags...)...)
 	return d, got
 }
 
@@ -197,6 +197,15 @@ func TestCreateSendsAFolderWithSafetensors(t *testing.T) {
 	if got.code != 0 || !reflect.DeepEqual(d.created.Files, want) || d.created.Quantize != "Q8_0" ||
 		d.created.From != "" {
 		t.Errorf("got %+v, asked for %+v", got, d.created)
+	}
+}
+
+func TestCreateSaysWhatToQuantizeTo(t *testing.T) {
+	d, got := create(t, "FROM model.gguf\nDRAFT lora.gguf", "-q", "Q4_K_M", "--draft-quantize",
+		"q8_0", "--experimental")
+	if got.code != 0 || d.created.Quantize != "Q4_K_M" || d.created.DraftQuantize != "q8_0" ||
+		len(d.created.DraftFiles) != 1 {
+		t.Errorf("got %+v, %+v", got, d.created)
 	}
 }
 

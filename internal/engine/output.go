@@ -7,6 +7,7 @@ import "bytes"
 // in text, tokens and logprobs until drain.
 type output struct {
 	stops stops
+	shown map[Token][]byte // as Request.Shown
 	utf8  assembler
 	held  []byte  // raw bytes that may be the start of a stop string
 	late  []piece // tokens whose text is not ready, oldest first
@@ -25,11 +26,16 @@ type piece struct {
 	logprob    *TokenLogprob
 }
 
-func newOutput(stop []string) output { return output{stops: newStops(stop)} }
+func newOutput(stop []string, shown map[Token][]byte) output {
+	return output{stops: newStops(stop), shown: shown}
+}
 
 // push takes the next token. It reports true when the text has come to a stop string; then only
 // flush may follow.
 func (o *output) push(row *Row, logprobs bool) (stopped bool) {
+	if len(row.Piece) == 0 {
+		row.Piece = o.shown[row.Token]
+	}
 	p := piece{token: row.Token, start: o.size, end: o.size + len(row.Piece)}
 	if logprobs {
 		p.logprob = row.keep()

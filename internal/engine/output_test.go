@@ -77,7 +77,7 @@ func TestTokensComeWithTheirText(t *testing.T) {
 			`["a"[0] ""[] "�"[]]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o := newOutput(tt.stop)
+			o := newOutput(tt.stop, nil)
 			if got := fmt.Sprint(feed(t, &o, tt.pieces)); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
@@ -102,7 +102,7 @@ func checkWhole(t *testing.T, pieces, stop []string) {
 	t.Helper()
 	var text strings.Builder
 	var tokens []Token
-	o := newOutput(stop)
+	o := newOutput(stop, nil)
 	for _, p := range feed(t, &o, pieces) {
 		text.WriteString(p.text)
 		tokens = append(tokens, p.tokens...)
@@ -124,6 +124,14 @@ func cut(text string, r *rand.Rand) (pieces []string) {
 		text = text[n:]
 	}
 	return pieces
+}
+
+func TestShownTokensHaveAText(t *testing.T) {
+	o := newOutput([]string{"<end>"}, map[Token][]byte{1: []byte("[x]"), 4: []byte("<end>")})
+	want := `["a"[0] "[x]"[1] ""[2] "b"[3] ""[] ""[]]`
+	if got := fmt.Sprint(feed(t, &o, []string{"a", "", "", "b", ""})); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 func TestAnyPiecesGiveTheSameText(t *testing.T) {
@@ -157,7 +165,7 @@ func FuzzOutput(f *testing.F) {
 func TestLogprobsAreCopiesOfTheRawPieces(t *testing.T) {
 	piece := []byte("\xC3")
 	top := []TopToken{{Token: 9, Logprob: -2, Piece: []byte("\xA9")}}
-	o := newOutput(nil)
+	o := newOutput(nil, nil)
 	o.push(&Row{Token: 8, Piece: piece, Logprob: -1, Top: top}, true)
 	piece[0], top[0].Piece[0], top[0].Token = 'x', 'x', 0
 	o.flush()

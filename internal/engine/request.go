@@ -17,6 +17,8 @@ type Request struct {
 	// Stop lists strings that end the text. The text is cut before the first one to be complete;
 	// of those complete at the same byte the longest counts. Empty strings are ignored.
 	Stop []string
+	// Shown are control tokens that have a text in this one. Others have none.
+	Shown map[Token][]byte
 	// Logprobs asks for the log probability of each token, and of the TopLogprobs likeliest.
 	Logprobs    bool
 	TopLogprobs int
@@ -136,7 +138,7 @@ func newRequest(req *Request, sampler Sampler, limits Limits) *request {
 		fresh:     req.Fresh,
 		adapters:  req.Adapters,
 		sampler:   sampler,
-		output:    newOutput(req.Stop),
+		output:    newOutput(req.Stop, req.Shown),
 		submitted: time.Now(),
 	}
 	if req.Logprobs {

@@ -17,7 +17,8 @@ import (
 func FuzzParseHubName(f *testing.F) {
 	for _, seed := range []string{"hf:user/repository", "hf:user/repository:Q4_K_M",
 		"hf:u/r:folder/m-00001-of-00002.gguf@v1", "hf:u/r:../../x", "hf:../r", "hf:u/r@a/b",
-		"hf:u/r:m.gguf@refs/pr/1", "hf:/", "hf:u/..", "hf:u/r:\x00"} {
+		"hf:u/r:m.gguf@refs/pr/1", "hf:/", "hf:u/..", "hf:u/r:\x00", "hf:u/r@.",
+		"hf:u/r@.."} {
 		f.Add(seed)
 	}
 	base := &url.URL{Scheme: "https", Host: "hub.example"}

@@ -42,7 +42,7 @@ func ParseHubName(text string) (HubName, error) {
 	rest, h.File, _ = strings.Cut(rest, ":")
 	h.User, h.Repository, _ = strings.Cut(rest, "/")
 	if !hubPart.MatchString(h.User) || !hubPart.MatchString(h.Repository) || h.Revision == "" ||
-		strings.Contains(h.File, "..") {
+		h.Revision == "." || strings.Contains(h.Revision+" "+h.File, "..") {
 		return h, fail(ErrInvalid, "%.100q is not hf:user/repository[:file][@revision]", text)
 	}
 	return h, nil

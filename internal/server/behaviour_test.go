@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -38,6 +39,36 @@ func TestThoughtsComeApartFromTheAnswer(t *testing.T) {
 	choice = firstChoice(t, s.ok("POST", "/v1/chat/completions", req))["message"].(object)
 	if choice["reasoning"] != nil || choice["content"] == "" {
 		t.Errorf("without reasoning the message is %v", choice)
+	}
+}
+
+func TestThoughtsComeApartAsTheParserOfAModelHasThem(t *testing.T) {
+	s := newSite(t, Config{})
+	s.ok("POST", "/api/create", object{"model": "made", "stream": false, "from": "tiny",
+		"parser":   "gemma4",
+		"template": "{% for m in messages %}{{ m.content }}{% endfor %}<|channel>thought"})
+	for path, body := range map[string]object{
+		"/api/chat":     {"messages": hello()},
+		"/api/generate": {"prompt": "hello"},
+	} {
+		body["model"], body["stream"], body["options"] = "made", false, greedy(5)
+		for range 2 {
+			text, _ := json.Marshal(s.ok("POST", path, body))
+			thinks := strings.Contains(string(text), `"thinking":"`)
+			if thinks == (body["think"] == false) {
+				t.Errorf("%s with think %v: %s", path, body["think"], text)
+			}
+			body["think"] = false
+		}
+	}
+	raw := object{"model": "made", "raw": true, "prompt": "a<|channel>thought\n", "stream": false,
+		"options": greedy(5)}
+	if got := s.ok("POST", "/api/generate", raw); got["thinking"] == nil || got["response"] != "" {
+		t.Errorf("what follows a prompt that begins a thought is %v", got)
+	}
+	raw["prompt"] = "a"
+	if got := s.ok("POST", "/api/generate", raw); got["thinking"] != nil || got["response"] == "" {
+		t.Errorf("what follows another prompt is %v", got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/internal/synth"
 )
 
@@ -93,6 +94,26 @@ func TestAModelWithARendererIsRenderedByItsFile(t *testing.T) {
 		"stream": false, "options": object{"num_predict": 1}})
 	ask["template"] = "{% for m in messages %}{{ m.content }}{% endfor %}"
 	s.ok("POST", "/api/chat", ask)
+}
+
+func TestADraftModelIsQuantizedWhenAModelIsCreated(t *testing.T) {
+	s := newSite(t, Config{})
+	request := object{"model": "made", "from": "tiny", "stream": false, "draft_quantize": "q8_0"}
+	s.refused("POST", "/api/create", request, 400, "no draft model", "DRAFT")
+	request["draft_files"] = object{"d.gguf": s.tinyBlob(synth.Options{Seed: 7})}
+	s.ok("POST", "/api/create", request)
+	stored, err := s.fake.Find("made")
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft, err := mullama.Inspect(stored.Draft)
+	if err != nil || draft.Quantization != "Q8_0" ||
+		stored.Details.QuantizationLevel == "Q8_0" {
+		t.Errorf("the draft model is %+v, %v; the model has %s", draft, err,
+			stored.Details.QuantizationLevel)
+	}
+	request["draft_quantize"] = "Q9"
+	s.refused("POST", "/api/create", request, 400, "Q9")
 }
 
 func TestADraftModelMustFitItsModel(t *testing.T) {

@@ -75,7 +75,6 @@ func (u *ollamaRun) configureChat(req *api.ChatRequest) ([]mullama.Message, erro
 	messages = u.job.withOwn(messages)
 	if (req.Continue == nil || *req.Continue) && endsBegun(messages) {
 		continueLast(&u.chat)
-		u.splitter = nil
 	}
 	return messages, nil
 }

@@ -89,6 +89,11 @@ func (u *ollamaRun) startPrompt(
 		if err := checkTokens(j.Model, "tokens", req.Tokens); err != nil {
 			return nil, err
 		}
+		last, err := j.Detokenize(req.Tokens[max(0, len(req.Tokens)-thoughtTokens):])
+		if err != nil {
+			return nil, err
+		}
+		options.Thoughts = u.thoughtsAfter(string(last))
 		return j.GenerateTokens(ctx, req.Tokens, &options)
 	}
 	if req.Suffix != "" {
@@ -100,6 +105,7 @@ func (u *ollamaRun) startPrompt(
 	}
 	if req.Raw {
 		options.ParseSpecial = req.ParseSpecial == nil || *req.ParseSpecial
+		options.Thoughts = u.thoughtsAfter(req.Prompt)
 		return j.Generate(ctx, req.Prompt, &options)
 	}
 	if err := j.checkRenderer(); err != nil && req.Template == "" {
@@ -110,9 +116,27 @@ func (u *ollamaRun) startPrompt(
 		if system := firstOf(req.System, j.stored.System); system != "" {
 			prompt = system + "\n\n" + prompt
 		}
+		options.Thoughts = u.thoughtsAfter(prompt)
 		return j.Generate(ctx, prompt, &options)
 	}
 	return u.startFormatted(ctx, req, &options)
+}
+
+// thoughtTokens is more than what begins a thought takes.
+const thoughtTokens = 16
+
+// thoughtsAfter says how thoughts come apart from what follows a text that no template made.
+func (u *ollamaRun) thoughtsAfter(text string) *mullama.Thoughts {
+	if !u.chat.ThoughtsApart {
+		return nil
+	}
+	probe := []mullama.Message{{Role: "user", Content: "x"}}
+	prompt, err := u.job.FormatChat(probe, &u.chat)
+	if err != nil {
+		prompt = &mullama.ChatPrompt{} // there is none, which may have its own tags
+	}
+	prompt.Text = text
+	return prompt.Thoughts(&u.chat)
 }
 
 // startFormatted keeps the tokens of the prompt, because the answer tells them as its context.
@@ -137,6 +161,7 @@ func (u *ollamaRun) startFormatted(
 	}
 	u.context = append(u.context, prompt.Tokens...)
 	options.Stop = append(append([]string(nil), options.Stop...), prompt.Stops...)
+	options.Thoughts = prompt.Thoughts(&u.chat)
 	u.keepContext = true
 	return u.job.GenerateTokens(ctx, u.context, options)
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
-	"github.com/mullama/mullama/internal/chat"
 )
 
 // maxTopLogprobs is Ollama's and OpenAI's limit.
@@ -39,8 +38,7 @@ type ollamaRun struct {
 	chat  mullama.ChatOptions
 
 	encoder     *ollamaEncoder
-	splitter    *chat.Splitter // nil: thoughts are part of the text
-	tokens      bool           // parts have their tokens
+	tokens      bool // parts have their tokens
 	context     []mullama.Token
 	keepContext bool
 }
@@ -99,7 +97,7 @@ func (u *ollamaRun) configure(w *wishes) error {
 	u.tokens, u.encoder.ids = w.tokens, w.tokens
 	err = u.configureThinking(w.think, schema != "" || u.chat.Grammar != "")
 	if w.thoughts {
-		u.splitter = nil
+		u.chat.ThoughtsApart = false
 	}
 	return err
 }
@@ -124,22 +122,15 @@ func (u *ollamaRun) configureThinking(think *api.Think, constrained bool) error 
 	if think != nil && think.Level != "" {
 		u.chat.TemplateValues = map[string]any{"reasoning_effort": think.Level}
 	}
-	if on {
-		u.splitter = u.job.newSplitter(&u.chat)
-	}
+	u.job.partThoughts(&u.chat)
 	return nil
 }
 
-// newSplitter looks whether the template of a model begins the thought itself. The tags that the
-// model's maker gives go before those that are found in the template.
-func (j *job) newSplitter(options *mullama.ChatOptions) *chat.Splitter {
-	begin, end, text := j.stored.ThinkStart, j.stored.ThinkEnd, ""
-	probe := []mullama.Message{{Role: "user", Content: "x"}}
-	if prompt, err := j.FormatChat(probe, options); err == nil {
-		begin, end = firstOf(begin, prompt.ThinkStart), firstOf(end, prompt.ThinkEnd)
-		text = prompt.Text
-	}
-	return chat.NewSplitter(begin, end, text)
+// partThoughts has the thoughts of a model come apart from its answers. The tags that its maker
+// gives go before those that are found in the template.
+func (j *job) partThoughts(options *mullama.ChatOptions) {
+	options.ThoughtsApart, options.Parser = true, j.stored.Parser
+	options.ThinkStart, options.ThinkEnd = j.stored.ThinkStart, j.stored.ThinkEnd
 }
 
 // anyObject is the schema of format "json".
@@ -218,10 +209,7 @@ func (u *ollamaRun) answerWhole(
 }
 
 func (u *ollamaRun) part(c *mullama.Chunk) part {
-	p := part{text: c.Text, logprobs: c.Logprobs}
-	if u.splitter != nil {
-		p.thinking, p.text = u.splitter.Split(c.Text, c.Done)
-	}
+	p := part{text: c.Text, thinking: c.Thinking, logprobs: c.Logprobs}
 	if u.keepContext {
 		u.context = append(u.context, c.Tokens...)
 	}

@@ -113,7 +113,7 @@ func (s *Server) createModel(w http.ResponseWriter, r *http.Request) error {
 			Template: req.Template, System: req.System, Licenses: req.License,
 			Parameters: req.Parameters, Messages: messages, Renderer: req.Renderer,
 			Parser: req.Parser, Requires: req.Requires,
-			Quantize:   firstOf(req.Quantize, req.Quantization),
+			Quantize: firstOf(req.Quantize, req.Quantization), QuantizeDraft: req.DraftQuantize,
 			ThinkStart: req.ThinkStart, ThinkEnd: req.ThinkEnd, ToolFormat: req.ToolFormat,
 			Capabilities: req.Capabilities, Author: req.Author,
 		})

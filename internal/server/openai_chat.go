@@ -76,11 +76,6 @@ func (s *Server) chatCompletion(
 		continueLast(options)
 	}
 	run := s.newOpenAIRun(s.newOpenAIEncoder(job.name, true, req.includeUsage()), n, n)
-	if options.Thinking != nil && *options.Thinking {
-		for i := range run.states {
-			run.states[i].splitter = job.newSplitter(options)
-		}
-	}
 	streams, err := run.start(ctx, job, &options.GenerateOptions,
 		func(ctx context.Context, _ int, o *mullama.GenerateOptions) (*mullama.Stream, error) {
 			one := *options
@@ -155,6 +150,7 @@ func (q *chatCompletionRequest) chatOptions(j *job) (*mullama.ChatOptions, error
 	if wish := q.thinks(j.think); can(j.stored, "thinking") {
 		on := (wish == nil || *wish) && schema == "" && options.Grammar == ""
 		options.Thinking = &on
+		j.partThoughts(options)
 		effort := q.ReasoningEffort
 		if j.think != nil {
 			effort = firstOf(effort, j.think.Level)

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/mullama/mullama"
-	"github.com/mullama/mullama/internal/chat"
 )
 
 // openAIRun is one answer of OpenAI's API.
@@ -24,10 +23,9 @@ type openAIRun struct {
 
 // choiceState is how far a choice is.
 type choiceState struct {
-	splitter *chat.Splitter
-	began    bool
-	offset   int    // characters so far
-	echo     string // to begin with
+	began  bool
+	offset int    // characters so far
+	echo   string // to begin with
 
 	text, reasoning strings.Builder // of an answer that does not stream
 }
@@ -74,10 +72,8 @@ func (u *openAIRun) start(
 // next turns a chunk into what the choice says next.
 func (u *openAIRun) next(i int, c *mullama.Chunk) piece {
 	state := &u.states[i]
-	p := piece{index: i, text: c.Text, logprobs: c.Logprobs, offset: state.offset}
-	if state.splitter != nil {
-		p.reasoning, p.text = state.splitter.Split(c.Text, c.Done)
-	}
+	p := piece{index: i, text: c.Text, reasoning: c.Thinking, logprobs: c.Logprobs,
+		offset: state.offset}
 	if !state.began {
 		p.text = state.echo + p.text
 		p.offset += utf8.RuneCountInString(state.echo)

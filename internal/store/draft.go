@@ -72,24 +72,48 @@ func (d *Draft) addLink(ctx context.Context, name, mediaType string) (Layer, err
 		return Layer{}, err
 	}
 	defer f.Close()
-	before, err := f.Stat()
+	sum, n, err := hashWhole(ctx, f)
 	if err != nil {
 		os.Remove(name)
 		return Layer{}, err
 	}
-	hash := sha256.New()
-	n, err := io.Copy(hash, &contextReader{ctx, f})
-	if err == nil {
-		after, statErr := f.Stat()
-		if statErr != nil || after.Size() != n || !after.ModTime().Equal(before.ModTime()) {
-			err = errors.New("the file changed while it was read; try again")
+	return d.stage(name, sum, n, mediaType), nil
+}
+
+// errChanged is of a file that somebody writes.
+var errChanged = errors.New("the file changed while it was read; try again")
+
+// hashWhole computes the digest of a file that may have other names. Its times change also when
+// another store, where the file is a blob, marks it as fresh, so a file with new times is read
+// again: it changed if it is not the same then.
+func hashWhole(ctx context.Context, f *os.File) (sum []byte, size int64, err error) {
+	var first []byte
+	for {
+		before, err := f.Stat()
+		if err != nil {
+			return nil, 0, err
 		}
+		hash := sha256.New()
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return nil, 0, err
+		}
+		n, err := io.Copy(hash, &contextReader{ctx, f})
+		if err != nil {
+			return nil, 0, err
+		}
+		after, err := f.Stat()
+		if err != nil {
+			return nil, 0, err
+		}
+		sum := hash.Sum(nil)
+		if after.Size() != n || first != nil && !bytes.Equal(sum, first) {
+			return nil, 0, errChanged
+		}
+		if first != nil || after.ModTime().Equal(before.ModTime()) {
+			return sum, n, nil
+		}
+		first = sum
 	}
-	if err != nil {
-		os.Remove(name)
-		return Layer{}, err
-	}
-	return d.stage(name, hash.Sum(nil), n, mediaType), nil
 }
 
 // Add adds what a reader gives and computes its digest.

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -39,7 +41,7 @@ func (s *Store) Link(path, digest string, before fs.FileInfo) error {
 			return s.writeError(err)
 		}
 	}
-	after, err := s.unchanged(src, name, shared, before)
+	after, err := s.unchanged(src, name, digest, shared, before)
 	if err != nil {
 		return err
 	}
@@ -57,9 +59,10 @@ func (s *Store) Link(path, digest string, before fs.FileInfo) error {
 	return s.writeError(syncDir(s.blobs()))
 }
 
-// unchanged looks whether a file is still what it was before, after it was taken as name.
+// unchanged looks whether a file is still what it was before, after it was taken as name. One that
+// has other times only, as another store with the same file gives it, is read.
 func (s *Store) unchanged(
-	src *os.File, name string, shared bool, before fs.FileInfo,
+	src *os.File, name, digest string, shared bool, before fs.FileInfo,
 ) (after fs.FileInfo, err error) {
 	if shared {
 		after, err = src.Stat()
@@ -69,8 +72,13 @@ func (s *Store) unchanged(
 	if err != nil {
 		return nil, s.writeError(err)
 	}
-	if !os.SameFile(before, after) || !after.Mode().IsRegular() ||
-		after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
+	same := os.SameFile(before, after) && after.Mode().IsRegular() &&
+		after.Size() == before.Size()
+	if same && !after.ModTime().Equal(before.ModTime()) {
+		sum, _, err := hashWhole(context.Background(), src)
+		same = err == nil && "sha256:"+hex.EncodeToString(sum) == digest
+	}
+	if !same {
 		return nil, &storeError{kind: ErrCorrupt,
 			message: src.Name() + " changed while it was read"}
 	}

@@ -72,6 +72,45 @@ func TestAFileThatChangesIsNotLinked(t *testing.T) {
 	}
 }
 
+// TestAFileThatAnotherStoreMarksAsFreshHasNotChanged has another store touch the file all the time.
+func TestAFileThatAnotherStoreMarksAsFreshHasNotChanged(t *testing.T) {
+	store.ShareBy(t, store.Never)
+	s, path, before := storeAndFile(t)
+	sum := sha256.Sum256([]byte("weights"))
+	layer := store.Layer{MediaType: store.TypeModel, Size: 7,
+		Digest: "sha256:" + hex.EncodeToString(sum[:])}
+	other := store.New(filepath.Join(t.TempDir(), "models"))
+	if err := other.Link(path, layer.Digest, before); err != nil {
+		t.Fatal(err)
+	}
+	ended, end := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-end:
+				return
+			default:
+				other.HasBlob(layer)
+			}
+		}
+	}()
+	defer func() { close(end); <-ended }()
+	for range 50 {
+		d := s.Draft()
+		if l, err := d.AddFile(t.Context(), path, store.TypeModel); err != nil || l != layer {
+			t.Fatalf("added as %v, %v", l, err)
+		}
+		d.Discard()
+		if err := s.Link(path, layer.Digest, before); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.RemoveBlob(layer); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestWritingToAFileWhoseContentIsSharedLeavesTheModelAsItIs(t *testing.T) {
 	store.ShareBy(t, store.ByCopy)
 	s, path, before := storeAndFile(t)

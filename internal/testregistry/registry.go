@@ -72,6 +72,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 		r.served[digest]++
+		w.Header().Set("Location", req.URL.Path) // Ollama's client wants to be told
 		http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(b))
 	default:
 		http.NotFound(w, req)

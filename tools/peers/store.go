@@ -29,6 +29,8 @@ PARAMETER stop "###"
 LICENSE MIT
 MESSAGE user Hi
 MESSAGE assistant Hello
+RENDERER deepseek3.1
+PARSER deepseek3
 `
 
 // storeSteps make the models, by commands that both programs have.
@@ -92,6 +94,9 @@ func checkStores(ctx context.Context, out, log io.Writer) error {
 		}
 	}
 	if err := compareCommands(ctx, out, work, ours, ollama); err != nil {
+		return err
+	}
+	if err := exchange(ctx, out, work, ours, ollama); err != nil {
 		return err
 	}
 	return compareManifests(out, filepath.Join(work, "mullama"), filepath.Join(work, "ollama"))
