@@ -133,6 +133,9 @@ func (m *Model) FormatChat(messages []Message, opts *ChatOptions) (*ChatPrompt, 
 	if err != nil {
 		return nil, err
 	}
+	if err := m.checkTools(p, messages, opts); err != nil {
+		return nil, err
+	}
 	tokens, err := m.Tokenize(begun, TokenizeOptions{}) // control tokens in it stay text
 	if err != nil {
 		return nil, err
@@ -172,6 +175,34 @@ func (m *Model) render(messages []Message, opts *ChatOptions) (*ChatPrompt, erro
 		out.ThinkStart, out.ThinkEnd = p.ThinkingStart, p.ThinkingEnd[0]
 	}
 	return out, nil
+}
+
+// checkTools refuses tools of which the template says nothing in p, so that none are lost unsaid.
+// Whether a template shows them is found out once.
+func (m *Model) checkTools(p *ChatPrompt, messages []Message, opts *ChatOptions) error {
+	if len(opts.Tools) == 0 {
+		return nil
+	}
+	m.mu.Lock()
+	shown, known := m.showsTools[opts.Template]
+	m.mu.Unlock()
+	if !known {
+		without := *opts
+		without.Tools = nil
+		bare, err := m.render(messages, &without)
+		if err != nil {
+			return err
+		}
+		shown = bare.Text != p.Text
+		m.mu.Lock()
+		m.showsTools[opts.Template] = shown
+		m.mu.Unlock()
+	}
+	if !shown {
+		return invalid("chat", "the template of this model does not show it tools; leave them out, "+
+			"or give a template that does")
+	}
+	return nil
 }
 
 // splitBegun takes the answer that is to be continued, if one is, off the conversation.

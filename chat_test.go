@@ -162,6 +162,21 @@ func TestTemplateShowsToolsAndThinking(t *testing.T) {
 	}
 }
 
+func TestToolsAreNotLostUnsaid(t *testing.T) {
+	m := chatModel(t)
+	weather := json.RawMessage(`{"type":"function","function":{"name":"weather"}}`)
+	for range 2 { // the second time it is known
+		for _, template := range []string{
+			"{% for m in messages %}{{ m.content }}{% endfor %}",
+			"{{ range .Messages }}{{ .Content }}{{ end }}",
+		} {
+			_, err := m.FormatChat(user("weather?"), &mullama.ChatOptions{Template: template,
+				Tools: []json.RawMessage{weather}})
+			wantKind(t, err, mullama.ErrInvalidOption, "does not show it tools")
+		}
+	}
+}
+
 func TestModelWithoutATemplate(t *testing.T) {
 	m := load(t, openRuntime(t), tinyFile(t, synth.Options{NoTemplate: true}),
 		mullama.LoadOptions{})

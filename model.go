@@ -25,12 +25,15 @@ type Model struct {
 	stop   context.CancelCauseFunc // cancels the streams
 	ctx    context.Context         // done when the model is closed
 	chats  map[string]*llama.Chat  // parsed templates by source
+	// showsTools says of the sources of templates whether tools are in what they render.
+	showsTools map[string]bool
 
 	goTemplates map[string]*gotemplate.Template // those of Go
 }
 
 func newModel(shared *loaded, free func()) *Model {
-	m := &Model{shared: shared, free: free, chats: map[string]*llama.Chat{}}
+	m := &Model{shared: shared, free: free, chats: map[string]*llama.Chat{},
+		showsTools: map[string]bool{}}
 	m.ctx, m.stop = context.WithCancelCause(context.Background())
 	return m
 }
