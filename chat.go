@@ -199,8 +199,8 @@ func (m *Model) checkTools(p *ChatPrompt, messages []Message, opts *ChatOptions)
 		m.mu.Unlock()
 	}
 	if !shown {
-		return invalid("chat", "the template of this model does not show it tools; leave them out, "+
-			"or give a template that does")
+		return invalid("chat", "the template of this model does not show it tools; leave them "+
+			"out, or give a template that does")
 	}
 	return nil
 }

@@ -33,8 +33,8 @@ result.
 
 Works of more tokens than --heaviest are done in the first round alone. Peers do a part of about
 --peer-tokens of what has more, and with --peer-rounds take part in the first rounds alone: they are
-slower, and their lead or distance is larger. Collections of more than 10,000 documents come in calls
-of 256 only.`
+slower, and their lead or distance is larger. Collections of more than 10,000 documents come in
+calls of 256 only.`
 
 func embeddingCommand() *cobra.Command {
 	var o embeddingOptions
