@@ -29,14 +29,14 @@ func child() int {
 	return 0
 }
 
-func startChild(t *testing.T, dir string, n store.Name) *exec.Cmd {
+func startChild(t *testing.T, dir string, n store.Name, env ...string) *exec.Cmd {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), childVariable+"="+dir+" "+n.String())
+	cmd.Env = append(os.Environ(), append(env, childVariable+"="+dir+" "+n.String())...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -103,5 +103,19 @@ func TestTwoProcessesFetchABlobOnce(t *testing.T) {
 	checkStore(t, dir, n, want)
 	if got := p.counts(); got != want.Manifest.Size() {
 		t.Errorf("%d bytes were fetched of %d", got, want.Manifest.Size())
+	}
+}
+
+// The host has no address, so that only a proxy can have asked the registry.
+func TestAPullGoesThroughTheProxyOfTheEnvironment(t *testing.T) {
+	p, _, want := pushed(t)
+	p.counts()
+	dir, n := t.TempDir(), mustName(t, "models.invalid/some/model:1")
+	if err := startChild(t, dir, n, "HTTP_PROXY="+p.URL, "NO_PROXY=").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	checkStore(t, dir, n, want)
+	if got := p.counts(); got != want.Manifest.Size() {
+		t.Errorf("%d bytes came through the proxy, want %d", got, want.Manifest.Size())
 	}
 }
