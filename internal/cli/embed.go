@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -111,25 +112,46 @@ func (o *embedOptions) resolve(args []string) error {
 	return o.load.resolve()
 }
 
-// embedOutput opens what the embeddings are written to. done ends it; a file that is not whole is
-// removed.
+// embedOutput opens what the embeddings are written to. done ends it: a file takes the place of one
+// that was there only when it is whole.
 func (a *app) embedOutput(o *embedOptions) (w embedWriter, done func(whole bool) error, err error) {
 	if o.output == "" {
 		out := bufio.NewWriter(a.stdout)
 		return newEmbedWriter(o.format, out, nil), func(bool) error { return out.Flush() }, nil
 	}
-	file, err := os.Create(o.output)
+	path := o.output
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	file, inPlace, err := createBeside(path)
 	if err != nil {
 		return nil, nil, &failure{code: exitFailed, message: "write embeddings: " + err.Error()}
 	}
 	out := bufio.NewWriter(file)
 	return newEmbedWriter(o.format, out, file), func(whole bool) error {
 		err := errors.Join(out.Flush(), file.Close())
-		if !whole {
-			return errors.Join(err, os.Remove(o.output))
+		switch {
+		case inPlace:
+			return err
+		case whole && err == nil:
+			return os.Rename(file.Name(), path)
 		}
-		return err
+		return errors.Join(err, os.Remove(file.Name()))
 	}, nil
+}
+
+// createBeside makes a file that is to be renamed to path. What is there and no file, such as a
+// device, is written in place.
+func createBeside(path string) (file *os.File, inPlace bool, err error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		file, err = os.OpenFile(path, os.O_WRONLY, 0)
+		return file, true, err
+	}
+	file, err = os.CreateTemp(filepath.Dir(path), ".embed-*")
+	if err == nil {
+		err = file.Chmod(0o644)
+	}
+	return file, false, err
 }
 
 // embedInto embeds all texts and writes the results as they come. failed texts have an error

@@ -68,8 +68,8 @@ func TestEmbedWritesArraysOfNumPy(t *testing.T) {
 		t.Errorf("%v; %q", err, data)
 	}
 	got = run(newFake(), "", "embed", "m.gguf", "--format", "npy", "-o", path, "a", "bad")
-	if _, err := os.Stat(path); got.code == 0 || !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a file that is not whole stays: %+v, %v", got, err)
+	if now, err := os.ReadFile(path); got.code == 0 || err != nil || !bytes.Equal(now, data) {
+		t.Errorf("a file that is not whole took the place of another: %+v, %v", got, err)
 	}
 }
 
@@ -171,15 +171,42 @@ func TestEmbedWritesParquet(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(rows, want) {
 		t.Errorf("rows %+v, %v", rows, err)
 	}
-	broken := newFake()
-	broken.model.err = errors.New("gone")
-	got = run(broken, "a\nabc\n", "embed", "m.gguf", "--format", "parquet", "-o", path)
-	if _, err := os.Stat(path); got.code == 0 || !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a file that is not whole stays: %+v, %v", got, err)
-	}
 	got = run(newFake(), "", "embed", "m.gguf", "--format", "parquet", "a")
 	if got.code != exitUsage || !strings.Contains(got.err, "name it with --output") {
 		t.Errorf("to the terminal: %+v", got)
+	}
+}
+
+func TestEmbeddingsThatAreNotWholeLeaveTheFileThatWasThere(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "rows"), filepath.Join(dir, "link")
+	broken := newFake()
+	broken.model.err = errors.New("gone")
+	if got := run(broken, "a\n", "embed", "m.gguf", "-o", path); got.code == 0 {
+		t.Fatalf("got %+v", got)
+	}
+	if files, _ := os.ReadDir(dir); len(files) != 0 {
+		t.Fatalf("a file that is not whole stays: %v", files)
+	}
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		fake *fakeEngine
+		want string
+	}{{broken, "old"}, {newFake(), `"index":0`}} {
+		run(c.fake, "a\n", "embed", "m.gguf", "-o", link)
+		b, err := os.ReadFile(path)
+		if files, _ := os.ReadDir(dir); err != nil || !strings.Contains(string(b), c.want) ||
+			len(files) != 2 {
+			t.Errorf("%q in one of %v, %v; want %q", b, files, err, c.want)
+		}
+	}
+	if got := run(newFake(), "a\n", "embed", "m.gguf", "-o", os.DevNull); got.code != 0 {
+		t.Errorf("to a device: %+v", got)
 	}
 }
 
