@@ -164,7 +164,7 @@ crash-test: native ## kill a program that changes a model store at 500 random po
 	MULLAMA_TEST_CRASHES=500 $(GO) test -count=1 -run 'OutlivesTheEnd|OutlivesABadDisk' -v .
 
 .PHONY: peers-store
-peers-store: build ## have Ollama read a store of ours, and us one of Ollama's
+peers-store: build ## have Ollama read a store of ours, and us one of its (compiles llama.cpp once)
 	$(GO) run ./tools/peers store
 
 .PHONY: peers-ollama

@@ -117,8 +117,9 @@ func quietly(ctx context.Context, dir, program string, args ...string) error {
 	return nil
 }
 
-// buildOllama builds Ollama and puts llama.cpp's programs where it looks for them, in ../lib/ollama
-// of its own folder. It returns the program.
+// buildOllama builds Ollama, once per version, and puts llama.cpp's programs where it looks for them,
+// in ../lib/ollama of its own folder. It returns the program. Also stores need them: Ollama's create
+// has llama-quantize look at each file.
 func buildOllama(ctx context.Context, log io.Writer, programs string) (string, error) {
 	source, err := fetchOllama(ctx, log)
 	if err != nil {
@@ -138,17 +139,7 @@ func buildOllama(ctx context.Context, log io.Writer, programs string) (string, e
 			return "", err
 		}
 	}
-	return ollamaProgram(ctx, log)
-}
-
-// ollamaProgram builds Ollama, once per version, and returns the program. It serves stores without
-// llama.cpp's programs.
-func ollamaProgram(ctx context.Context, log io.Writer) (string, error) {
-	source, err := fetchOllama(ctx, log)
-	if err != nil {
-		return "", err
-	}
-	binary := filepath.Join(filepath.Dir(source), "bin", "ollama")
+	binary := filepath.Join(dir, "bin", "ollama")
 	if _, err := os.Stat(binary); err == nil {
 		return binary, nil
 	}

@@ -54,7 +54,11 @@ type keeper struct {
 // checkStores has each program serve a store that the other has made, and wants the same models,
 // the same manifests to the byte, and nothing changed.
 func checkStores(ctx context.Context, out, log io.Writer) error {
-	ollama, err := ollamaProgram(ctx, log)
+	programs, err := buildLlama(ctx, log)
+	if err != nil {
+		return err
+	}
+	ollama, err := buildOllama(ctx, log, programs)
 	if err != nil {
 		return err
 	}
