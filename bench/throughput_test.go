@@ -102,7 +102,7 @@ func TestCommandLineNamesNoFolder(t *testing.T) {
 			[]string{"--python", "/c/python", "--torch", "/d/python"}},
 		{"maxsim", "mullama bench maxsim --model m.gguf",
 			[]string{"--python", "/c/python", "--torch", "/d/python"}},
-		{"store", "mullama bench store --quantize=m.gguf",
+		{"store", "mullama bench store --model m.gguf --quantize=m.gguf",
 			[]string{"--quantize", "/a/m.gguf", "--llama-quantize", "/c/llama-quantize"}},
 		{"draft", "mullama bench draft --model m.gguf --draft=s.gguf",
 			[]string{"--draft", "/a/s.gguf"}},

@@ -117,9 +117,9 @@ func quietly(ctx context.Context, dir, program string, args ...string) error {
 	return nil
 }
 
-// buildOllama builds Ollama, once per version, and puts llama.cpp's programs where it looks for them,
-// in ../lib/ollama of its own folder. It returns the program. Also stores need them: Ollama's create
-// has llama-quantize look at each file.
+// buildOllama builds Ollama, once per version, and puts llama.cpp's programs where it looks for
+// them, in ../lib/ollama of its own folder. It returns the program. Also stores need them: Ollama's
+// create has llama-quantize look at each file.
 func buildOllama(ctx context.Context, log io.Writer, programs string) (string, error) {
 	source, err := fetchOllama(ctx, log)
 	if err != nil {
