@@ -334,8 +334,10 @@ func (e *Engine) embed(batch []entry) {
 	}
 	rows, width, err := e.model.Embed(tokens, lengths)
 	e.count(batch, len(tokens))
-	spoilt := err != nil && !errors.Is(err, ErrCancelled) || err == nil && !finite(rows)
-	if half := len(batch) / 2; half > 0 && spoilt {
+	if err == nil && !finite(rows) {
+		err = ErrNotFinite
+	}
+	if half := len(batch) / 2; half > 0 && err != nil && !errors.Is(err, ErrCancelled) {
 		e.embed(batch[:half])
 		e.embed(batch[half:])
 		return
@@ -351,9 +353,6 @@ func (e *Engine) embed(batch []entry) {
 		}
 		row := slices.Clone(rows[:n])
 		rows = rows[n:]
-		if !finite(row) {
-			return nil, ErrNotFinite
-		}
 		return row, nil
 	})
 }
