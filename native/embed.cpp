@@ -6,6 +6,8 @@
 
 #include <cmath>
 
+extern thread_local const int8_t *mullama_unseen; // of llama-graph.cpp, see engine/CMakeLists.txt
+
 namespace mn {
 
 namespace {
@@ -42,6 +44,18 @@ void check_plan(const mn_context *c, const mn_embed_plan &plan) {
         check_range("token id", plan.tokens[i], 0, n_vocab - 1);
     }
 }
+
+// Tells llama.cpp, as long as it lives, which tokens of the batch no token pays attention to.
+struct unseen_tokens {
+    unseen_tokens(const mn_context *c, const int8_t *flags) {
+        if (flags && llama_get_memory(c->ctx)) {
+            throw failure(MN_ERR_UNSUPPORTED,
+                          "in a model with a KV cache, tokens cannot be kept from attention");
+        }
+        mullama_unseen = flags;
+    }
+    ~unseen_tokens() { mullama_unseen = nullptr; }
+};
 
 // The arrays of a batch, in which sequence s has the id s.
 struct embed_batch {
@@ -139,6 +153,7 @@ mn_status embed(mn_context *ctx, const mn_embed_plan *plan, mn_embed_result *out
             llama_memory_clear(memory, ctx->spoilt);
         }
         embed_batch batch(*plan);
+        unseen_tokens unseen(ctx, plan->unseen);
         ctx->spoilt = true;
         compute(ctx, batch.batch, llama_model_has_encoder(ctx->model->model));
         enum llama_pooling_type pooling = llama_pooling_type(ctx->ctx);

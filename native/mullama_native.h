@@ -248,6 +248,8 @@ typedef struct {
     const int32_t *tokens;
     int32_t n_seqs;
     const int32_t *lengths;
+    // NULL, or for each token: 1, no token pays attention to it. Not for models with a KV cache.
+    const int8_t *unseen;
 } mn_embed_plan;
 
 typedef struct {
@@ -453,7 +455,7 @@ typedef struct {
 // What both sides must agree on. The revision is raised with every change of this header that
 // leaves all sizes as they are; any other change shows by itself, so a program that was built
 // before it says so instead of calling the wrong function.
-#define MN_ABI_REVISION 5
+#define MN_ABI_REVISION 6
 enum {
     MN_ABI = MN_ABI_REVISION * 1000000 +
              (int)(sizeof(mn_table) * 97 + sizeof(mn_model_params) * 53 +

@@ -21,8 +21,9 @@ import (
 // Model is a context for embeddings. One goroutine uses it, but for Abort.
 type Model interface {
 	// Embed returns a row of width numbers for each sequence, or for each token if nothing is
-	// pooled. Rows are valid until the next call.
-	Embed(tokens []int32, lengths []int32) (rows []float32, width int, err error)
+	// pooled. unseen says of each token whether none pays attention to it; nil: of no token. Rows
+	// are valid until the next call.
+	Embed(tokens, lengths []int32, unseen []bool) (rows []float32, width int, err error)
 	// Abort makes a running Embed, and every later one, fail with ErrCancelled until it is called
 	// with false.
 	Abort(stop bool)
@@ -51,6 +52,7 @@ type Config struct {
 // Item is one text. After Do it has either Rows or Err.
 type Item struct {
 	Tokens []int32
+	Unseen int       // so many at the end no token pays attention to
 	Rows   []float32 // one row; without pooling, one for each token
 	Err    error
 }
@@ -332,7 +334,7 @@ func (e *Engine) embed(batch []entry) {
 		tokens = append(tokens, item.Tokens...)
 		lengths = append(lengths, int32(len(item.Tokens)))
 	}
-	rows, width, err := e.model.Embed(tokens, lengths)
+	rows, width, err := e.model.Embed(tokens, lengths, unseen(batch, len(tokens)))
 	e.count(batch, len(tokens))
 	if err == nil && !finite(rows) {
 		err = ErrNotFinite
@@ -355,6 +357,20 @@ func (e *Engine) embed(batch []entry) {
 		rows = rows[n:]
 		return row, nil
 	})
+}
+
+// unseen marks the tokens of a batch to which none pays attention. It is nil if there are none.
+func unseen(batch []entry, tokens int) []bool {
+	if !slices.ContainsFunc(batch, func(item entry) bool { return item.Unseen > 0 }) {
+		return nil
+	}
+	marks := make([]bool, 0, tokens)
+	for _, item := range batch {
+		for i := range item.Tokens {
+			marks = append(marks, i >= len(item.Tokens)-item.Unseen)
+		}
+	}
+	return marks
 }
 
 func (e *Engine) count(batch []entry, tokens int) {

@@ -28,7 +28,7 @@ const (
 	nanToken = 777
 )
 
-func (s *script) Embed(tokens, lengths []int32) ([]float32, int, error) {
+func (s *script) Embed(tokens, lengths []int32, unseen []bool) ([]float32, int, error) {
 	s.mu.Lock()
 	s.batches = append(s.batches, slices.Clone(lengths))
 	hold, stop := s.hold, s.stop
@@ -49,9 +49,10 @@ func (s *script) Embed(tokens, lengths []int32) ([]float32, int, error) {
 		sum := float32(0)
 		for _, token := range tokens[:n] {
 			if s.perToken {
-				rows = append(rows, float32(token), 1)
+				rows = append(rows, float32(token), seen(unseen))
 			}
 			sum += float32(token)
+			unseen = unseen[min(1, len(unseen)):]
 		}
 		if spoilt { // as masked attention has it, all texts of the batch
 			sum = float32(math.NaN())
@@ -62,6 +63,14 @@ func (s *script) Embed(tokens, lengths []int32) ([]float32, int, error) {
 		}
 	}
 	return rows, 2, nil
+}
+
+// seen is what a row says of its token: 1 if others pay attention to it.
+func seen(unseen []bool) float32 {
+	if len(unseen) > 0 && unseen[0] {
+		return 0
+	}
+	return 1
 }
 
 func (s *script) Abort(stop bool) {
@@ -268,6 +277,22 @@ func TestAContextThatCannotBeMadeIsToldToEveryText(t *testing.T) {
 	for _, item := range all {
 		if !errors.Is(item.Err, failure) {
 			t.Errorf("item has %v", item.Err)
+		}
+	}
+}
+
+func TestTheLastTokensOfATextCanBeUnseen(t *testing.T) {
+	model := &script{room: 64, perToken: true}
+	e := embedder.New(embedder.Config{Tokens: 64, Longest: 64, Sequences: 8,
+		Make: func(int, int) (embedder.Model, error) { return model, nil }})
+	defer e.Close()
+	items := []*embedder.Item{{Tokens: []int32{1, 2, 3}, Unseen: 2}, {Tokens: []int32{4}}}
+	if err := e.Do(t.Context(), items); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][]float32{{1, 1, 2, 0, 3, 0}, {4, 1}} {
+		if items[i].Err != nil || !slices.Equal(items[i].Rows, want) {
+			t.Errorf("text %d has the rows %v, %v; want %v", i, items[i].Rows, items[i].Err, want)
 		}
 	}
 }

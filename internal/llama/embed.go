@@ -4,6 +4,7 @@ package llama
 import "C"
 
 import (
+	"fmt"
 	"time"
 	"unsafe"
 )
@@ -28,7 +29,14 @@ type Embeddings struct {
 // Embed embeds sequences, whose tokens lie one after the other; sequence s has lengths[s] of them.
 // The context must be one for embeddings. All tokens together are at most [Limits].UBatch, and the
 // sequences at most [Limits].Sequences. Numbers that are not finite are no error.
-func (c *Context) Embed(tokens []Token, lengths []int32) (Embeddings, error) {
+//
+// unseen is nil, or says of each token whether no token pays attention to it, which only models
+// without a KV cache can do.
+func (c *Context) Embed(tokens []Token, lengths []int32, unseen []bool) (Embeddings, error) {
+	if unseen != nil && len(unseen) != len(tokens) {
+		return Embeddings{}, fmt.Errorf("%w: %d tokens are unseen or not, of %d", ErrInvalid,
+			len(unseen), len(tokens))
+	}
 	if err := c.acquire(); err != nil {
 		return Embeddings{}, err
 	}
@@ -37,7 +45,8 @@ func (c *Context) Embed(tokens []Token, lengths []int32) (Embeddings, error) {
 	var e C.mn_error
 	status := C.shim_embed(c.lib.table, c.ptr,
 		(*C.int32_t)(unsafe.SliceData(tokens)), C.int32_t(len(tokens)),
-		(*C.int32_t)(unsafe.SliceData(lengths)), C.int32_t(len(lengths)), &out, &e)
+		(*C.int32_t)(unsafe.SliceData(lengths)), C.int32_t(len(lengths)),
+		(*C.int8_t)(unsafe.Pointer(unsafe.SliceData(unseen))), &out, &e)
 	if err := check(status, &e); err != nil {
 		return Embeddings{}, err
 	}

@@ -41,7 +41,7 @@ func embed(t testing.TB, m *llama.Model, c *llama.Context, texts ...string) [][]
 		tokens = append(tokens, more...)
 		lengths = append(lengths, int32(len(more)))
 	}
-	out, err := c.Embed(tokens, lengths)
+	out, err := c.Embed(tokens, lengths, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,12 +154,12 @@ func TestBatchesThatCannotBeEmbeddedAreRefused(t *testing.T) {
 		"too many tokens": {make([]llama.Token, 513), []int32{300, 213}},
 		"too many texts":  {make([]llama.Token, 33), slices.Repeat([]int32{1}, 33)},
 	} {
-		if _, err := c.Embed(batch.tokens, batch.lengths); !errors.Is(err, llama.ErrInvalid) {
+		if _, err := c.Embed(batch.tokens, batch.lengths, nil); !errors.Is(err, llama.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}
 	}
 	text := newContext(t, tiny(t), smallContext(t))
-	if _, err := text.Embed([]llama.Token{1}, []int32{1}); err == nil {
+	if _, err := text.Embed([]llama.Token{1}, []int32{1}, nil); err == nil {
 		t.Error("a context for text made embeddings")
 	}
 	p := embedderParams(t, llama.PoolingModel)
@@ -176,7 +176,7 @@ func TestATextLongerThanItsPositionsIsRefused(t *testing.T) {
 	}
 	p := embedderParams(t, llama.PoolingModel)
 	p.Ctx, p.Batch, p.UBatch = 1024, 1024, 1024
-	_, err := newContext(t, m, p).Embed(make([]llama.Token, 513), []int32{513})
+	_, err := newContext(t, m, p).Embed(make([]llama.Token, 513), []int32{513}, nil)
 	if !errors.Is(err, llama.ErrInvalid) {
 		t.Errorf("513 tokens: %v, want ErrInvalid", err)
 	}
@@ -187,11 +187,11 @@ func TestAnAbortedEmbeddingIsCancelled(t *testing.T) {
 		c := embedder(t, m, llama.PoolingMean)
 		c.Abort(true)
 		tokens := make([]llama.Token, 100)
-		if _, err := c.Embed(tokens, []int32{100}); !errors.Is(err, llama.ErrCancelled) {
+		if _, err := c.Embed(tokens, []int32{100}, nil); !errors.Is(err, llama.ErrCancelled) {
 			t.Errorf("aborted: %v", err)
 		}
 		c.Abort(false)
-		if _, err := c.Embed(tokens, []int32{100}); err != nil {
+		if _, err := c.Embed(tokens, []int32{100}, nil); err != nil {
 			t.Errorf("after that: %v", err)
 		}
 	}
@@ -228,4 +228,48 @@ func TestNoLogitsAreComputedForEmbeddings(t *testing.T) {
 	if compute > logits {
 		t.Errorf("compute buffers take %d bytes, logits alone would be %d", compute, logits)
 	}
+}
+
+// Both ways of attention have masks of their own kind.
+func TestTokensThatNoTokenPaysAttentionToChangeNoOther(t *testing.T) {
+	m := minilm(t, "minilm")
+	text, other := tokenize(t, m, "a llama"), tokenize(t, m, "another text")
+	const mask = 103
+	tokens := slices.Concat(text, []llama.Token{mask, mask}, other)
+	unseen := make([]bool, len(tokens))
+	unseen[len(text)], unseen[len(text)+1] = true, true
+	lengths := []int32{int32(len(text) + 2), int32(len(other))}
+	for _, flash := range []int{0, 1} {
+		p := embedderParams(t, llama.PoolingNone)
+		p.FlashAttention = flash
+		c := newContext(t, m, p)
+		alone := slices.Concat(embed(t, m, c, "a llama"), embed(t, m, c, "another text"))
+		out, err := c.Embed(tokens, lengths, unseen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := slices.Collect(slices.Chunk(slices.Clone(out.Rows), out.Width))
+		masked := rows[len(text)]
+		rows = slices.Delete(rows, len(text), len(text)+2)
+		for i, row := range rows {
+			if near := cosine(row, alone[i]); near < 0.9999 {
+				t.Errorf("flash attention %d, token %d: cosine %.6f", flash, i, near)
+			}
+		}
+		if out, err = c.Embed(tokens, lengths, nil); err != nil {
+			t.Fatal(err)
+		}
+		if near := cosine(masked, out.Rows[len(text)*out.Width:][:out.Width]); near > 0.9999 {
+			t.Errorf("flash attention %d: it makes no difference (%f)", flash, near)
+		}
+	}
+}
+
+func TestAModelWithACacheCannotKeepTokensFromAttention(t *testing.T) {
+	c := newContext(t, tiny(t), embedderParams(t, llama.PoolingNone))
+	_, err := c.Embed([]llama.Token{1, 2}, []int32{2}, []bool{false, true})
+	wantError(t, err, llama.ErrUnsupported, "tokens cannot be kept from attention")
+	c = embedder(t, minilm(t, "minilm"), llama.PoolingNone)
+	_, err = c.Embed([]llama.Token{1, 2}, []int32{2}, []bool{true})
+	wantError(t, err, llama.ErrInvalid, "1 tokens are unseen or not, of 2")
 }

@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: 8b4e28c76ad2d587.
+// builds this again when the checksum of native/mullama_native.h changes: 482a4593f66e3ed3.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
@@ -95,8 +95,8 @@ static inline mn_status shim_sample_logits(const mn_table *t, mn_context *c,
 }
 static inline mn_status shim_embed(const mn_table *t, mn_context *c, const int32_t *tokens,
                                    int32_t n_tokens, const int32_t *lengths, int32_t n_seqs,
-                                   mn_embed_result *out, mn_error *err) {
-    mn_embed_plan plan = {n_tokens, tokens, n_seqs, lengths};
+                                   const int8_t *unseen, mn_embed_result *out, mn_error *err) {
+    mn_embed_plan plan = {n_tokens, tokens, n_seqs, lengths, unseen};
     return t->embed(c, &plan, out, err);
 }
 static inline void shim_embed_get(const mn_table *t, const mn_context *c, int32_t *pooling_type,
