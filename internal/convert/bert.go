@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 
+	"github.com/mullama/mullama/internal/colbert"
 	"github.com/mullama/mullama/internal/gguf"
 	"github.com/mullama/mullama/internal/safetensors"
 )
@@ -38,8 +40,9 @@ type config struct {
 // tokenizer is what is read of tokenizer.json.
 type tokenizer struct {
 	Added []struct {
-		ID      int  `json:"id"`
-		Special bool `json:"special"`
+		ID      int    `json:"id"`
+		Content string `json:"content"`
+		Special bool   `json:"special"`
 	} `json:"added_tokens"`
 	Model struct {
 		Type  string         `json:"type"`
@@ -47,8 +50,20 @@ type tokenizer struct {
 	} `json:"model"`
 }
 
+// vocabulary has the tokens of both lists.
+func (t *tokenizer) vocabulary() *colbert.Vocabulary {
+	v := &colbert.Vocabulary{Tokens: maps.Clone(t.Model.Vocab)}
+	for _, added := range t.Added {
+		if added.Content != "" {
+			v.Tokens[added.Content] = added.ID
+		}
+	}
+	v.Unknown, v.Mask = v.Tokens["[UNK]"], v.Tokens["[MASK]"]
+	return v
+}
+
 // BERT writes the BERT model with a WordPiece vocabulary that lies in a folder in Hugging Face's
-// layout.
+// layout. One for late interaction is written with what it declares.
 func BERT(out io.Writer, folder fs.FS, o BERTOptions) error {
 	var c config
 	if err := readJSON(folder, "config.json", &c); err != nil {
@@ -65,18 +80,31 @@ func BERT(out io.Writer, folder fs.FS, o BERTOptions) error {
 	if o.RandomHead {
 		pooling = poolingRank
 	}
+	v := t.vocabulary()
+	late, err := readLate(folder, v, c.Width)
+	if err != nil {
+		return err
+	}
+	if late != nil {
+		pooling = poolingNone
+	}
 	w := &gguf.Writer{}
 	s := shape{c.Layers, c.Context, c.Width, c.FeedForward, c.Heads, c.Types, float32(c.Epsilon)}
 	fileTypes := map[gguf.TensorType]gguf.FileType{
 		gguf.F32: gguf.FileF32, gguf.F16: gguf.FileF16, gguf.Q80: gguf.FileQ80,
 	}
 	s.describe(w, o.Name, o.License, pooling, fileTypes[o.Type])
-	if err := setWordPieces(w, &t); err != nil {
+	if err := setWordPieces(w, &t, v); err != nil {
 		return err
 	}
-	weights, err := fs.ReadFile(folder, "model.safetensors")
+	weights, err := readWeights(folder)
 	if err != nil {
 		return err
+	}
+	if late != nil {
+		if err := late.add(w, weights, o.Type); err != nil {
+			return err
+		}
 	}
 	if err := addBERT(w, weights, o.Type); err != nil {
 		return err
@@ -86,6 +114,14 @@ func BERT(out io.Writer, folder fs.FS, o BERTOptions) error {
 	}
 	_, err = w.WriteTo(out)
 	return err
+}
+
+func readWeights(folder fs.FS) (*safetensors.File, error) {
+	weights, err := fs.ReadFile(folder, "model.safetensors")
+	if err != nil {
+		return nil, err
+	}
+	return safetensors.Read(bytes.NewReader(weights), int64(len(weights)))
 }
 
 func readJSON(folder fs.FS, name string, into any) error {
@@ -116,16 +152,17 @@ func readPooling(folder fs.FS) (uint32, error) {
 
 // setWordPieces sets the vocabulary. llama.cpp marks the pieces that begin a word, WordPiece those
 // that do not.
-func setWordPieces(w *gguf.Writer, t *tokenizer) error {
+func setWordPieces(w *gguf.Writer, t *tokenizer, v *colbert.Vocabulary) error {
 	if t.Model.Type != "WordPiece" {
 		return fmt.Errorf("the vocabulary is %q; only WordPiece is converted", t.Model.Type)
 	}
 	special := map[int]bool{}
 	for _, added := range t.Added {
-		special[added.ID] = added.Special
+		_, piece := t.Model.Vocab[added.Content]
+		special[added.ID] = added.Special || added.Content != "" && !piece
 	}
-	texts, kinds := make([]string, len(t.Model.Vocab)), make([]int32, len(t.Model.Vocab))
-	for text, id := range t.Model.Vocab {
+	texts, kinds := make([]string, len(v.Tokens)), make([]int32, len(v.Tokens))
+	for text, id := range v.Tokens {
 		if id < 0 || id >= len(texts) {
 			return fmt.Errorf("token %q has the number %d of %d", text, id, len(texts))
 		}
@@ -147,7 +184,7 @@ func setWordPieces(w *gguf.Writer, t *tokenizer) error {
 		{"bos", "[CLS]"}, {"eos", "[SEP]"}, {"unknown", "[UNK]"}, {"seperator", "[SEP]"},
 		{"padding", "[PAD]"}, {"cls", "[CLS]"}, {"mask", "[MASK]"},
 	} {
-		id, ok := t.Model.Vocab[named.text]
+		id, ok := v.Tokens[named.text]
 		if !ok {
 			return fmt.Errorf("the vocabulary has no %s", named.text)
 		}
@@ -173,21 +210,21 @@ var tensorNames = strings.NewReplacer(
 	"output.LayerNorm", "layer_output_norm",
 )
 
-func addBERT(w *gguf.Writer, weights []byte, t gguf.TensorType) error {
-	file, err := safetensors.Read(bytes.NewReader(weights), int64(len(weights)))
-	if err != nil {
-		return err
-	}
+// normNames are those of the tensors of norms, which older files call otherwise.
+var normNames = strings.NewReplacer("norm.gamma", "norm.weight", "norm.beta", "norm.bias")
+
+func addBERT(w *gguf.Writer, file *safetensors.File, t gguf.TensorType) error {
 	slices.SortFunc(file.Tensors, func(a, b safetensors.Tensor) int {
 		return strings.Compare(a.Name, b.Name)
 	})
 	for i := range file.Tensors {
 		tensor := &file.Tensors[i]
 		name := strings.TrimPrefix(tensor.Name, "bert.")
-		if strings.HasSuffix(name, "position_ids") || strings.HasPrefix(name, "pooler.") {
+		if strings.HasSuffix(name, "position_ids") || strings.HasPrefix(name, "pooler.") ||
+			name == lateWeight {
 			continue
 		}
-		name = tensorNames.Replace(name)
+		name = normNames.Replace(tensorNames.Replace(name))
 		kind := t
 		if len(tensor.Shape) != 2 || strings.HasPrefix(name, "position_embd") ||
 			strings.HasPrefix(name, "token_types") {

@@ -22,6 +22,7 @@ type shape struct {
 
 // Pooling types as GGUF counts them.
 const (
+	poolingNone = uint32(0)
 	poolingMean = uint32(1)
 	poolingCLS  = uint32(2)
 	poolingRank = uint32(4)

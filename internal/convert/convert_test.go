@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/mullama/mullama/internal/colbert"
 	"github.com/mullama/mullama/internal/convert"
 	"github.com/mullama/mullama/internal/gguf"
 )
@@ -133,6 +135,102 @@ func TestBERTRefusesOtherVocabularies(t *testing.T) {
 	err := convert.BERT(&bytes.Buffer{}, files, convert.BERTOptions{})
 	if err == nil || !strings.Contains(err.Error(), "WordPiece") {
 		t.Errorf("a BPE vocabulary: %v", err)
+	}
+}
+
+// late adds to a folder what makes a model for late interaction of it.
+func late(files fstest.MapFS) fstest.MapFS {
+	tokenizer := string(files["tokenizer.json"].Data)
+	tokenizer = strings.Replace(tokenizer, `"added_tokens": [`, `"added_tokens": [
+		{"id": 7, "content": "[Q] ", "special": false}, {"id": 8, "content": "[D] "}, `, 1)
+	for name, text := range map[string]string{
+		"tokenizer.json":                    tokenizer,
+		"config_sentence_transformers.json": `{"query_length": 6, "skiplist_words": ["hello"]}`,
+		"modules.json": `[{"path": "", "type": "sentence_transformers.models.Transformer"},
+			{"path": "1_Dense", "type": "pylate.models.Dense.Dense"}]`,
+		"1_Dense/config.json":       `{"in_features": 32, "out_features": 16}`,
+		"1_Dense/model.safetensors": string(weights(map[string][]int{"linear.weight": {16, 32}})),
+	} {
+		files[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return files
+}
+
+func converted(t *testing.T, files fstest.MapFS) *gguf.File {
+	t.Helper()
+	var out bytes.Buffer
+	if err := convert.BERT(&out, files, convert.BERTOptions{Type: gguf.F16}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := gguf.Read(bytes.NewReader(out.Bytes()), int64(out.Len()), gguf.KeepArrays(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestOlderNamesOfNormsAreKnown(t *testing.T) {
+	files := folder()
+	files["model.safetensors"].Data = weights(map[string][]int{"embeddings.LayerNorm.gamma": {32},
+		"encoder.layer.0.attention.output.LayerNorm.beta": {32}})
+	f := converted(t, files)
+	if a, b := f.Tensors[0].Name, f.Tensors[1].Name; a != "token_embd_norm.weight" ||
+		b != "blk.0.attn_output_norm.bias" {
+		t.Errorf("norms became %s and %s", a, b)
+	}
+}
+
+func TestModelsForLateInteractionKeepWhatTheyDeclare(t *testing.T) {
+	f := converted(t, late(folder()))
+	got, err := colbert.Declared(f, 9)
+	if err != nil || got.QueryMarker != 7 || got.DocumentMarker != 8 || got.QueryLength != 6 ||
+		got.DocumentLength != 180 || got.Expansion != 4 || !slices.Equal(got.Skip, []int{5}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	texts, _ := f.Strings("tokenizer.ggml.tokens")
+	kinds, _ := f.Ints("tokenizer.ggml.token_type")
+	if len(texts) != 9 || texts[7] != "[Q] " || kinds[7] != 3 || kinds[8] != 3 {
+		t.Errorf("tokens %q of the kinds %v; markers must be none of text", texts, kinds)
+	}
+	pooling, _ := f.Int("bert.pooling_type")
+	width, _ := f.Int("bert.embedding_length_out")
+	if i := slices.IndexFunc(f.Tensors, func(t gguf.Tensor) bool {
+		return t.Name == "dense_2.weight"
+	}); pooling != 0 || width != 16 || i < 0 || !slices.Equal(f.Tensors[i].Dims, []uint64{32, 16}) {
+		t.Errorf("pooling %d, %d numbers, tensor %d", pooling, width, i)
+	}
+}
+
+func TestModelsOfColBERTsAuthorsHaveTheirProjectionAmongTheTensors(t *testing.T) {
+	files := folder()
+	files["artifact.metadata"] = &fstest.MapFile{Data: []byte(`{"query_token_id": "hello",
+		"doc_token_id": "[MASK]", "query_maxlen": 16}`)}
+	shapes := map[string][]int{"linear.weight": {8, 32}, "bert.pooler.dense.weight": {32, 32},
+		"bert.embeddings.word_embeddings.weight": {7, 32}}
+	files["model.safetensors"].Data = weights(shapes)
+	f := converted(t, files)
+	got, err := colbert.Declared(f, 7)
+	if err != nil || got.QueryMarker != 5 || got.DocumentMarker != 4 || got.QueryLength != 16 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if len(f.Tensors) != 2 || f.Tensors[0].Name != "dense_2.weight" {
+		t.Errorf("tensors %+v", f.Tensors)
+	}
+	shapes["linear.weight"] = []int{8, 31}
+	files["model.safetensors"].Data = weights(shapes)
+	err = convert.BERT(&bytes.Buffer{}, files, convert.BERTOptions{Type: gguf.F16})
+	if err == nil || !strings.Contains(err.Error(), "the shape [8 31], not [8 32]") {
+		t.Errorf("a projection of vectors of another length: %v", err)
+	}
+}
+
+func TestWhatModelsForLateInteractionCannotHaveIsUnsupported(t *testing.T) {
+	files := late(folder())
+	files["1_Dense/config.json"].Data = []byte(`{"in_features": 32, "out_features": 16,
+		"activation_function": "torch.nn.modules.activation.Tanh"}`)
+	err := convert.BERT(&bytes.Buffer{}, files, convert.BERTOptions{Type: gguf.F16})
+	if !errors.Is(err, convert.ErrUnsupported) {
+		t.Errorf("an activation function: %v", err)
 	}
 }
 

@@ -21,6 +21,7 @@ var architectures = map[string]string{
 	"Qwen2ForCausalLM":              "qwen2",
 	"BertModel":                     "bert",
 	"BertForMaskedLM":               "bert",
+	"HF_ColBERT":                    "bert",
 	"BertForSequenceClassification": "bert",
 }
 
