@@ -36,7 +36,7 @@ C_SOURCES   = $(wildcard native/*.h native/*.cpp native/*.c native/oracle/*.h na
               bindings/node/src/*.cc bindings/node/src/*.h bindings/python/src/abi/*.[ch] \
               examples/c/*.h examples/c/*.c examples/cpp/*.hpp examples/cpp/*.cpp)
 DEMO_MODEL := $(MULLAMA_CACHE)/models/SmolLM2-135M-Instruct.Q4_1.gguf
-MODELS     := smollm2 gemma270 qwen05 vocabs templates minilm minilm-q8 minilm-rank e5
+MODELS     := smollm2 gemma270 qwen05 vocabs templates minilm minilm-q8 minilm-rank minilm-late e5
 
 .DEFAULT_GOAL := help
 
@@ -194,6 +194,7 @@ peers-embedding: ## set up ONNX Runtime with the weights of MiniLM, to measure b
 .PHONY: peers-torch
 peers-torch: ## set up sentence-transformers, FastEmbed and PyLate, to test and measure beside (5 GB)
 	@sh conformance/setup.sh venv-torch bench/callers/requirements-torch.txt
+	@sh conformance/setup.sh venv-pylate conformance/pylate/requirements.txt
 
 .PHONY: bench-embedding
 bench-embedding: native build peers-build peers-embedding ## measure embeddings beside llama.cpp and others

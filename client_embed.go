@@ -36,7 +36,7 @@ func (r *remote) embedAlike(ctx context.Context, m *Model, e *EmbedRequest) (*Em
 		return nil, err
 	}
 	defer m.calls.Done()
-	if n := m.Info().EmbeddingLength; e.Dimensions < 0 || n > 0 && e.Dimensions > n {
+	if n := m.Info().Dimensions(); e.Dimensions < 0 || n > 0 && e.Dimensions > n {
 		return nil, tooManyDimensions(op, e.Dimensions, n) // of which a daemon gives all
 	}
 	inputs := make([]any, 0, len(e.Texts)+len(e.Tokens))
@@ -56,7 +56,7 @@ func (r *remote) embedAlike(ctx context.Context, m *Model, e *EmbedRequest) (*Em
 	resp, err := r.api.Embed(ctx, &api.EmbedRequest{
 		Model: r.name, Input: input, Truncate: &e.Truncate, Dimensions: e.Dimensions,
 		Options: r.options, Pooling: e.Pooling, Normalize: &normalize, Task: e.Task,
-		Prefix: e.Prefix,
+		Prefix: e.Prefix, Length: e.Length,
 	})
 	if err != nil {
 		return nil, orClosed(ctx, op, err)
@@ -131,7 +131,11 @@ func (r *remote) rerank(ctx context.Context, m *Model, q *RerankRequest) (*Reran
 // score has a daemon score documents by late interaction.
 func (r *remote) score(ctx context.Context, m *Model, q *ScoreRequest) (*RerankResult, error) {
 	request := &RerankRequest{Query: q.Query, Documents: q.Documents}
-	return r.rank(ctx, m, "score", request, r.api.Score)
+	send := func(ctx context.Context, sent *api.RerankRequest) (*api.RerankResponse, error) {
+		sent.QueryLength, sent.DocumentLength = q.QueryLength, q.DocumentLength
+		return r.api.Score(ctx, sent)
+	}
+	return r.rank(ctx, m, "score", request, send)
 }
 
 // rank sends documents on a route of the form of Rerank.

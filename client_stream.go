@@ -174,6 +174,7 @@ func DaemonInfo(s *api.ShowResponse) *Info {
 		ContextLength:   number(architecture + ".context_length"),
 		EmbeddingLength: number(architecture + ".embedding_length"),
 		Layers:          number(architecture + ".block_count"),
+		output:          number(architecture + ".embedding_length_out"),
 		Heads:           number(architecture + ".attention.head_count"),
 		KVHeads:         number(architecture + ".attention.head_count_kv"),
 		Vocab:           number(architecture + ".vocab_size"),
@@ -182,6 +183,7 @@ func DaemonInfo(s *api.ShowResponse) *Info {
 		Capabilities:    s.Capabilities,
 		Metadata:        s.ModelInfo,
 
+		LateInteraction:  daemonLateInteraction(s.ModelInfo),
 		StoredParameters: s.Parameters, StoredSystem: s.System,
 	}
 	if info.Template == "" {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/mullama/mullama/internal/colbert"
 	"github.com/mullama/mullama/internal/embedder"
 	"github.com/mullama/mullama/internal/llama"
 )
@@ -29,8 +30,12 @@ type EmbedOptions struct {
 	// its tokens fits, it is refused all the same.
 	Truncate bool
 	// Task puts the words before each text with which models that are known by their names were
-	// trained for it: "query" or "document". "": none.
+	// trained for it: "query" or "document". "": none. A model for late interaction, without
+	// pooling, reads texts for a task as it declares: see [LateInteraction].
 	Task string
+	// Length, for a Task of a model for late interaction, is how many tokens a text has at most,
+	// in place of what the model declares. 0: that.
+	Length int
 	// Prefix is text of the caller's own before each text.
 	Prefix string
 }
@@ -45,9 +50,9 @@ type EmbedRequest struct {
 // Embedding is the result for one text.
 type Embedding struct {
 	Vector []float32   // nil without pooling, and after an error
-	Rows   [][]float32 // without pooling, a row for each token
+	Rows   [][]float32 // without pooling, a row for each token that is not left out
 	Tokens int         // that were embedded
-	Cut    bool        // the text was too long, and Truncate was set
+	Cut    bool        // the text was too long, and its end was cut off
 	Err    error       // what is wrong with this text
 }
 
@@ -201,6 +206,7 @@ type embedPlan struct {
 	prefix   string
 	perToken bool
 	longest  int
+	role     *colbert.Role // nil, unless a model for late interaction has a task
 }
 
 // ahead has windows of the inputs made while the one before is computed.
@@ -311,7 +317,11 @@ func (p *embedPlan) prepare(in *embedInput) (*embedder.Item, Embedding) {
 	if err != nil {
 		return &embedder.Item{}, Embedding{Err: err}
 	}
-	return &embedder.Item{Tokens: tokens}, Embedding{Tokens: len(tokens), Cut: cut}
+	item := &embedder.Item{Tokens: tokens}
+	if p.role != nil {
+		item.Tokens, item.Unseen = p.role.Complete(tokens)
+	}
+	return item, Embedding{Tokens: len(item.Tokens), Cut: cut}
 }
 
 func (p *embedPlan) tokens(in *embedInput) (tokens []Token, cut bool, err error) {
@@ -386,8 +396,14 @@ func (p *embedPlan) finish(e Embedding, item *embedder.Item) Embedding {
 		e.Vector = p.row(item.Rows)
 		return e
 	}
-	for row := range slices.Chunk(item.Rows, len(item.Rows)/len(item.Tokens)) {
-		e.Rows = append(e.Rows, p.row(row))
+	width := len(item.Rows) / len(item.Tokens)
+	for i, token := range item.Tokens {
+		if p.role == nil || !p.role.Skips(token) {
+			e.Rows = append(e.Rows, p.row(item.Rows[i*width:][:width:width]))
+		}
+	}
+	if e.Rows == nil {
+		e.Err = invalid(p.op, "the model leaves out all tokens of the text")
 	}
 	return e
 }
@@ -443,10 +459,11 @@ func (m *Model) planEmbedding(op string, o *EmbedOptions) (*embedPlan, error) {
 	if err != nil {
 		return nil, wrap(op, err)
 	}
-	return &embedPlan{
+	plan := &embedPlan{
 		EmbedOptions: o, op: op, model: m, engine: engine, prefix: task + o.Prefix,
 		perToken: pooling == llama.PoolingNone, longest: m.shared.embedders.longest,
-	}, nil
+	}
+	return plan, plan.readAsDeclared()
 }
 
 func tooManyDimensions(op string, asked, has int) error {

@@ -29,18 +29,30 @@ type Info struct {
 	Template        string   `json:"template,omitempty"`
 	License         string   `json:"license,omitempty"`
 	Capabilities    []string `json:"capabilities"`
+	// LateInteraction is nil for a model that is none for late interaction.
+	LateInteraction *LateInteraction `json:"late_interaction,omitempty"`
 	// Metadata has the file's keys; a long array is given as its length.
 	Metadata map[string]any `json:"metadata,omitempty"`
 	// StoredParameters are the PARAMETERs of a daemon's model, a line each as its Modelfile has
 	// them, and StoredSystem is its SYSTEM.
 	StoredParameters, StoredSystem string `json:"-"`
 
+	output     int // length of embeddings, where it is not EmbeddingLength
 	headLength uint64
 	window     int    // tokens that some layers look back
 	recurrent  bool   // some layers keep a state
 	experts    bool   // parts of layers that only some tokens use
 	rows       bool   // GPUs can look up the embeddings of its tokens
 	valueSize  uint64 // length of a head's values
+}
+
+// Dimensions is how many numbers an embedding has, 0 if that is not known. A model for late
+// interaction makes its own shorter.
+func (i *Info) Dimensions() int {
+	if i.output > 0 {
+		return i.output
+	}
+	return i.EmbeddingLength
 }
 
 // Inspect reads what a GGUF file says of its model, without the engine. A model that is split into
@@ -80,6 +92,7 @@ func inspect(path string) (*Info, *gguf.File, error) {
 		Template:        f.String("tokenizer.chat_template"),
 		License:         license(f),
 		Metadata:        metadata(f),
+		output:          archInt(f, "embedding_length_out"),
 		headLength:      uint64(max(0, archInt(f, "attention.key_length"))),
 		window:          archInt(f, "attention.sliding_window"),
 		experts:         archInt(f, "expert_count") > 0,
@@ -94,6 +107,9 @@ func inspect(path string) (*Info, *gguf.File, error) {
 		i.KVHeads = i.Heads
 	}
 	i.Capabilities = capabilities(f, i.Template)
+	if i.LateInteraction, err = lateInteraction(f, i.Vocab); err != nil {
+		return nil, nil, wrap("read "+path, err)
+	}
 	return i, f, addParts(i, path)
 }
 

@@ -11,19 +11,23 @@ const RankedByTokens = "tokens"
 type ScoreRequest struct {
 	Query     string
 	Documents []string
+	// QueryLength and DocumentLength stand in for the lengths that the model declares, if it does:
+	// see [LateInteraction]. 0: those.
+	QueryLength, DocumentLength int
 }
 
 // Score scores documents by late interaction, as ColBERT does: the score is the sum, over the
 // tokens of the query, of the largest cosine with a token of the document. It is meant for models
-// that were trained for it; with others the order is that of words that are alike. Documents that
-// are too long are cut. To keep the vectors of documents, use [Model.Embed] with the pooling "none"
+// that were trained for it; those that say how they read texts have them so, see
+// [LateInteraction]. With others the order is that of words that are alike. Documents that are too
+// long are cut. To keep the vectors of documents, use [Model.Embed] with the pooling "none"
 // and an [Index].
 func (m *Model) Score(ctx context.Context, r *ScoreRequest) (*RerankResult, error) {
 	const op = "score"
 	if m.remote != nil {
 		return m.remote.score(ctx, m, r)
 	}
-	rows := EmbedOptions{Pooling: "none", Task: "query"}
+	rows := EmbedOptions{Pooling: "none", Task: "query", Length: r.QueryLength}
 	query, err := m.Embed(ctx, &EmbedRequest{Texts: []string{r.Query}, EmbedOptions: rows})
 	if err == nil {
 		err = query.Err()
@@ -31,7 +35,7 @@ func (m *Model) Score(ctx context.Context, r *ScoreRequest) (*RerankResult, erro
 	if err != nil {
 		return nil, &Error{Kind: errorKind(err), Op: op + ": the query", Err: err}
 	}
-	rows.Task, rows.Truncate = "document", true
+	rows.Task, rows.Length, rows.Truncate = "document", r.DocumentLength, true
 	docs, err := m.Embed(ctx, &EmbedRequest{Texts: r.Documents, EmbedOptions: rows})
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ type EmbedRequest struct {
 	Normalize *bool  `json:"normalize,omitempty"` // gives each embedding the length 1; nil: true
 	Task      string `json:"task,omitempty"`      // "query" or "document": the model's words for it
 	Prefix    string `json:"prefix,omitempty"`    // before each text
+	Length    int    `json:"length,omitempty"`    // of texts with a task, for late interaction
 }
 
 // EmbedResponse has an embedding for each text.
@@ -69,6 +70,11 @@ type RerankRequest struct {
 	Instruction     string            `json:"instruction,omitempty"`
 	Options         map[string]any    `json:"options,omitempty"` // of loading, as Ollama's routes
 	KeepAlive       *Duration         `json:"keep_alive,omitempty"`
+
+	// For scores: most tokens of a text, in place of what the model declares.
+
+	QueryLength    int `json:"query_length,omitempty"`
+	DocumentLength int `json:"document_length,omitempty"`
 }
 
 // RerankResponse has the documents, the best first.

@@ -40,6 +40,8 @@ def erf(x):
 
 
 class Model:
+    unseen = 0  # so many of the last tokens none pays attention to
+
     def __init__(self, folder):
         self.weights = load(folder / "model.safetensors")
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -61,6 +63,7 @@ class Model:
 
         q, k, v = heads("query"), heads("key"), heads("value")
         scores = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])
+        scores[:, :, len(x) - self.unseen :] = -np.inf
         scores = np.exp(scores - scores.max(-1, keepdims=True))
         mixed = (scores / scores.sum(-1, keepdims=True)) @ v
         out = self.linear(mixed.transpose(1, 0, 2).reshape(len(x), -1), name + ".output.dense")

@@ -154,6 +154,8 @@ export interface EmbedOptions {
   task?: "query" | "document";
   /** A text of your own before each text. */
   prefix?: string;
+  /** Most tokens of texts with a task, for a model for late interaction. */
+  length?: number;
   [field: string]: unknown;
   /** Aborting rejects at once with the signal's reason; what is computed already goes on. */
   signal?: AbortSignal;
@@ -183,6 +185,10 @@ export interface Embedding {
 export interface RankOptions {
   /** So many of the best documents. */
   top_n?: number;
+  /** For scores: most tokens of the query, in place of what the model declares. */
+  query_length?: number;
+  /** The same of documents. */
+  document_length?: number;
   /** Scores as the head of the model computes them, instead of between 0 and 1. */
   raw_scores?: boolean;
   /** What a model that chats is told to judge. */

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -250,9 +251,11 @@ func (c *creation) onDisk(p *modelfile.Part) string {
 	return name
 }
 
-// publishedFiles are those beside the weights of a model in safetensors.
-var publishedFiles = []string{"config.json", "tokenizer.json", "tokenizer_config.json",
-	"chat_template.jinja", "1_Pooling/config.json"}
+// publishedFiles are the files of a model in safetensors, as patterns.
+var publishedFiles = []string{"*.safetensors", "config.json", "tokenizer.json",
+	"tokenizer_config.json", "chat_template.jinja", "1_Pooling/config.json", "modules.json",
+	"config_sentence_transformers.json", "artifact.metadata", "*_Dense/config.json",
+	"*_Dense/model.safetensors"}
 
 // sendFolder sends the files of a model in safetensors, if a part names the folder of one.
 func (c *creation) sendFolder(
@@ -264,13 +267,12 @@ func (c *creation) sendFolder(
 		return false, nil //nolint:nilerr // a name that is no pattern names no folder
 	}
 	var names []string
-	for _, path := range weights {
-		names = append(names, filepath.Base(path))
-	}
-	for _, name := range publishedFiles {
-		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
-			names = append(names, name)
+	for _, pattern := range publishedFiles {
+		found, err := fs.Glob(os.DirFS(folder), pattern)
+		if err != nil {
+			return false, err
 		}
+		names = append(names, found...)
 	}
 	for _, name := range names {
 		err := c.sendAs(ctx, p, filepath.Join(folder, name), name, "", &request.Files)

@@ -64,6 +64,8 @@ func (a *app) embedCommand() *cobra.Command {
 		set.BoolVar(&o.embed.Truncate, "truncate", false, "cut texts that are too long")
 		set.Var(oneOf(&o.embed.Task, "query", "document"), "task",
 			"what the texts are for: query or document; known models get their words for it")
+		set.Var(countFlag(&o.embed.Length), "length",
+			"most tokens of texts with a task, for late interaction (default: the model's)")
 		set.StringVar(&o.embed.Prefix, "prefix", "", "`TEXT` before each text")
 	})
 	addGroup(cmd, "Input and output", func(set *pflag.FlagSet) {

@@ -21,6 +21,8 @@ type rerankOptions struct {
 	raw         bool
 	json        bool
 	instruction string
+	// Most tokens, for late interaction.
+	queryLength, documentLength int
 }
 
 const rerankLong = `Print documents by how well they answer a query, the best first, each after its
@@ -68,7 +70,7 @@ const scoreLong = `Print documents by late interaction with a query, as ColBERT 
 first, each after its score: those given after the model, or the lines of stdin.
 
 The score is the sum, over the tokens of the query, of the largest cosine with a token of the
-document. Use a model that was trained for it.`
+document. Use a model that was trained for it; texts are read as it declares.`
 
 // scoreCommand builds `mullama score`.
 func (a *app) scoreCommand() *cobra.Command {
@@ -80,14 +82,22 @@ func (a *app) scoreCommand() *cobra.Command {
 		Example: `  mullama score colbert.gguf --query "What is a llama?" "A camelid." "A car."
   mullama score colbert.gguf --query "What is a llama?" --top 3 < passages.txt`,
 	}
-	return a.ranking(cmd, o, func(*pflag.FlagSet) {})
+	return a.ranking(cmd, o, func(set *pflag.FlagSet) {
+		set.Var(countFlag(&o.queryLength), "query-length",
+			"most tokens of the query, for a model that declares them (default: the model's)")
+		set.Var(countFlag(&o.documentLength), "document-length",
+			"most tokens of a document, for a model that declares them (default: the model's)")
+	})
 }
 
 // rank asks the model in the way of the command.
 func (o *rerankOptions) rank(ctx context.Context, model Model, documents []string,
 ) (*mullama.RerankResult, error) {
 	if o.score {
-		return model.Score(ctx, &mullama.ScoreRequest{Query: o.query, Documents: documents})
+		return model.Score(ctx, &mullama.ScoreRequest{
+			Query: o.query, Documents: documents,
+			QueryLength: o.queryLength, DocumentLength: o.documentLength,
+		})
 	}
 	return model.Rerank(ctx, &mullama.RerankRequest{
 		Query: o.query, Documents: documents, Raw: o.raw, Instruction: o.instruction,

@@ -189,6 +189,10 @@ func (d *description) print(w io.Writer, verbose bool) {
 			fmt.Fprintf(w, "  %s\n", printable(capability))
 		}
 	}
+	if late := d.info.LateInteraction; late != nil {
+		fmt.Fprintln(w, "\nLate interaction")
+		printRows(w, lateRows(d.info.Dimensions(), late))
+	}
 	if len(d.parameters) > 0 {
 		fmt.Fprintln(w, "\nParameters")
 		printRows(w, d.parameters)
@@ -237,6 +241,32 @@ func (d *description) rows() [][2]string {
 		{"attention heads", heads(info)},
 		{"vocabulary", positive(info.Vocab)},
 		{"requires", d.requires},
+	}
+}
+
+// lateRows are those of a model for late interaction.
+func lateRows(dimensions int, late *mullama.LateInteraction) [][2]string {
+	token := func(id int) string {
+		if id < 0 {
+			return "none"
+		}
+		return fmt.Sprintf("token %d", id)
+	}
+	expansion := "none"
+	if late.Expansion >= 0 {
+		expansion = token(late.Expansion) + ", which the others do not look at"
+		if late.AttendToExpansion {
+			expansion = token(late.Expansion) + ", which the others look at"
+		}
+	}
+	return [][2]string{
+		{"numbers of a vector", positive(dimensions)},
+		{"query length", positive(late.QueryLength)},
+		{"query marker", token(late.QueryMarker)},
+		{"query expansion", expansion},
+		{"document length", positive(late.DocumentLength)},
+		{"document marker", token(late.DocumentMarker)},
+		{"tokens left out", positive(len(late.Skip))},
 	}
 }
 

@@ -25,6 +25,29 @@ func TestShow(t *testing.T) {
 	}
 }
 
+func TestShowPrintsHowAModelForLateInteractionReadsTexts(t *testing.T) {
+	fake := newFake()
+	fake.model.info.LateInteraction = &mullama.LateInteraction{QueryMarker: 7, DocumentMarker: -1,
+		QueryLength: 32, DocumentLength: 180, Expansion: 103, Skip: []int{1, 2}}
+	got := run(fake, "", "show", "m.gguf")
+	const want = `
+Late interaction
+  numbers of a vector  576
+  query length         32
+  query marker         token 7
+  query expansion      token 103, which the others do not look at
+  document length      180
+  document marker      none
+  tokens left out      2
+`
+	if got.code != 0 || !strings.Contains(got.out, want) {
+		t.Errorf("got %+v", got)
+	}
+	if got := run(newFake(), "", "show", "m.gguf"); strings.Contains(got.out, "interaction") {
+		t.Errorf("of another model: %+v", got)
+	}
+}
+
 func TestShowPrintsOnePartAlone(t *testing.T) {
 	info := fakeInfo()
 	for flag, want := range map[string]string{

@@ -163,6 +163,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 	embed := &mullama.EmbedRequest{EmbedOptions: mullama.EmbedOptions{
 		Pooling: req.Pooling, Raw: req.Normalize != nil && !*req.Normalize,
 		Truncate: req.Truncate == nil || *req.Truncate, Task: req.Task, Prefix: req.Prefix,
+		Length: req.Length,
 	}}
 	inputs, err := readInputs("input", req.Input)
 	if err != nil {
@@ -178,7 +179,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Ollama takes more dimensions than there are for all of them.
-	if n := lease.Model.Info().EmbeddingLength; req.Dimensions > 0 && req.Dimensions < n {
+	if n := lease.Model.Info().Dimensions(); req.Dimensions > 0 && req.Dimensions < n {
 		embed.Dimensions = req.Dimensions
 	}
 	if string(bytes.TrimSpace(req.Input)) == `""` {

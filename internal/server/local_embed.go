@@ -43,7 +43,7 @@ func ReadEmbed(body []byte) (*mullama.EmbedRequest, []json.RawMessage, error) {
 	return &mullama.EmbedRequest{EmbedOptions: mullama.EmbedOptions{
 		Pooling: req.Pooling, Raw: req.Normalize != nil && !*req.Normalize,
 		Dimensions: req.Dimensions, Truncate: req.Truncate != nil && *req.Truncate,
-		Task: req.Task, Prefix: req.Prefix,
+		Task: req.Task, Length: req.Length, Prefix: req.Prefix,
 	}}, inputs, nil
 }
 
@@ -62,7 +62,7 @@ func rankWith(ctx context.Context, m *mullama.Model, body []byte, by scorer) ([]
 	if err != nil {
 		return nil, err
 	}
-	result, err := by(ctx, m, toRerank(req, documents))
+	result, err := by(ctx, m, req, documents)
 	if err == nil {
 		err = result.Err()
 	}

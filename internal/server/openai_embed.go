@@ -31,6 +31,7 @@ type embeddingsRequest struct {
 	Truncate      bool           `json:"truncate,omitempty"`
 	Task          string         `json:"task,omitempty"`
 	Prefix        string         `json:"prefix,omitempty"`
+	Length        int            `json:"length,omitempty"`
 }
 
 func (q *embeddingsRequest) order() order {
@@ -68,6 +69,7 @@ func (q *embeddingsRequest) read() (*mullama.EmbedRequest, []json.RawMessage, er
 	}
 	request := &mullama.EmbedRequest{EmbedOptions: mullama.EmbedOptions{
 		Pooling: q.Pooling, Raw: raw, Truncate: q.Truncate, Task: q.Task, Prefix: q.Prefix,
+		Length: q.Length,
 	}}
 	if q.Dimensions != nil {
 		if *q.Dimensions < 1 {

