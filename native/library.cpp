@@ -326,6 +326,13 @@ static const mn_table table = {
     maxsim_lanes,
     maxsim_dots,
     maxsim_nearest,
+    corpus_new,
+    corpus_free,
+    corpus_bytes,
+    corpus_extend,
+    corpus_put,
+    corpus_score,
+    device_bandwidth,
 };
 
 } // namespace mn
