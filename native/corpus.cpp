@@ -242,8 +242,8 @@ static std::pair<float, float> fill_document(const mn_corpus &c, int32_t kind, c
 // Fills in the vectors of documents that have places one after another.
 void mn_corpus::put(int32_t kind, const uint8_t *base, size_t size, const mn_document *docs,
                     int32_t n, size_t place, float *lengths) {
-    if (place + n > scales.size()) {
-        throw failure(MN_ERR_INVALID, "no room was made for these documents");
+    if (place + n > scales.size() || kind < MN_VECTORS_F32 || kind > MN_VECTORS_INT8) {
+        throw failure(MN_ERR_INVALID, "these documents are of an unknown kind, or have no places");
     }
     std::vector<ggml_fp16_t> out;
     for (int32_t i = 0; i < n;) {

@@ -260,7 +260,6 @@ mn_status corpus_put(mn_corpus *c, int32_t kind, const void *base, size_t size,
                      mn_error *err);
 mn_status corpus_score(mn_corpus *c, const float *vectors, const int32_t *n_tokens,
                        int32_t n_queries, float *scores, mn_error *err);
-mn_status device_bandwidth(const char *device, uint64_t bytes, double *out, mn_error *err);
 
 // The text of control tokens found in a prompt. Prompt text is cut at those; what lies between is
 // tokenised as plain text, which is what llama.cpp does with its own special-token parsing.

@@ -332,7 +332,6 @@ static const mn_table table = {
     corpus_extend,
     corpus_put,
     corpus_score,
-    device_bandwidth,
 };
 
 } // namespace mn

@@ -475,9 +475,6 @@ typedef struct {
     // documents are so already; products are added up as floats.
     mn_status (*corpus_score)(mn_corpus *corpus, const float *vectors, const int32_t *n_tokens,
                               int32_t n_queries, float *scores, mn_error *err);
-    // Bytes a second that a device reads and writes when it copies so many of its memory. For
-    // benchmarks.
-    mn_status (*device_bandwidth)(const char *device, uint64_t bytes, double *out, mn_error *err);
 } mn_table;
 
 // What both sides must agree on. The revision is raised with every change of this header that

@@ -130,14 +130,3 @@ func (c *Corpus) Score(vectors []float32, tokens []int32, scores []float32) erro
 	runtime.KeepAlive(c)
 	return check(status, &e)
 }
-
-// DeviceBandwidth measures how many bytes a second a device reads and writes, by copying so many of
-// its memory.
-func (l *Library) DeviceBandwidth(device string, bytes uint64) (float64, error) {
-	var memory arena
-	defer memory.free()
-	var out C.double
-	var e C.mn_error
-	status := C.shim_device_bandwidth(l.table, memory.string(device), C.uint64_t(bytes), &out, &e)
-	return float64(out), check(status, &e)
-}

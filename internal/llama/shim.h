@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: ad77e0c03734997b.
+// builds this again when the checksum of native/mullama_native.h changes: 82feee9a764db7cf.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
@@ -273,10 +273,6 @@ static inline mn_status shim_corpus_score(const mn_table *t, mn_corpus *c, const
                                           const int32_t *n_tokens, int32_t n_queries, float *scores,
                                           mn_error *err) {
     return t->corpus_score(c, vectors, n_tokens, n_queries, scores, err);
-}
-static inline mn_status shim_device_bandwidth(const mn_table *t, const char *device, uint64_t bytes,
-                                              double *out, mn_error *err) {
-    return t->device_bandwidth(device, bytes, out, err);
 }
 
 #endif

@@ -43,6 +43,16 @@ func (d *deviceDocs) close() {
 	d.corpus, d.docs, d.lengths, d.loaded, d.uploads = nil, nil, nil, 0, 0
 }
 
+// bytes is what the documents take there.
+func (d *deviceDocs) bytes() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.corpus == nil {
+		return 0
+	}
+	return int64(d.corpus.Bytes())
+}
+
 // refused says whose documents a device did not take.
 func (d *deviceDocs) refused(err error) error {
 	if errors.Is(err, llama.ErrMemory) {

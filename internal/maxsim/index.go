@@ -213,6 +213,7 @@ type Info struct {
 	Bytes     int64
 	// Centroids is how many groups [Index.Train] made, and Trained how many documents it saw.
 	Centroids, Trained int
+	DeviceBytes        int64 // what the documents take on a device
 }
 
 // Info returns what the index is now.
@@ -230,6 +231,9 @@ func (x *Index) Info() (Info, error) {
 		Tokens: int(s.tokens), Bytes: int64(s.length)}
 	if s.grouped != nil {
 		info.Centroids, info.Trained = int(s.grouped.n), int(s.grouped.docs)
+	}
+	if x.device != nil {
+		info.DeviceBytes = x.device.bytes()
 	}
 	return info, nil
 }
