@@ -1,10 +1,12 @@
 package maxsim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -13,8 +15,8 @@ import (
 	"github.com/mullama/mullama/internal/llama"
 )
 
-// ggml's device for processors runs the same code as a GPU.
-const testDevice = "CPU"
+// testDevice runs the same code as a GPU does; MULLAMA_TEST_DEVICE names another.
+var testDevice = cmp.Or(os.Getenv("MULLAMA_TEST_DEVICE"), "CPU")
 
 // longDocuments have 1 to 300 tokens.
 func longDocuments(r *rand.Rand, n, dim int) []Document {
@@ -36,8 +38,8 @@ func sameResults(t *testing.T, got, want [][]Result) {
 
 func TestADeviceFindsExactlyWhatTheCPUFinds(t *testing.T) {
 	r := rand.New(rand.NewPCG(11, 1))
-	for _, dim := range []int{3, 32, 130} {
-		docs := longDocuments(r, 300, dim)
+	for _, dim := range []int{3, 130} {
+		docs := longDocuments(r, 120, dim)
 		var queries [][]float32
 		for _, tokens := range []int{1, 7, 8, 31, 32, 33, 100} {
 			queries = append(queries, unit(r, tokens, dim))
@@ -47,7 +49,7 @@ func TestADeviceFindsExactlyWhatTheCPUFinds(t *testing.T) {
 			x := open(t, path, Options{Dim: dim, Kind: kind})
 			add(t, x, docs)
 			on := open(t, path, Options{Device: testDevice})
-			for _, k := range []int{1, 10, 300, 1000} {
+			for _, k := range []int{1, 10, 1000} {
 				want, err := x.Search(bg, queries, k, SearchOptions{})
 				if err != nil {
 					t.Fatal(err)
