@@ -71,11 +71,11 @@ type IndexOptions struct {
 	InMemory bool
 	// Threads is how many threads a search uses. 0: as many as Go runs at once.
 	Threads int
-	// Device is the name of a device that searches, such as "CUDA0"; Runtime.Devices lists them. Its
-	// memory then holds the documents as half floats, which OpenIndex brings there; what is added
-	// later comes there with the next search. Results are the same to the last bit. An index
-	// that is too large for the device is an error, and so is a search with a Probe. "": threads
-	// of this machine search.
+	// Device is the name of a device that searches, such as "CUDA0"; Runtime.Devices lists them.
+	// Its memory then holds the documents as half floats, which OpenIndex brings there; what is
+	// added later comes there with the next search. Results are the same to the last bit. An index
+	// that is too large for the device is an error, and so is a search with a Probe. "": threads of
+	// this machine search.
 	Device string
 	// LibraryDir is the folder of the native library, as in [Options].
 	LibraryDir string

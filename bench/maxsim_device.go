@@ -105,6 +105,7 @@ func (m *maxsimMeter) searchDevice(ctx context.Context, kind mullama.VectorKind,
 	if err != nil {
 		return err
 	}
+	macs := float64(info.Tokens) * maxsimQueryTokens * maxsimDim
 	for _, n := range maxsimDeviceQueries {
 		times, first, err := m.timeSearches(ctx, x, n)
 		if err != nil {
@@ -115,7 +116,7 @@ func (m *maxsimMeter) searchDevice(ctx context.Context, kind mullama.VectorKind,
 		values := map[string]float64{"search_ms": ms, "a_query_ms": ms / float64(n),
 			"first_ms": first, "gbs": read / ms, "bandwidth_gbs": copied, "device_mb": read,
 			"of_bandwidth_percent": 100 * read / slices.Min(times) / copied,
-			"gmacs":                float64(info.Tokens) * maxsimQueryTokens * maxsimDim * float64(n) / ms / 1e6,
+			"gmacs":                macs * float64(n) / ms / 1e6,
 		}
 		if n == 1 {
 			values["upload_s"] = upload.Seconds()

@@ -39,7 +39,9 @@ int32_t filled(int32_t n) {
     return (n + step - 1) / step * step;
 }
 
-std::string megabytes(size_t bytes) { return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MB"; }
+std::string megabytes(size_t bytes) {
+    return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MB";
+}
 
 // Writes a vector as floats.
 void decode_row(int32_t kind, int32_t dim, const uint8_t *in, float scale, float *out) {
@@ -175,8 +177,8 @@ void mn_corpus::extend(const int32_t *n_tokens, int64_t n_docs, int64_t *order) 
 // Gives each document its place in memory, in buffers that it makes.
 std::vector<corpus_run> mn_corpus::lay_out(const int32_t *n_tokens, const int64_t *sorted, size_t n,
                                            std::vector<ggml_backend_buffer_ptr> &made) const {
-    size_t most = std::min(
-        most_buffer, ggml_backend_buft_get_max_size(ggml_backend_dev_buffer_type(device)));
+    size_t most =
+        std::min(most_buffer, ggml_backend_buft_get_max_size(ggml_backend_dev_buffer_type(device)));
     std::vector<corpus_run> added;
     size_t left = 0; // bytes of all documents from i on
     for (size_t i = 0; i < n; i++) {
@@ -294,8 +296,8 @@ mn_status corpus_new(const mn_corpus_params *p, mn_corpus **out, mn_error *err) 
         log_capture log;
         c->backend.reset(ggml_backend_dev_init(c->device, nullptr));
         if (!c->backend) {
-            throw failure(MN_ERR_INTERNAL,
-                          "device " + c->name + " cannot be used: " + log.reason("no reason given"));
+            throw failure(MN_ERR_INTERNAL, "device " + c->name +
+                                               " cannot be used: " + log.reason("no reason given"));
         }
         set_threads(*c, p->n_threads);
         c->find_precision();

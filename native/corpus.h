@@ -44,7 +44,7 @@ struct corpus_piece {
     int32_t n;
 };
 
-size_t corpus_align(size_t n, size_t to); // up to a multiple
+size_t corpus_align(size_t n, size_t to);                                       // up to a multiple
 void corpus_place(ggml_tensor *t, ggml_backend_buffer_t buffer, size_t offset); // throws failure
 ggml_context_ptr corpus_tensors(size_t n_tensors, size_t n_nodes);
 // 2^-e for what, multiplied by it, is neither too large nor too small for half floats.
@@ -56,8 +56,8 @@ struct mn_corpus {
     std::string name; // of the device
     ggml_backend_dev_t device = nullptr;
     ggml_backend_ptr backend;
-    int32_t dim = 0, width = 0; // numbers of a vector, and with those that fill it up
-    size_t chunk_bytes = 0;     // of products
+    int32_t dim = 0, width = 0;              // numbers of a vector, and with those that fill it up
+    size_t chunk_bytes = 0;                  // of products
     ggml_prec precision = GGML_PREC_DEFAULT; // with which the device adds up in floats
     size_t align = 0;                        // of what lies in a buffer
 

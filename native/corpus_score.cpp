@@ -207,8 +207,8 @@ void mn_corpus::compute(ggml_cgraph *graph) const {
     ggml_status status = ggml_backend_graph_compute(backend.get(), graph);
     if (status != GGML_STATUS_SUCCESS) {
         throw failure(status == GGML_STATUS_ALLOC_FAILED ? MN_ERR_MEMORY : MN_ERR_INTERNAL,
-                      "device " + name + " did not finish: " +
-                          log.reason(ggml_status_to_string(status)));
+                      "device " + name +
+                          " did not finish: " + log.reason(ggml_status_to_string(status)));
     }
 }
 
@@ -250,9 +250,8 @@ void mn_corpus::find_precision() {
 }
 
 corpus_graph &mn_corpus::graph_for(int32_t tokens, int32_t pieces) {
-    auto found = std::find_if(graphs.begin(), graphs.end(), [&](auto &g) {
-        return g->tokens == tokens && g->pieces == pieces;
-    });
+    auto found = std::find_if(graphs.begin(), graphs.end(),
+                              [&](auto &g) { return g->tokens == tokens && g->pieces == pieces; });
     if (found != graphs.end()) {
         std::rotate(graphs.begin(), found, found + 1);
         return *graphs.front();

@@ -258,9 +258,9 @@ func (x *Index) rounded(queries [][]float32) ([][]float32, error) {
 }
 
 // offBy is how much a score of a device may be off, for each unit of length of the document's
-// longest vector. It holds for any numbers: a product is off by the product of the lengths, times
-// what rounding does to a number, and a sum of products by that times their number. Half floats have
-// 11 bits; what is small next to the largest number of all counts as part of that.
+// longest vector. It holds for any numbers: a product of vectors is off by that of their lengths,
+// times what rounding does to a number, and to a sum of so many. Half floats have 11 bits; numbers
+// that are small beside the largest have fewer, but are off by no more than a part of that one.
 func (x *Index) offBy(query []float32) float64 {
 	const half, float = 1.0 / (1 << 11), 1.0 / (1 << 22)
 	root := math.Sqrt(float64(x.dim))
@@ -332,13 +332,14 @@ func (s *snapshot) exact(ctx context.Context, queries []*llama.Queries, docs [][
 	var wait sync.WaitGroup
 	for t := range threads {
 		wait.Go(func() {
-			for at := next.Add(1) - 1; at < int64(len(all)) && ctx.Err() == nil; at = next.Add(1) - 1 {
-				one := all[at]
-				w := newScorer(s, queries[one.query], len(one.docs))
-				if err := w.block(these(one.docs), 0, uint64(len(one.docs))); err != nil {
-					errs[t] = err
+			for errs[t] == nil && ctx.Err() == nil {
+				at := int(next.Add(1)) - 1
+				if at >= len(all) {
 					return
 				}
+				one := all[at]
+				w := newScorer(s, queries[one.query], len(one.docs))
+				errs[t] = w.block(these(one.docs), 0, uint64(len(one.docs)))
 				mu.Lock()
 				best[one.query].merge(&w.best[0])
 				mu.Unlock()
