@@ -133,6 +133,7 @@ var kinds = []struct {
 	{maxsim.ErrInvalid, ErrInvalidOption, ""},
 	{maxsim.ErrDamaged, ErrStore, ""},
 	{maxsim.ErrBusy, ErrStore, ""},
+	{maxsim.ErrMemory, ErrOutOfMemory, "choose another device, or none"},
 	{maxsim.ErrClosed, ErrClosed, ""},
 	{gguf.ErrVersion, ErrUnsupported, ""},
 	{gguf.ErrTruncated, ErrNotGGUF, ""},

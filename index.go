@@ -71,6 +71,12 @@ type IndexOptions struct {
 	InMemory bool
 	// Threads is how many threads a search uses. 0: as many as Go runs at once.
 	Threads int
+	// Device is the name of a device that searches, such as "CUDA0"; Runtime.Devices lists them.
+	// Its memory then holds the documents as half floats, which OpenIndex brings there; what is
+	// added later comes there with the next search. Results are the same to the last bit. An index
+	// that is too large for the device is an error, and so is a search with a Probe. "": threads of
+	// this machine search.
+	Device string
 	// LibraryDir is the folder of the native library, as in [Options].
 	LibraryDir string
 }
@@ -110,6 +116,8 @@ type IndexInfo struct {
 	// Centroids is how many groups of tokens Train made, Trained how many documents it saw.
 	Centroids int `json:"groups"`
 	Trained   int `json:"grouped_documents"`
+	// DeviceBytes is what the documents take on the device that searches.
+	DeviceBytes int64 `json:"-"`
 }
 
 // SearchOptions say how a search goes about it. The zero value looks at all documents.
@@ -137,7 +145,7 @@ func OpenIndex(path string, o IndexOptions) (*Index, error) {
 	}
 	x, err := maxsim.Open(lib, path, maxsim.Options{
 		Dim: o.Dim, Kind: llama.VectorKind(o.Vectors), Threads: o.Threads, Label: o.Model,
-		InMemory: o.InMemory,
+		InMemory: o.InMemory, Device: o.Device,
 	})
 	if err != nil {
 		return nil, wrap(op, err)
@@ -245,7 +253,7 @@ func (x *Index) Info() (IndexInfo, error) {
 func indexInfo(i maxsim.Info) IndexInfo {
 	return IndexInfo{Dim: i.Dim, Vectors: VectorKind(i.Kind), Model: i.Label,
 		Documents: i.Documents, Tokens: i.Tokens, Bytes: i.Bytes, Centroids: i.Centroids,
-		Trained: i.Trained}
+		Trained: i.Trained, DeviceBytes: i.DeviceBytes}
 }
 
 // InspectIndex says what is in the file of an index. It reads no more than its header, and needs no

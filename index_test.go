@@ -118,3 +118,35 @@ func TestKindsOfVectorsHaveNames(t *testing.T) {
 		t.Errorf("no kind is written %q, %v", text, err)
 	}
 }
+
+func TestAnIndexOnADeviceSaysWhatItTakesThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "docs.index")
+	x, err := mullama.OpenIndex(path, mullama.IndexOptions{Dim: 3, Device: "CPU"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	docs := []mullama.IndexDocument{{ID: "a", Vectors: [][]float32{{1, 0, 0}, {0, 2, 0}}}}
+	if err := x.Add(ctx, docs); err != nil {
+		t.Fatal(err)
+	}
+	found, err := x.Search(ctx, [][][]float32{{{0, 1, 0}}}, 1, mullama.SearchOptions{})
+	if err != nil || found[0][0] != (mullama.IndexResult{ID: "a", Score: 2}) {
+		t.Errorf("%v, %v", found, err)
+	}
+	// Eight vectors of eight numbers, of two bytes each.
+	if info, err := x.Info(); err != nil || info.DeviceBytes != 128 {
+		t.Errorf("%+v, %v", info, err)
+	}
+	_, err = x.Search(ctx, [][][]float32{{{0, 1, 0}}}, 1, mullama.SearchOptions{Probe: 1})
+	if !errors.Is(err, mullama.ErrInvalidOption) {
+		t.Errorf("a search by groups: %v", err)
+	}
+	if err := x.Close(); err != nil {
+		t.Error(err)
+	}
+	_, err = mullama.OpenIndex(path, mullama.IndexOptions{Device: "TPU7"})
+	if !errors.Is(err, mullama.ErrInvalidOption) || !strings.Contains(err.Error(), "this machine") {
+		t.Errorf("a device that is not there: %v", err)
+	}
+}

@@ -38,6 +38,8 @@ type maxsimOptions struct {
 	docs, threads []int
 	heaviest      int
 	python, torch string
+	// A device of ggml's, and a Python with kernels for it.
+	device, gpuPython string
 }
 
 func maxsimCommand() *cobra.Command {
@@ -50,7 +52,12 @@ func maxsimCommand() *cobra.Command {
 documents of 128 tokens, 128 numbers each, kept as f32, f16 and int8. In the same round the
 machine's limits are measured, and with --python, a Python that has numpy and maxsim-cpu (make
 peers-maxsim), these two, and with --torch, that of make peers-torch, PyLate. The share of the limit
-is that of the fastest search, as the limit is the fastest of several turns too.`,
+is that of the fastest search, as the limit is the fastest of several turns too.
+
+With --device, a device searches the indexes of f32 and f16 as well, for one query and for 16 in a
+call. Its limit is the speed at which it copies its own memory. With --gpu-python, a Python that has
+torch, flash-maxsim and late-interaction-kernels (bench/callers/requirements-gpu.txt), those do the
+same.`,
 		Example: "  mullama bench maxsim --docs 1000,10000 --python venv/bin/python",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return maxsim(cmd, o) },
@@ -65,6 +72,9 @@ is that of the fastest search, as the limit is the fastest of several turns too.
 	f.Uint64Var(&o.Seed, "seed", 1, "seed of the vectors")
 	f.StringVar(&o.python, "python", "", "Python with numpy and maxsim-cpu")
 	f.StringVar(&o.torch, "torch", "", "Python with pylate")
+	f.StringVar(&o.device, "device", "", "device to search on, by the name that doctor prints")
+	f.StringVar(&o.gpuPython, "gpu-python", "",
+		"Python with flash-maxsim and late-interaction-kernels, for --device")
 	f.StringVar(&o.oracle, "oracle", "", "mullama-oracle (default: beside the native library)")
 	f.StringVar(&o.json, "json", "", "write the result to this file; - for standard output alone")
 	return cmd
@@ -73,6 +83,9 @@ is that of the fastest search, as the limit is the fastest of several turns too.
 func maxsim(cmd *cobra.Command, o maxsimOptions) error {
 	if o.Rounds < 1 || o.Reps < 1 || slices.Min(append(o.docs, o.threads...)) < 1 {
 		return fmt.Errorf("rounds, reps, docs and thread-counts must be at least 1")
+	}
+	if o.gpuPython != "" && o.device == "" {
+		return fmt.Errorf("gpu-python is for a device, and none is named; add --device")
 	}
 	dir, err := os.MkdirTemp("", "bench-maxsim-")
 	if err != nil {
@@ -85,6 +98,9 @@ func maxsim(cmd *cobra.Command, o maxsimOptions) error {
 		return err
 	}
 	m.oracle = oracle[0]
+	if err := m.checkDevice(); err != nil {
+		return err
+	}
 	result := m.newResult(cmd)
 	for _, docs := range o.docs {
 		if err := m.documents(cmd, docs); timeIsUp(cmd.Context()) && len(m.points) > 0 {
@@ -153,6 +169,11 @@ func (m *maxsimMeter) documents(cmd *cobra.Command, docs int) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%d documents: round %d of %d\n", docs, round+1, rounds)
 		for _, threads := range m.o.threads {
 			if err := m.round(cmd.Context(), round+1, docs, threads); err != nil {
+				return err
+			}
+		}
+		if m.o.device != "" {
+			if err := m.deviceRound(cmd.Context(), round+1, docs); err != nil {
 				return err
 			}
 		}

@@ -49,11 +49,15 @@ var pointColumns = map[string][]column{
 		{"plan_compute_mb", "MB", "buffers, MB"},
 	},
 	"maxsim": {
-		{"search_ms", "ms", "search, ms"}, {"limit_ms", "ms", "limit of the machine, ms"},
+		{"search_ms", "ms", "search, ms"}, {"a_query_ms", "ms", "of it a query's, ms"},
+		{"limit_ms", "ms", "limit of the machine, ms"},
 		{"of_limit_percent", "%", "of it reached, %"}, {"gmacs", "Gmac/s", "multiply-adds, 1e9/s"},
 		{"gbs", "GB/s", "read, GB/s"}, {"first_ms", "ms", "first search, ms"},
 		{"open_ms", "ms", "open, ms"}, {"opened_mb", "MB", "in memory when opened, MB"},
 		{"searched_mb", "MB", "when searched, MB"},
+		{"bandwidth_gbs", "GB/s", "copying on the device, GB/s"},
+		{"of_bandwidth_percent", "%", "of it reached, %"},
+		{"device_mb", "MB", "on the device, MB"}, {"upload_s", "s", "upload, s"},
 	},
 	"batch": {
 		{"seconds", "s", "in all, s"}, {"prompts_s", "prompts/s", "prompts/s"},
@@ -130,14 +134,34 @@ func slug(name string) string {
 	return strings.Trim(notInNames.ReplaceAllString(strings.ToLower(name), "_"), "_")
 }
 
+// pointsTables writes a table of all cases, and one of those that a device computed.
+func pointsTables(b *strings.Builder, r *Result) {
+	var here, there []string
+	for _, name := range casesOf(r.Points) {
+		if r.Group == "maxsim" && strings.Contains(name, onDevice) {
+			there = append(there, name)
+		} else {
+			here = append(here, name)
+		}
+	}
+	if len(here) > 0 {
+		pointsTable(b, r, here)
+	}
+	if len(here) > 0 && len(there) > 0 {
+		fmt.Fprint(b, "\n")
+	}
+	if len(there) > 0 {
+		pointsTable(b, r, there)
+	}
+}
+
 // pointsTable writes a line for each case, with a column for each quantity that any of them has,
 // and beside those that llama.cpp alone has as well, a column for the ratio.
-func pointsTable(b *strings.Builder, r *Result) {
+func pointsTable(b *strings.Builder, r *Result, cases []string) {
 	rows := map[string]Row{}
 	for _, row := range r.Rows {
 		rows[row.Name] = row
 	}
-	cases := casesOf(r.Points)
 	lines := make([][]string, len(cases)+2)
 	lines[0], lines[1] = []string{"case"}, []string{"---"}
 	for i, name := range cases {

@@ -48,7 +48,7 @@ func tables(b *strings.Builder, r *Result) {
 	case r.Group == "embedding":
 		embeddingTable(b, r)
 	case len(r.Points) > 0:
-		pointsTable(b, r)
+		pointsTables(b, r)
 	case manySides(r):
 		streamsTable(b, r)
 	default:

@@ -294,6 +294,10 @@ func maxsimStandings(r *Result) []standing {
 	var all []standing
 	for _, name := range casesOf(r.Points) {
 		kind, rest, _ := strings.Cut(name, ", ")
+		if on := strings.Index(kind, onDevice); on >= 0 {
+			all = append(all, deviceStandings(r, rows, name, kind[:on])...)
+			continue
+		}
 		peer, found := strings.CutSuffix(kind, " f32")
 		ours, ok := rows[slug("f32, "+rest)+"_search_ms"]
 		if !found || !ok || !strings.HasSuffix(rest, fmt.Sprintf(" %d threads", r.Config.Threads)) {
@@ -303,6 +307,17 @@ func maxsimStandings(r *Result) []standing {
 			rows[slug(name)+"_search_ms"].Samples, ours.Samples))
 	}
 	return all
+}
+
+// deviceStandings are searches on a device beside those of a peer there, or none.
+func deviceStandings(r *Result, rows map[string]Row, name, who string) []standing {
+	peer, found := strings.CutSuffix(who, " f16")
+	ours, ok := rows[slug(strings.TrimPrefix(name, peer+" "))+"_search_ms"]
+	if !found || !ok {
+		return nil
+	}
+	return []standing{standing{what: "search, " + strings.TrimPrefix(name, peer+" "),
+		where: where(r), other: peer}.of(rows[slug(name)+"_search_ms"].Samples, ours.Samples)}
 }
 
 // overheadStandings are calls in the library beside the same over HTTP.

@@ -23,6 +23,7 @@ type indexOptions struct {
 	Vectors    mullama.VectorKind `json:"vectors"`
 	InMemory   bool               `json:"in_memory"`
 	Threads    int                `json:"threads"`
+	Device     string             `json:"device"`
 }
 
 // openIndex opens an index, or makes one, for the vectors of a model if there is one.
@@ -40,7 +41,7 @@ func openIndex(e engine, path string, m model, options []byte) (*index, error) {
 	}
 	x := &index{model: m}
 	open := mullama.IndexOptions{Dim: o.Dimensions, Vectors: o.Vectors, InMemory: o.InMemory,
-		Threads: o.Threads, LibraryDir: e.libraryDir()}
+		Threads: o.Threads, Device: o.Device, LibraryDir: e.libraryDir()}
 	if m != nil {
 		rows, label, err := x.embed(context.Background(), "query", []string{"a"})
 		if err != nil {

@@ -280,9 +280,12 @@ mullama_status mullama_model_score(mullama_model *model, const char *request, ch
  *   vectors      how a new index keeps them: f32, f16 or int8 (default f16)
  *   in_memory    true: read the file into memory instead of mapping it
  *   threads      threads of a search (default: the cores)
+ *   device       name of a device that searches, such as CUDA0, whose memory then holds the
+ *                documents (default: none)
  *
  * An index that is there and has vectors of another length, or of another model, is
- * MULLAMA_ERR_INVALID; a damaged one MULLAMA_ERR_STORE. The caller closes the index.
+ * MULLAMA_ERR_INVALID; a damaged one MULLAMA_ERR_STORE; one too large for the device
+ * MULLAMA_ERR_OUT_OF_MEMORY. The caller closes the index.
  */
 mullama_status mullama_index_open(mullama_runtime *runtime, const char *path, mullama_model *model,
                                   const char *options, mullama_index **index,

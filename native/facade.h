@@ -250,6 +250,17 @@ mn_status maxsim_dots(const mn_queries *q, const float *rows, int32_t n, float *
 mn_status maxsim_nearest(const mn_queries *q, const float *rows, int32_t n, int32_t *out,
                          mn_error *err);
 
+mn_status corpus_new(const mn_corpus_params *params, mn_corpus **out, mn_error *err);
+void corpus_free(mn_corpus *c);
+uint64_t corpus_bytes(const mn_corpus *c);
+mn_status corpus_extend(mn_corpus *c, const int32_t *n_tokens, int64_t n_docs, int64_t *order,
+                        mn_error *err);
+mn_status corpus_put(mn_corpus *c, int32_t kind, const void *base, size_t size,
+                     const mn_document *docs, int32_t n_docs, int64_t place, float *lengths,
+                     mn_error *err);
+mn_status corpus_score(mn_corpus *c, const float *vectors, const int32_t *n_tokens,
+                       int32_t n_queries, float *scores, mn_error *err);
+
 // The text of control tokens found in a prompt. Prompt text is cut at those; what lies between is
 // tokenised as plain text, which is what llama.cpp does with its own special-token parsing.
 class control_tokens {

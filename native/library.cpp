@@ -326,6 +326,12 @@ static const mn_table table = {
     maxsim_lanes,
     maxsim_dots,
     maxsim_nearest,
+    corpus_new,
+    corpus_free,
+    corpus_bytes,
+    corpus_extend,
+    corpus_put,
+    corpus_score,
 };
 
 } // namespace mn

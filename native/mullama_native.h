@@ -29,6 +29,7 @@ typedef struct mn_context mn_context;
 typedef struct mn_sampler mn_sampler;
 typedef struct mn_chat mn_chat;
 typedef struct mn_queries mn_queries;
+typedef struct mn_corpus mn_corpus;
 
 typedef enum {
     MN_OK = 0,
@@ -288,6 +289,13 @@ typedef struct {
 } mn_queries_params;
 
 typedef struct {
+    const char *device; // by name
+    int32_t dim;
+    int32_t n_threads;    // of a device that computes with threads; 0: as it likes
+    uint64_t chunk_bytes; // of products that are to stay in the device's cache; 0: a usual size
+} mn_corpus_params;
+
+typedef struct {
     uint32_t abi;
     uint32_t size; // sizeof(mn_table) of the library
 
@@ -450,6 +458,25 @@ typedef struct {
                              mn_error *err);
     mn_status (*maxsim_nearest)(const mn_queries *q, const float *rows, int32_t n, int32_t *out,
                                 mn_error *err);
+
+    // late interaction on a device, where documents are kept as half floats. A corpus is used by
+    // one thread at a time, but for corpus_put.
+    mn_status (*corpus_new)(const mn_corpus_params *params, mn_corpus **out, mn_error *err);
+    void (*corpus_free)(mn_corpus *corpus);
+    uint64_t (*corpus_bytes)(const mn_corpus *corpus); // on the device
+    // Makes places for more documents, behind those that there are. order[i] says which of them, by
+    // number, belongs to the i-th of the new places.
+    mn_status (*corpus_extend)(mn_corpus *corpus, const int32_t *n_tokens, int64_t n_docs,
+                               int64_t *order, mn_error *err);
+    // Fills places from `place` on with documents as maxsim_score takes them, and writes how long
+    // the longest vector of each is. Several threads may fill different places at once.
+    mn_status (*corpus_put)(mn_corpus *corpus, int32_t kind, const void *base, size_t size,
+                            const mn_document *docs, int32_t n_docs, int64_t place, float *lengths,
+                            mn_error *err);
+    // scores is [queries][places]. Vectors of queries are rounded to half floats, those of
+    // documents are so already; products are added up as floats.
+    mn_status (*corpus_score)(mn_corpus *corpus, const float *vectors, const int32_t *n_tokens,
+                              int32_t n_queries, float *scores, mn_error *err);
 } mn_table;
 
 // What both sides must agree on. The revision is raised with every change of this header that

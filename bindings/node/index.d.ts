@@ -222,6 +222,8 @@ export interface IndexOptions {
   in_memory?: boolean;
   /** Threads of a search. */
   threads?: number;
+  /** Name of a device that searches, such as `CUDA0`. */
+  device?: string;
 }
 
 /** The vectors of the tokens of a text, such as `rows` of an embedding with the pooling `none`. */

@@ -22,6 +22,7 @@ type indexOptions struct {
 	top       int
 	probe     int
 	groups    int
+	device    string
 	json      bool
 }
 
@@ -93,6 +94,8 @@ func (a *app) indexSearchCommand() *cobra.Command {
 	cmd.Flags().Var(countFlag(&o.top), "top", "print only so many")
 	cmd.Flags().Var(indexFlag(&o.probe), "probe",
 		"groups to look at for each token of the query, in an index with groups; 0: everything")
+	cmd.Flags().StringVar(&o.device, "index-device", "",
+		"search on the device with this `NAME`, of those that doctor prints (default: on the CPU)")
 	defineJSON(cmd, &o.json, "print one JSON object per document")
 	addGroup(cmd, "Loading", o.load.define)
 	return cmd
@@ -104,7 +107,7 @@ func (a *app) indexTrainCommand() *cobra.Command {
 		Use: "train FILE", Short: "Group the tokens of an index for searches with --probe",
 		Args: exactly(1, "the file of an index"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withIndex(args[0], "", func(x *mullama.Index) error {
+			return withIndex(args[0], mullama.IndexOptions{}, func(x *mullama.Index) error {
 				ctx, stop := a.interruptible(cmd.Context())
 				defer stop()
 				if err := x.Train(ctx, o.groups); err != nil || !o.json {
@@ -146,7 +149,7 @@ func (a *app) indexVerifyCommand() *cobra.Command {
 		Use: "verify FILE", Short: "Compare all of an index with its checksums",
 		Args: exactly(1, "the file of an index"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return withIndex(args[0], "", func(x *mullama.Index) error {
+			return withIndex(args[0], mullama.IndexOptions{}, func(x *mullama.Index) error {
 				if err := x.Verify(); err != nil {
 					return err
 				}
@@ -165,9 +168,9 @@ func (a *app) indexVerifyCommand() *cobra.Command {
 	return cmd
 }
 
-// withIndex opens an index that is there, of the model if one is named.
-func withIndex(path, model string, use func(*mullama.Index) error) error {
-	x, err := mullama.OpenIndex(path, mullama.IndexOptions{Model: model})
+// withIndex opens an index that is there.
+func withIndex(path string, o mullama.IndexOptions, use func(*mullama.Index) error) error {
+	x, err := mullama.OpenIndex(path, o)
 	if err != nil {
 		return err
 	}
@@ -181,13 +184,13 @@ func (a *app) withIndexAndModel(ctx context.Context, o *indexOptions, path, name
 	if err := o.load.resolve(); err != nil {
 		return err
 	}
-	return withIndex(path, "", func(x *mullama.Index) error {
+	on := mullama.IndexOptions{Device: o.device}
+	return withIndex(path, on, func(x *mullama.Index) error {
 		return a.withModel(ctx, name, o.load.options, func(m Model, _ time.Duration) error {
 			ctx, stop := a.interruptible(ctx)
 			defer stop()
-			return withIndex(path, mullama.ModelLabel(m.Info()), func(*mullama.Index) error {
-				return use(ctx, x, m)
-			})
+			of := mullama.IndexOptions{Model: mullama.ModelLabel(m.Info())}
+			return withIndex(path, of, func(*mullama.Index) error { return use(ctx, x, m) })
 		})
 	})
 }

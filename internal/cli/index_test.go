@@ -36,6 +36,14 @@ func TestDocumentsAreKeptAndFound(t *testing.T) {
 		strings.Count(got.out, "\n") != 1 {
 		t.Errorf("search for JSON: %+v", got)
 	}
+	got = do("", "search", "m.gguf", "--index-device", "CPU", "--top", "1", "every wheel")
+	if got.out != "2.0000  cars\n" {
+		t.Errorf("search on a device: %+v", got)
+	}
+	got = do("", "search", "m.gguf", "--index-device", "TPU7", "every wheel")
+	if got.code != exitUsage || !strings.Contains(got.err, "no device named TPU7; this machine") {
+		t.Errorf("search on a device that is not there: %+v", got)
+	}
 	if got := do("", "train", "--groups", "2"); got != (outcome{}) {
 		t.Errorf("train: %+v", got)
 	}

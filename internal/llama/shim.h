@@ -1,5 +1,5 @@
 // Go cannot call a C function pointer, so each entry of the table has an inline caller here. Go
-// builds this again when the checksum of native/mullama_native.h changes: 482a4593f66e3ed3.
+// builds this again when the checksum of native/mullama_native.h changes: 65b713f080a9bf8e.
 #ifndef MULLAMA_SHIM_H
 #define MULLAMA_SHIM_H
 
@@ -249,6 +249,30 @@ static inline mn_status shim_maxsim_nearest(const mn_table *t, const mn_queries 
                                             const float *rows, int32_t n, int32_t *out,
                                             mn_error *err) {
     return t->maxsim_nearest(q, rows, n, out, err);
+}
+
+static inline mn_status shim_corpus_new(const mn_table *t, const mn_corpus_params *p,
+                                        mn_corpus **out, mn_error *err) {
+    return t->corpus_new(p, out, err);
+}
+static inline void shim_corpus_free(const mn_table *t, mn_corpus *c) { t->corpus_free(c); }
+static inline uint64_t shim_corpus_bytes(const mn_table *t, const mn_corpus *c) {
+    return t->corpus_bytes(c);
+}
+static inline mn_status shim_corpus_extend(const mn_table *t, mn_corpus *c, const int32_t *n_tokens,
+                                           int64_t n_docs, int64_t *order, mn_error *err) {
+    return t->corpus_extend(c, n_tokens, n_docs, order, err);
+}
+static inline mn_status shim_corpus_put(const mn_table *t, mn_corpus *c, int32_t kind,
+                                        const void *base, size_t size, const mn_document *docs,
+                                        int32_t n_docs, int64_t place, float *lengths,
+                                        mn_error *err) {
+    return t->corpus_put(c, kind, base, size, docs, n_docs, place, lengths, err);
+}
+static inline mn_status shim_corpus_score(const mn_table *t, mn_corpus *c, const float *vectors,
+                                          const int32_t *n_tokens, int32_t n_queries, float *scores,
+                                          mn_error *err) {
+    return t->corpus_score(c, vectors, n_tokens, n_queries, scores, err);
 }
 
 #endif

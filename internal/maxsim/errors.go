@@ -13,6 +13,8 @@ var (
 	ErrDamaged = errors.New("index not usable")
 	// ErrBusy means that another writer has the index.
 	ErrBusy = errors.New("index is being written")
+	// ErrMemory means that a device has no room for the documents of an index.
+	ErrMemory = errors.New("index too large")
 	// ErrClosed means that an index was used after Close.
 	ErrClosed = errors.New("index closed")
 )

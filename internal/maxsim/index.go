@@ -1,6 +1,7 @@
 package maxsim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,9 @@ type Options struct {
 	Threads int
 	// Kernel is the code to compute with, one of [llama.Library.MaxSimKernels]. Empty: the best.
 	Kernel string
+	// Device is the name of a device that searches, one of [llama.Library.Devices]. Its memory then
+	// holds the documents as half floats. Empty: this machine's threads do.
+	Device string
 }
 
 // Index is a file of documents.
@@ -54,6 +58,7 @@ type Index struct {
 	writing sync.Mutex // one writer of this Index; those elsewhere are kept out by a file lock
 	loading sync.Mutex // one goroutine makes a snapshot
 	current atomic.Pointer[snapshot]
+	device  *deviceDocs // nil: none
 }
 
 // Open opens an index, or makes an empty one if there is none and o.Dim is set.
@@ -81,11 +86,26 @@ func Open(lib *llama.Library, path string, o Options) (*Index, error) {
 		x.file.Close()
 		return nil, err
 	}
-	if err := x.fits(o); err != nil {
+	err = x.fits(o)
+	if err == nil {
+		err = x.openDevice()
+	}
+	if err != nil {
 		_ = x.Close() // it was only read
 		return nil, err
 	}
 	return x, nil
+}
+
+// openDevice brings the documents to the device that is to search, if there is one.
+func (x *Index) openDevice() error {
+	if x.options.Device == "" {
+		return nil
+	}
+	x.device = &deviceDocs{index: x}
+	s := x.current.Load()
+	defer runtime.KeepAlive(s)
+	return x.device.upload(context.Background(), s)
 }
 
 // fits says why an index is not the one that the options are for.
@@ -162,6 +182,9 @@ func (x *Index) Close() error {
 		return nil
 	}
 	x.closed = true
+	if x.device != nil {
+		x.device.close()
+	}
 	if s := x.current.Swap(nil); s != nil {
 		for _, e := range s.extents {
 			e.mapping.close()
@@ -190,6 +213,7 @@ type Info struct {
 	Bytes     int64
 	// Centroids is how many groups [Index.Train] made, and Trained how many documents it saw.
 	Centroids, Trained int
+	DeviceBytes        int64 // what the documents take on a device
 }
 
 // Info returns what the index is now.
@@ -207,6 +231,9 @@ func (x *Index) Info() (Info, error) {
 		Tokens: int(s.tokens), Bytes: int64(s.length)}
 	if s.grouped != nil {
 		info.Centroids, info.Trained = int(s.grouped.n), int(s.grouped.docs)
+	}
+	if x.device != nil {
+		info.DeviceBytes = x.device.bytes()
 	}
 	return info, nil
 }

@@ -55,10 +55,19 @@ func (x *Index) Search(ctx context.Context, queries [][]float32, k int,
 	}
 	defer runtime.KeepAlive(s)
 	k = min(k, int(s.docs))
+	if o.Probe > 0 && x.device != nil {
+		return nil, invalid("a search by groups does not use device %s; search all documents, or "+
+			"open index %s without a device", x.options.Device, x.path)
+	}
 	if o.Probe > 0 && s.grouped != nil {
 		return s.searchGroups(ctx, queries, k, o)
 	}
-	tops, err := s.score(ctx, packed, everything(s.docs), k)
+	var tops []top
+	if x.device != nil {
+		tops, err = x.device.search(ctx, s, queries, k)
+	} else {
+		tops, err = s.score(ctx, packed, everything(s.docs), k)
+	}
 	if err != nil {
 		return nil, err
 	}

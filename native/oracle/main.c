@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"embed-calls", cmd_embed_calls, "MODEL [batch=256] [threads=2]"},
     {"bench", cmd_bench, "see bench.c"},
     {"limits", cmd_limits, "[threads=1] [bytes=1073741824]"},
+    {"device-limits", cmd_device_limits, "DEVICE [bytes=1073741824]"},
 };
 
 static const size_t n_commands = sizeof(commands) / sizeof(commands[0]);
@@ -37,7 +38,7 @@ static void log_errors(enum ggml_log_level level, const char *text, void *user) 
 static int usage(void) {
     fprintf(stderr, "usage: mullama-oracle COMMAND …\n");
     for (size_t i = 0; i < n_commands; i++) {
-        fprintf(stderr, "  %-11s %s\n", commands[i].name, commands[i].usage);
+        fprintf(stderr, "  %-13s %s\n", commands[i].name, commands[i].usage);
     }
     return 2;
 }

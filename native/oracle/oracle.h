@@ -24,6 +24,7 @@ int cmd_greedy(int argc, char **argv);
 int cmd_score(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_limits(int argc, char **argv);
+int cmd_device_limits(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_embed_calls(int argc, char **argv);
 int cmd_bench(int argc, char **argv);

@@ -116,7 +116,7 @@ final class Runtime
      *
      * @param ?Model $model embeds what is added and searched as text; null: vectors alone
      * @param mixed ...$options by name: dimensions, which a new index without a model needs;
-     *                          vectors: f32, f16 or int8; in_memory; threads
+     *                          vectors: f32, f16 or int8; in_memory; threads; device, which searches
      */
     public function openIndex(string $path, ?Model $model = null, mixed ...$options): Index
     {

@@ -126,7 +126,7 @@ class Runtime(_Owner):
             path: the file.
             model: embeds what is added and searched as text; None: vectors alone.
             options: dimensions, which a new index without a model needs; vectors: "f32", "f16" or
-                "int8"; in_memory; threads.
+                "int8"; in_memory; threads; device, which searches: "CUDA0" and the like.
         """
         handle = model._handle if model is not None else None
         opened = _abi.index_open(self._handle, os.fspath(path), handle, _dump(options))

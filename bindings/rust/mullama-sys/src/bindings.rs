@@ -395,9 +395,12 @@ pub struct Functions {
     /// - `vectors`: how a new index keeps them: f32, f16 or int8 (default f16)
     /// - `in_memory`: true: read the file into memory instead of mapping it
     /// - `threads`: threads of a search (default: the cores)
+    /// - `device`: name of a device that searches, such as CUDA0, whose memory then holds the
+    ///   documents (default: none)
     ///
     /// An index that is there and has vectors of another length, or of another model, is
-    /// MULLAMA_ERR_INVALID; a damaged one MULLAMA_ERR_STORE. The caller closes the index.
+    /// MULLAMA_ERR_INVALID; a damaged one MULLAMA_ERR_STORE; one too large for the device
+    /// MULLAMA_ERR_OUT_OF_MEMORY. The caller closes the index.
     pub mullama_index_open: unsafe extern "C" fn(
         runtime: *mut mullama_runtime,
         path: *const c_char,

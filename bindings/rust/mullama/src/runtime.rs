@@ -136,7 +136,8 @@ impl Runtime {
     /// Opens an index of documents, or makes an empty one if there is no file. The file is on this
     /// machine, also where a daemon computes. `model` embeds what is added and searched as text;
     /// without one there are vectors alone. `options` are `dimensions`, which a new index without a
-    /// model needs, `vectors` (`f32`, `f16` or `int8`), `in_memory` and `threads`, or `()`.
+    /// model needs, `vectors` (`f32`, `f16` or `int8`), `in_memory`, `threads` and `device`, the
+    /// name of one that searches, or `()`.
     pub fn open_index(
         &self,
         path: &str,
