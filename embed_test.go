@@ -113,7 +113,7 @@ func TestALongTextIsRefusedOrCut(t *testing.T) {
 		wantKind(t, e.Err, mullama.ErrContextFull, "size of 512; shorten it, or set truncate")
 	}
 	if err := result.Err(); !errors.Is(err, mullama.ErrContextFull) ||
-		!strings.Contains(err.Error(), "text 2 of 3") {
+		!strings.Contains(err.Error(), "input[1]") {
 		t.Errorf("the error is %v", err)
 	}
 	request.Truncate = true

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/mullama/mullama"
@@ -109,7 +110,15 @@ func (s *Server) rank(
 		return nil, "", err
 	}
 	note(ctx, func(n *notes) { n.stats.PromptTokens += result.Tokens })
-	return result, name, result.Err()
+	return result, name, badInput(documentsField(req), scoreErrors(result))
+}
+
+// documentsField is the field that has the documents.
+func documentsField(req *api.RerankRequest) string {
+	if len(req.Documents) == 0 {
+		return "texts"
+	}
+	return "documents"
 }
 
 func toRerank(req *api.RerankRequest, documents []string) *mullama.RerankRequest {
@@ -144,8 +153,8 @@ func readDocuments(req *api.RerankRequest) ([]string, error) {
 			Text *string `json:"text"`
 		}
 		if json.Unmarshal(raw, &object) != nil || object.Text == nil {
-			return nil, badField("documents", "document %d is neither a text nor an object with a "+
-				"text", i+1)
+			return nil, blame(fmt.Sprintf("documents[%d]", i), badRequest(
+				"neither a text nor an object with a text"))
 		}
 		documents[i] = *object.Text
 	}
