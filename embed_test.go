@@ -245,6 +245,20 @@ func TestASmallContextEmbedsShortTexts(t *testing.T) {
 	}
 }
 
+// llama.cpp ends the process over a context whose tokens are no multiple of its sequences.
+func TestAContextOfAnySizeEmbedsTextsThatFillIt(t *testing.T) {
+	path := testmodels.Path(t, "minilm-q8")
+	for _, size := range []int{7, 100, 257, 300, 384, 511} {
+		m := load(t, openRuntime(t), path, mullama.LoadOptions{ContextSize: size})
+		result, err := m.Embed(t.Context(), &mullama.EmbedRequest{
+			Texts:        []string{"a", strings.Repeat("word ", 600)},
+			EmbedOptions: mullama.EmbedOptions{Truncate: true}})
+		if err != nil || result.Err() != nil || result.Embeddings[1].Tokens != size {
+			t.Errorf("a context of %d: %v, %+v", size, err, result)
+		}
+	}
+}
+
 func TestAModelForEmbeddingsDoesNotGenerate(t *testing.T) {
 	m := loadNamed(t, "minilm-q8")
 	if _, err := m.Generate(t.Context(), "Hello", nil); !errors.Is(err, mullama.ErrUnsupported) {
