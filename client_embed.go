@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"net/http"
 	"slices"
 
 	"github.com/mullama/mullama/api"
 )
 
-// embed has a daemon embed texts. What is wrong with one of them is an error of the call.
+// embed has a daemon embed texts. What is wrong with one of them is in its embedding, if the daemon
+// is Mullama; of another it is an error of the call.
 func (r *remote) embed(ctx context.Context, m *Model, e *EmbedRequest) (*EmbedResult, error) {
 	if len(e.Texts) == 0 || len(e.Tokens) == 0 {
 		return r.embedAlike(ctx, m, e)
@@ -56,7 +58,7 @@ func (r *remote) embedAlike(ctx context.Context, m *Model, e *EmbedRequest) (*Em
 	resp, err := r.api.Embed(ctx, &api.EmbedRequest{
 		Model: r.name, Input: input, Truncate: &e.Truncate, Dimensions: e.Dimensions,
 		Options: r.options, Pooling: e.Pooling, Normalize: &normalize, Task: e.Task,
-		Prefix: e.Prefix, Length: e.Length,
+		Prefix: e.Prefix, Length: e.Length, ItemErrors: true,
 	})
 	if err != nil {
 		return nil, orClosed(ctx, op, err)
@@ -74,7 +76,10 @@ func (r *remote) embedAlike(ctx context.Context, m *Model, e *EmbedRequest) (*Em
 			made.Tokens = resp.Tokens[i]
 		}
 		made.Cut = i < len(resp.Truncated) && resp.Truncated[i]
-		if made.Vector == nil && made.Rows == nil { // as for an empty text that is alone
+		if i < len(resp.Errors) && resp.Errors[i] != nil {
+			made.Err = DaemonError(op, &api.StatusError{StatusCode: http.StatusBadRequest,
+				Message: resp.Errors[i].Error, Kind: resp.Errors[i].Kind})
+		} else if made.Vector == nil && made.Rows == nil { // as for an empty text that is alone
 			made.Err = invalid(op, "the daemon has no embedding of the text; is it empty?")
 		}
 	}

@@ -61,10 +61,13 @@ func TestADaemonEmbedsAsThisProcessDoes(t *testing.T) {
 func TestADaemonTellsWhyItDoesNotEmbed(t *testing.T) {
 	m := daemonNamed(t, "minilm-q8")
 	long := &mullama.EmbedRequest{Texts: []string{strings.Repeat("a long text ", 1000)}}
-	if _, err := m.Embed(t.Context(), long); err == nil {
-		t.Error("a text that is too long was embedded")
+	long.Texts = append(long.Texts, "a")
+	result, err := m.Embed(t.Context(), long)
+	if err != nil || !errors.Is(result.Embeddings[0].Err, mullama.ErrContextFull) ||
+		result.Embeddings[1].Err != nil || len(result.Embeddings[1].Vector) != 384 {
+		t.Errorf("a text that is too long beside another: %v, %+v", err, result)
 	}
-	_, err := m.Embed(t.Context(), &mullama.EmbedRequest{Texts: []string{"a"},
+	_, err = m.Embed(t.Context(), &mullama.EmbedRequest{Texts: []string{"a"},
 		EmbedOptions: mullama.EmbedOptions{Pooling: "max"}})
 	if !errors.Is(err, mullama.ErrInvalidOption) {
 		t.Errorf("a pooling that there is not: %v", err)

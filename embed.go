@@ -71,7 +71,7 @@ func (r *EmbedResult) Err() error {
 		if len(r.Embeddings) == 1 {
 			return e.Err
 		}
-		text := fmt.Sprintf("text %d of %d", i+1, len(r.Embeddings))
+		text := fmt.Sprintf("input[%d]", i)
 		return wrap(text, &Error{Kind: errorKind(e.Err), Op: text, Err: e.Err})
 	}
 	return nil

@@ -115,6 +115,8 @@ func (e *embedders) context(pooling, tokens, sequences int) (*llama.Context, err
 
 func (e *embedders) make(pooling, tokens, sequences int) (*llama.Context, error) {
 	p := e.params
+	// llama.cpp plans for batches in which all sequences are of one length.
+	tokens = (tokens + sequences - 1) / sequences * sequences
 	p.Ctx, p.Batch, p.UBatch, p.Sequences = tokens, tokens, tokens, sequences
 	p.Pooling = pooling
 	c, err := e.weights.NewContext(p)

@@ -113,7 +113,7 @@ func TestALongTextIsRefusedOrCut(t *testing.T) {
 		wantKind(t, e.Err, mullama.ErrContextFull, "size of 512; shorten it, or set truncate")
 	}
 	if err := result.Err(); !errors.Is(err, mullama.ErrContextFull) ||
-		!strings.Contains(err.Error(), "text 2 of 3") {
+		!strings.Contains(err.Error(), "input[1]") {
 		t.Errorf("the error is %v", err)
 	}
 	request.Truncate = true
@@ -242,6 +242,20 @@ func TestASmallContextEmbedsShortTexts(t *testing.T) {
 	rows := vectors(t, m, &mullama.EmbedRequest{Texts: slices.Repeat([]string{"a"}, 40)})
 	if len(rows) != 40 || m.ContextSize() != 16 {
 		t.Errorf("%d rows from a context of %d", len(rows), m.ContextSize())
+	}
+}
+
+// llama.cpp ends the process over a context whose tokens are no multiple of its sequences.
+func TestAContextOfAnySizeEmbedsTextsThatFillIt(t *testing.T) {
+	path := testmodels.Path(t, "minilm-q8")
+	for _, size := range []int{7, 100, 257, 300, 384, 511} {
+		m := load(t, openRuntime(t), path, mullama.LoadOptions{ContextSize: size})
+		result, err := m.Embed(t.Context(), &mullama.EmbedRequest{
+			Texts:        []string{"a", strings.Repeat("word ", 600)},
+			EmbedOptions: mullama.EmbedOptions{Truncate: true}})
+		if err != nil || result.Err() != nil || result.Embeddings[1].Tokens != size {
+			t.Errorf("a context of %d: %v, %+v", size, err, result)
+		}
 	}
 }
 

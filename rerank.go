@@ -47,7 +47,7 @@ type RerankResult struct {
 func (r *RerankResult) Err() error {
 	for i, s := range r.Scores {
 		if s.Err != nil {
-			op := fmt.Sprintf("document %d of %d", i+1, len(r.Scores))
+			op := fmt.Sprintf("documents[%d]", i)
 			return &Error{Kind: errorKind(s.Err), Op: op, Err: s.Err}
 		}
 	}

@@ -23,6 +23,16 @@ type EmbedRequest struct {
 	Task      string `json:"task,omitempty"`      // "query" or "document": the model's words for it
 	Prefix    string `json:"prefix,omitempty"`    // before each text
 	Length    int    `json:"length,omitempty"`    // of texts with a task, for late interaction
+
+	// ItemErrors asks for what is wrong with a text in the Errors of the answer. Otherwise it is an
+	// error of the request, and the embeddings of the others are lost.
+	ItemErrors bool `json:"item_errors,omitempty"`
+}
+
+// ItemError is what is wrong with one text of a request.
+type ItemError struct {
+	Error string `json:"error"`
+	Kind  string `json:"kind,omitempty"` // as in a [StatusError]
 }
 
 // EmbedResponse has an embedding for each text.
@@ -39,6 +49,9 @@ type EmbedResponse struct {
 	TokenEmbeddings [][][]float32 `json:"token_embeddings,omitempty"`
 	Tokens          []int         `json:"tokens,omitempty"`    // of each text
 	Truncated       []bool        `json:"truncated,omitempty"` // if one was, whether each text was
+
+	// Errors has what is wrong with each text, nil for nothing, if something is with one.
+	Errors []*ItemError `json:"errors,omitempty"`
 }
 
 // Embed returns the embeddings of texts.

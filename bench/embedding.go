@@ -196,46 +196,58 @@ func isPeer(side string) bool {
 	return side != aloneName && side != libraryName && side != daemonName
 }
 
-// turn has each side do a work, but for peers whose rounds are over.
+// turn has each side do a work, but for peers whose rounds are over. Work that takes long is done
+// in parts, for which the sides take turns: a machine that others use as well is not as fast from
+// one minute to the next.
 func (m *embeddingMeter) turn(ctx context.Context, round int, w embeddingWork) error {
 	seed := m.o.Seed + uint64(round)
 	all := w.calls(rand.New(rand.NewPCG(seed, uint64(w.tokens))))
-	speeds := map[string]float64{}
-	order := m.random.Perm(len(m.sides))
-	for _, i := range order {
-		side, calls := m.sides[i], all
-		if isPeer(side.name()) {
-			if m.o.peerRounds > 0 && round > m.o.peerRounds {
-				continue
+	texts, seconds := map[string]int{}, map[string]float64{}
+	for at, part := range w.parts(all) {
+		for _, i := range m.random.Perm(len(m.sides)) {
+			side, calls := m.sides[i], part
+			if isPeer(side.name()) {
+				if at > 0 || m.o.peerRounds > 0 && round > m.o.peerRounds {
+					continue
+				}
+				calls = firstTexts(all, w.texts()*m.o.peerTokens/w.tokens)
 			}
-			calls = firstTexts(all, w.texts()*m.o.peerTokens/w.tokens)
+			took, err := m.seconds(ctx, side, calls)
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", side.name(), w.name, err)
+			}
+			texts[side.name()] += len(slices.Concat(calls...))
+			seconds[side.name()] += took
 		}
-		speed, err := m.speed(ctx, side, calls)
-		if err != nil {
-			return fmt.Errorf("%s: %s: %w", side.name(), w.name, err)
-		}
-		speeds[side.name()] = speed
 	}
-	baseline := map[string]float64{"texts": speeds[aloneName]}
-	for _, name := range slices.Sorted(maps.Keys(speeds)) {
+	m.add(round, w, func(side string) float64 { return float64(texts[side]) / seconds[side] },
+		slices.Sorted(maps.Keys(texts)))
+	return nil
+}
+
+// add adds the points of a turn.
+func (m *embeddingMeter) add(
+	round int, w embeddingWork, speed func(side string) float64, sides []string,
+) {
+	alone := speed(aloneName)
+	for _, name := range sides {
 		p := Point{Round: round, Case: name + ": " + w.name,
-			Values: map[string]float64{"texts": speeds[name]}}
+			Values: map[string]float64{"texts": speed(name)}}
 		if name != aloneName {
-			p.Baseline = baseline
+			p.Baseline = map[string]float64{"texts": alone}
 		}
 		m.result.Points = append(m.result.Points, p)
-		m.say("round %d, %s: %.1f texts/s, %.2f of llama.cpp", round, p.Case, speeds[name],
-			speeds[name]/speeds[aloneName])
+		m.say("round %d, %s: %.1f texts/s, %.2f of llama.cpp", round, p.Case, speed(name),
+			speed(name)/alone)
 	}
-	return nil
 }
 
 // settle is how long the threads of peers may still wait awake after a turn: those of llama-server
 // and of Ollama do so for 0.2 s, on the cores of the side that is next.
 const settle = 250 * time.Millisecond
 
-// speed is how many texts a second a side embeds, once a few are embedded.
-func (m *embeddingMeter) speed(
+// seconds is how long a side takes to embed texts, once a few are embedded.
+func (m *embeddingMeter) seconds(
 	ctx context.Context, side embeddingSide, calls [][]string,
 ) (float64, error) {
 	if m.afterPeer {
@@ -246,6 +258,5 @@ func (m *embeddingMeter) speed(
 	if _, err := side.embed(ctx, warm); err != nil {
 		return 0, err
 	}
-	seconds, err := side.embed(ctx, calls)
-	return float64(len(slices.Concat(calls...))) / seconds, err
+	return side.embed(ctx, calls)
 }

@@ -105,6 +105,33 @@ func TestPeersTakePartInTheFirstRoundsAndDoAPart(t *testing.T) {
 	}
 }
 
+func TestSidesTakeTurnsForPartsOfALongWork(t *testing.T) {
+	var turns []string
+	o := embeddingOptions{documents: []int{2560}, peerTokens: 160,
+		options: options{work: work{Config: Config{Rounds: 1}}}}
+	m := &embeddingMeter{o: o, result: testResult(), random: rand.New(rand.NewPCG(1, 1)),
+		say: func(string, ...any) {}}
+	for _, side := range []string{aloneName, "ollama"} {
+		m.sides = append(m.sides, &countingSide{side: side, turns: &turns})
+	}
+	works := embeddingWorks(o)
+	if err := m.turn(t.Context(), 1, works[len(works)-1]); err != nil {
+		t.Fatal(err)
+	}
+	want := slices.Repeat([]string{"llama.cpp 256"}, 10)
+	slices.Sort(turns)
+	if !slices.Equal(turns, append(want, "ollama 10")) || len(m.result.Points) != 2 {
+		t.Fatalf("turns are %q, want %q and one of the peer; %d points", turns, want,
+			len(m.result.Points))
+	}
+	for _, p := range m.result.Points { // a turn takes a second
+		speed := map[bool]float64{true: 256, false: 10}[strings.HasPrefix(p.Case, aloneName)]
+		if p.Values["texts"] != speed {
+			t.Errorf("%s: %g texts a second, want %g", p.Case, p.Values["texts"], speed)
+		}
+	}
+}
+
 func TestSidesAreComparedInTheRoundTheyShare(t *testing.T) {
 	r := testResult()
 	r.Group, r.Rounds = "embedding", []Round{}

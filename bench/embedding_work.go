@@ -18,6 +18,8 @@ const (
 	// mostCalls. Fewer take so little time that what else runs on the machine decides.
 	embeddingTurn = 4096
 	mostCalls     = 256
+	// mostParts is how many parts, of as many tokens as a turn has at least, a work is done in.
+	mostParts = 20
 )
 
 // embeddingWords are one token each for the vocabularies of BERT.
@@ -80,6 +82,12 @@ func (w embeddingWork) texts() int {
 		n += count
 	}
 	return n
+}
+
+// parts cuts calls into those that a side does before the next takes its turn.
+func (w embeddingWork) parts(calls [][]string) [][][]string {
+	n := max(1, min(mostParts, w.tokens/embeddingTurn))
+	return slices.Collect(slices.Chunk(calls, (len(calls)+n-1)/n))
 }
 
 // calls makes the texts. A text begins and ends with a token that is not of a word.

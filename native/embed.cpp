@@ -124,6 +124,12 @@ void check_embedding(const llama_model *model, const mn_context_params &p) {
         throw failure(MN_ERR_INVALID, "a context for embeddings computes whole batches; n_ubatch "
                                       "must be n_batch");
     }
+    // llama.cpp reserves memory for sequences of one length, and asserts that they fill a batch.
+    if (p.n_ubatch % p.n_seq_max != 0) {
+        throw failure(MN_ERR_INVALID, "the tokens of a batch are " + std::to_string(p.n_ubatch) +
+                                          "; for embeddings they must be a multiple of its " +
+                                          std::to_string(p.n_seq_max) + " sequences");
+    }
     int32_t pooling = p.pooling_type < 0 ? model->hparams.pooling_type : p.pooling_type;
     if (pooling != LLAMA_POOLING_TYPE_RANK) {
         return;

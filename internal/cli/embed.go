@@ -3,15 +3,11 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,24 +23,30 @@ type embedOptions struct {
 	format string
 	field  string
 	output string
+	from   int  // the line of stdin to begin with
+	skip   bool // go on after what cannot be embedded
 }
 
 const embedLong = `Print the embeddings of texts: those given after the model, or the lines of
 stdin.
 
-With --field, each line of stdin is a JSON object, and the text is the field of that name.
+With --field, each line of stdin is a JSON object, and the text is the field of that name. A line
+that has none ends the work: what was embedded before it is written, and --from-line goes on there.
+With --skip-bad it has an error instead, and the lines that have one are named at the end.
 
 Formats: jsonl, an object for each text with its index, embedding and tokens, or with an error;
 json, a list of lists; npy, NumPy's, and parquet, with the columns index, embedding, tokens and
-error, both of which go to the file that --output names.`
+error, both of which go to the file that --output names. A text that cannot be embedded ends json
+and npy, which have no place for an error; with --skip-bad it is null, or a row of NaN.`
 
 const embedExample = `  mullama embed model.gguf "Why is the sky blue?"
   mullama embed model.gguf --task document < passages.txt > passages.jsonl
-  mullama embed model.gguf --format npy --output rows.npy < lines.txt`
+  mullama embed model.gguf --format npy --output rows.npy < lines.txt
+  mullama embed model.gguf --field text --skip-bad < articles.jsonl > rows.jsonl`
 
 // embedCommand builds `mullama embed`.
 func (a *app) embedCommand() *cobra.Command {
-	o := &embedOptions{format: "jsonl"}
+	o := &embedOptions{format: "jsonl", from: 1}
 	cmd := &cobra.Command{
 		Use:     "embed MODEL [TEXT...]",
 		Short:   "Print the embeddings of texts",
@@ -70,6 +72,9 @@ func (a *app) embedCommand() *cobra.Command {
 	})
 	addGroup(cmd, "Input and output", func(set *pflag.FlagSet) {
 		set.StringVar(&o.field, "field", "", "read JSON lines and take the text from this `NAME`")
+		set.BoolVar(&o.skip, "skip-bad", false,
+			"go on after a line without a text and a text that cannot be embedded")
+		set.Var(countFlag(&o.from), "from-line", "begin with this line of stdin")
 		set.Var(oneOf(&o.format, "jsonl", "json", "npy", "parquet"), "format",
 			"jsonl, json, npy or parquet")
 		set.StringVarP(&o.output, "output", "o", "", "write to this `FILE` instead of stdout")
@@ -86,17 +91,7 @@ func (a *app) embed(ctx context.Context, o *embedOptions, name string, args []st
 		return usage("embed needs texts").withHint("give them after the model or through stdin")
 	}
 	return a.withModel(ctx, name, o.load.options, func(model Model, _ time.Duration) error {
-		out, done, err := a.embedOutput(o)
-		if err != nil {
-			return err
-		}
-		texts, failed, err := a.embedInto(ctx, model, o, args, out)
-		err = errors.Join(err, done(err == nil))
-		if err == nil && failed > 0 {
-			return &failure{code: exitFailed,
-				message: fmt.Sprintf("%d of %d texts have no embedding", failed, texts)}
-		}
-		return err
+		return a.embedTexts(ctx, model, o, args)
 	})
 }
 
@@ -110,16 +105,23 @@ func (o *embedOptions) resolve(args []string) error {
 			o.format)
 	case o.field != "" && len(args) > 0:
 		return usage("--field is for JSON lines of stdin; there are texts as arguments too")
+	case o.from != 1 && len(args) > 0:
+		return usage("--from-line is for lines of stdin; there are texts as arguments too")
 	}
 	return o.load.resolve()
 }
 
 // embedOutput opens what the embeddings are written to. done ends it: a file takes the place of one
-// that was there only when it is whole.
-func (a *app) embedOutput(o *embedOptions) (w embedWriter, done func(whole bool) error, err error) {
+// that was there only when it is whole. A part of it is kept beside that, under the name that done
+// returns, if it has something.
+func (a *app) embedOutput(
+	o *embedOptions,
+) (w embedWriter, done func(whole, some bool) (part string, err error), err error) {
 	if o.output == "" {
 		out := bufio.NewWriter(a.stdout)
-		return newEmbedWriter(o.format, out, nil), func(bool) error { return out.Flush() }, nil
+		return newEmbedWriter(o, out, nil), func(bool, bool) (string, error) {
+			return "", out.Flush()
+		}, nil
 	}
 	path := o.output
 	if real, err := filepath.EvalSymlinks(path); err == nil {
@@ -130,17 +132,22 @@ func (a *app) embedOutput(o *embedOptions) (w embedWriter, done func(whole bool)
 		return nil, nil, &failure{code: exitFailed, message: "write embeddings: " + err.Error()}
 	}
 	out := bufio.NewWriter(file)
-	return newEmbedWriter(o.format, out, file), func(whole bool) error {
+	return newEmbedWriter(o, out, file), func(whole, some bool) (string, error) {
 		err := errors.Join(out.Flush(), file.Close())
 		switch {
 		case inPlace:
-			return err
+			return "", err
 		case whole && err == nil:
-			return os.Rename(file.Name(), path)
+			return "", os.Rename(file.Name(), path)
+		case some && err == nil:
+			return path + partSuffix, os.Rename(file.Name(), path+partSuffix)
 		}
-		return errors.Join(err, os.Remove(file.Name()))
+		return "", errors.Join(err, os.Remove(file.Name()))
 	}, nil
 }
+
+// partSuffix ends the name of a file that has a part of the embeddings.
+const partSuffix = ".part"
 
 // createBeside makes a file that is to be renamed to path. What is there and no file, such as a
 // device, is written in place.
@@ -156,100 +163,13 @@ func createBeside(path string) (file *os.File, inPlace bool, err error) {
 	return file, false, err
 }
 
-// embedInto embeds all texts and writes the results as they come. failed texts have an error
-// where their embedding would be.
-func (a *app) embedInto(
-	ctx context.Context, model Model, o *embedOptions, args []string, out embedWriter,
-) (embedded, failed int, err error) {
-	ctx, stop := a.interruptible(ctx)
-	defer stop()
-	var readErr error
-	texts := slices.Values(args)
-	bar := a.newProgressBar("embedding")
-	defer bar.finish()
-	total := len(args)
-	if len(args) == 0 {
-		texts = a.lineTexts(o.field, bar, &readErr)
-	}
-	for e, err := range model.EmbedStream(ctx, texts, &o.embed) {
-		if err != nil {
-			return embedded, failed, err
-		}
-		if e.Err != nil {
-			failed++
-		}
-		if err := out.write(embedded, &e); err != nil {
-			return embedded, failed, err
-		}
-		if embedded++; total > 0 {
-			bar.update(float32(embedded) / float32(total))
-		}
-	}
-	if readErr != nil {
-		return embedded, failed, readErr
-	}
-	return embedded, failed, out.end(embedded)
-}
-
-// longestLine is the longest line of stdin.
-const longestLine = 64 << 20
-
-// lineTexts yields the lines of stdin, or a field of the objects in them. What is wrong is left in
-// *failed.
-func (a *app) lineTexts(field string, bar *progressBar, failed *error) iter.Seq[string] {
-	size := int64(0)
-	if file, ok := a.stdin.(*os.File); ok {
-		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-			size = info.Size()
-		}
-	}
-	return func(yield func(string) bool) {
-		lines := bufio.NewScanner(a.stdin)
-		lines.Buffer(nil, longestLine)
-		read := int64(0)
-		for n := 1; lines.Scan(); n++ {
-			read += int64(len(lines.Bytes())) + 1
-			if size > 0 {
-				bar.update(float32(read) / float32(size))
-			}
-			text, err := lineText(lines.Bytes(), field, n)
-			if err != nil {
-				*failed = err
-				return
-			}
-			if !yield(text) {
-				return
-			}
-		}
-		if err := lines.Err(); err != nil {
-			*failed = &failure{code: exitFailed, message: "read stdin: " + err.Error()}
-		}
-	}
-}
-
-func lineText(line []byte, field string, n int) (string, error) {
-	if field == "" {
-		return strings.TrimSuffix(string(line), "\r"), nil
-	}
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(line, &object); err != nil {
-		return "", usage("line %d of stdin is not a JSON object: %s", n, err)
-	}
-	var text *string
-	if err := json.Unmarshal(object[field], &text); err != nil || text == nil {
-		return "", usage("line %d of stdin has no text in the field %q", n, field)
-	}
-	return *text, nil
-}
-
 // printEmbedding prints the embedding of one text as a JSON list, as Ollama's run does.
 func (a *app) printEmbedding(
 	ctx context.Context, model Model, text string, options *mullama.EmbedOptions,
 ) error {
 	ctx, stop := a.interruptible(ctx)
 	defer stop()
-	out := newEmbedWriter("json", a.stdout, nil).(*listWriter)
-	out.alone = true
+	out := &listWriter{w: a.stdout, alone: true}
 	texts := slices.Values([]string{text})
 	for e, err := range model.EmbedStream(ctx, texts, options) {
 		if err != nil {
@@ -259,7 +179,7 @@ func (a *app) printEmbedding(
 			return err
 		}
 	}
-	return out.end(1)
+	return out.end()
 }
 
 // embedsOnly reports whether a model makes embeddings and no text.
@@ -271,16 +191,16 @@ func embedsOnly(model Model) bool {
 // embedWriter writes embeddings in a format.
 type embedWriter interface {
 	write(index int, e *mullama.Embedding) error
-	end(n int) error
+	end() error
 }
 
 // newEmbedWriter returns a writer to out. For npy, file is what out writes to.
-func newEmbedWriter(format string, out io.Writer, file io.WriterAt) embedWriter {
-	switch format {
+func newEmbedWriter(o *embedOptions, out io.Writer, file io.WriterAt) embedWriter {
+	switch o.format {
 	case "npy":
-		return &arrayWriter{w: out, file: file}
+		return &arrayWriter{w: out, file: file, skip: o.skip}
 	case "json":
-		return &listWriter{w: out}
+		return &listWriter{w: out, skip: o.skip}
 	case "parquet":
 		return newTableWriter(out)
 	}

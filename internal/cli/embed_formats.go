@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/mullama/mullama"
@@ -36,7 +37,7 @@ func (l *lineWriter) write(index int, e *mullama.Embedding) error {
 	return writeJSONLine(l.w, line)
 }
 
-func (l *lineWriter) end(int) error { return nil }
+func (l *lineWriter) end() error { return nil }
 
 func writeJSONLine(w io.Writer, value any) error {
 	data, err := json.Marshal(value)
@@ -47,18 +48,22 @@ func writeJSONLine(w io.Writer, value any) error {
 	return err
 }
 
-// listWriter writes a list of embeddings, or one alone. A text that has none ends it.
+// listWriter writes a list of embeddings, or one alone. A text that has none ends it, or is null.
 type listWriter struct {
-	w     io.Writer
-	alone bool
+	w           io.Writer
+	alone, skip bool
+	n           int
 }
 
 func (l *listWriter) write(index int, e *mullama.Embedding) error {
-	if e.Err != nil {
+	if e.Err != nil && !l.skip {
 		return fmt.Errorf("text %d: %w", index+1, e.Err)
 	}
 	var value any = e.Vector
-	if e.Rows != nil {
+	switch {
+	case e.Err != nil:
+		value = nil
+	case e.Rows != nil:
 		value = e.Rows
 	}
 	data, err := json.Marshal(value)
@@ -69,19 +74,20 @@ func (l *listWriter) write(index int, e *mullama.Embedding) error {
 	switch {
 	case l.alone:
 		before = ""
-	case index == 0:
+	case l.n == 0:
 		before = "["
 	}
+	l.n++
 	_, err = fmt.Fprint(l.w, before, string(data))
 	return err
 }
 
-func (l *listWriter) end(n int) error {
+func (l *listWriter) end() error {
 	after := "]\n"
 	switch {
 	case l.alone:
 		after = "\n"
-	case n == 0:
+	case l.n == 0:
 		after = "[]\n"
 	}
 	_, err := io.WriteString(l.w, after)
@@ -89,11 +95,14 @@ func (l *listWriter) end(n int) error {
 }
 
 // arrayWriter writes an array of NumPy, whose number of rows is filled in at the end. A text that
-// has no embedding ends it.
+// has no embedding ends it, or is a row of NaN.
 type arrayWriter struct {
-	w     io.Writer
-	file  io.WriterAt
-	width int
+	w       io.Writer
+	file    io.WriterAt
+	skip    bool
+	n       int
+	width   int // 0: not known yet
+	waiting int // rows of NaN that come first
 }
 
 // npyHeader is the length of the header: room for the largest array.
@@ -109,29 +118,58 @@ func (a *arrayWriter) header(rows int) []byte {
 }
 
 func (a *arrayWriter) write(index int, e *mullama.Embedding) error {
-	if e.Err != nil {
+	switch {
+	case e.Err != nil && !a.skip:
 		return fmt.Errorf("text %d: %w", index+1, e.Err)
-	}
-	if e.Rows != nil {
+	case e.Rows != nil:
 		return usage("this model does not pool, so npy has no rows for it; use --pooling mean")
 	}
-	if index == 0 {
-		a.width = len(e.Vector)
-		if _, err := a.w.Write(a.header(0)); err != nil {
+	a.n++
+	if a.width == 0 && e.Err != nil {
+		a.waiting++
+		return nil
+	}
+	if a.width == 0 {
+		if err := a.begin(len(e.Vector)); err != nil {
 			return err
 		}
 	}
+	if e.Err != nil {
+		return a.none()
+	}
+	return a.row(e.Vector)
+}
+
+// begin writes what comes before the first row that has numbers.
+func (a *arrayWriter) begin(width int) error {
+	a.width = width
+	if _, err := a.w.Write(a.header(0)); err != nil {
+		return err
+	}
+	for ; a.waiting > 0; a.waiting-- {
+		if err := a.none(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *arrayWriter) none() error {
+	return a.row(slices.Repeat([]float32{float32(math.NaN())}, a.width))
+}
+
+func (a *arrayWriter) row(numbers []float32) error {
 	var data []byte
-	for _, x := range e.Vector {
+	for _, x := range numbers {
 		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
 	}
 	_, err := a.w.Write(data)
 	return err
 }
 
-func (a *arrayWriter) end(n int) error {
-	if n == 0 {
-		_, err := a.w.Write(a.header(0))
+func (a *arrayWriter) end() error {
+	if a.width == 0 {
+		_, err := a.w.Write(a.header(a.n))
 		return err
 	}
 	if flusher, ok := a.w.(interface{ Flush() error }); ok {
@@ -139,6 +177,6 @@ func (a *arrayWriter) end(n int) error {
 			return err
 		}
 	}
-	_, err := a.file.WriteAt(a.header(n), 0)
+	_, err := a.file.WriteAt(a.header(a.n), 0)
 	return err
 }

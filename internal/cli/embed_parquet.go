@@ -49,4 +49,4 @@ func (t *tableWriter) write(index int, e *mullama.Embedding) error {
 	return t.rows.Flush()
 }
 
-func (t *tableWriter) end(int) error { return t.rows.Close() }
+func (t *tableWriter) end() error { return t.rows.Close() }

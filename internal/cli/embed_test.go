@@ -2,10 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +94,7 @@ func TestEmbedRefusesWhatContradictsItself(t *testing.T) {
 		"--pooling none":        {"--format", "npy", "-o", "x", "--pooling", "none", "a"},
 		"JSON lines of stdin":   {"--field", "text", "a"},
 		"not one of":            {"--pooling", "max", "a"},
+		"for lines of stdin":    {"--from-line", "2", "a"},
 	} {
 		got := run(newFake(), "", append([]string{"embed", "m.gguf"}, args...)...)
 		if got.code != exitUsage || !strings.Contains(got.err, words) {
@@ -103,6 +108,82 @@ func TestEmbedRefusesWhatContradictsItself(t *testing.T) {
 		if got.code != exitUsage || !strings.Contains(got.err, words) {
 			t.Errorf("%q: %+v", stdin, got)
 		}
+	}
+}
+
+// What was embedded before a line that has no text is not lost, nor is what comes after it.
+func TestEmbedGoesOnAfterALineWithoutAText(t *testing.T) {
+	const lines = `{"text": "a"}` + "\n" + `{"text": 1}` + "\n" + `{"text": "abc"}` + "\nhello\n"
+	first := `{"index":0,"embedding":[1,0],"tokens":1}` + "\n"
+	got := run(newFake(), lines, "embed", "m.gguf", "--field", "text")
+	if got.out != first || got.code != exitUsage || !strings.Contains(got.err, "line 2 of stdin") ||
+		!strings.Contains(got.err, "--from-line 2") || !strings.Contains(got.err, "--skip-bad") {
+		t.Errorf("got %+v", got)
+	}
+	got = run(newFake(), lines, "embed", "m.gguf", "--field", "text", "--from-line", "3")
+	if !strings.HasPrefix(got.out, `{"index":2,"embedding":[3,0],"tokens":1}`) ||
+		!strings.Contains(got.err, "line 4 of stdin") {
+		t.Errorf("from line 3: %+v", got)
+	}
+	got = run(newFake(), lines, "embed", "m.gguf", "--field", "text", "--skip-bad")
+	const noText = `{"index":1,"error":"line 2 of stdin has no text in the field \"text\""}` + "\n"
+	want := first + noText + `{"index":2,"embedding":[3,1],"tokens":2}` + "\n" +
+		`{"index":3,"error":"line 4 of stdin is `
+	if !strings.HasPrefix(got.out, want) || got.code != exitFailed ||
+		!strings.Contains(got.err, "2 of 4 texts have no embedding: lines 2, 4") {
+		t.Errorf("leaving them out: %+v", got)
+	}
+}
+
+func TestEmbedNamesSomeOfManyLinesWithoutAnEmbedding(t *testing.T) {
+	lines := strings.Repeat("bad\n", 12)
+	got := run(newFake(), lines, "embed", "m.gguf")
+	want := "12 of 12 texts have no embedding: lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
+	if !strings.Contains(got.err, want) {
+		t.Errorf("got %q, want %q", got.err, want)
+	}
+}
+
+func TestEmbedKeepsAPartOfAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rows.json")
+	if err := os.WriteFile(path, []byte("of before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"embed", "m.gguf", "--format", "json", "-o", path}
+	got := run(newFake(), "a\nbc\nbad\nd\n", args...)
+	if !strings.Contains(got.err, "text 3: that text again") ||
+		!strings.Contains(got.err, path+partSuffix) {
+		t.Errorf("got %+v", got)
+	}
+	for name, want := range map[string]string{
+		path: "of before", path + partSuffix: "[[1,0],\n[2,1]]\n",
+	} {
+		if data, err := os.ReadFile(name); err != nil || string(data) != want {
+			t.Errorf("%s has %q, %v; want %q", name, data, err, want)
+		}
+	}
+	got = run(newFake(), "bad\nbc\n", append(args, "--skip-bad")...)
+	data, err := os.ReadFile(path)
+	if err != nil || string(data) != "[null,\n[2,1]]\n" || got.code != exitFailed {
+		t.Errorf("leaving it out: %+v; %q, %v", got, data, err)
+	}
+}
+
+func TestATextWithoutAnEmbeddingIsARowOfNaN(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rows.npy")
+	got := run(newFake(), "bad\nbc\nbad\n", "embed", "m.gguf", "--format", "npy", "-o", path,
+		"--skip-bad")
+	data, err := os.ReadFile(path)
+	if err != nil || got.code != exitFailed || len(data) != npyHeader+3*2*4 {
+		t.Fatalf("%+v, %v, %d bytes", got, err, len(data))
+	}
+	var rows []string
+	for at := npyHeader; at < len(data); at += 4 {
+		number := math.Float32frombits(binary.LittleEndian.Uint32(data[at:]))
+		rows = append(rows, fmt.Sprint(number))
+	}
+	if want := []string{"NaN", "NaN", "2", "1", "NaN", "NaN"}; !slices.Equal(rows, want) {
+		t.Errorf("rows %v, want %v", rows, want)
 	}
 }
 
@@ -185,7 +266,8 @@ func TestEmbeddingsThatAreNotWholeLeaveTheFileThatWasThere(t *testing.T) {
 	if got := run(broken, "a\n", "embed", "m.gguf", "-o", path); got.code == 0 {
 		t.Fatalf("got %+v", got)
 	}
-	if files, _ := os.ReadDir(dir); len(files) != 0 {
+	part := path + partSuffix
+	if files, _ := os.ReadDir(dir); len(files) != 1 || files[0].Name() != filepath.Base(part) {
 		t.Fatalf("a file that is not whole stays: %v", files)
 	}
 	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
@@ -201,7 +283,7 @@ func TestEmbeddingsThatAreNotWholeLeaveTheFileThatWasThere(t *testing.T) {
 		run(c.fake, "a\n", "embed", "m.gguf", "-o", link)
 		b, err := os.ReadFile(path)
 		if files, _ := os.ReadDir(dir); err != nil || !strings.Contains(string(b), c.want) ||
-			len(files) != 2 {
+			len(files) != 3 {
 			t.Errorf("%q in one of %v, %v; want %q", b, files, err, c.want)
 		}
 	}
@@ -223,7 +305,7 @@ func TestATableHoldsOneGroupOfRows(t *testing.T) {
 		}
 	}
 	before := out.Len()
-	if err := w.end(8); err != nil {
+	if err := w.end(); err != nil {
 		t.Fatal(err)
 	}
 	file, err := parquet.OpenFile(bytes.NewReader(out.Bytes()), int64(out.Len()))
@@ -234,7 +316,7 @@ func TestATableHoldsOneGroupOfRows(t *testing.T) {
 	reason := "no tokens"
 	w = newTableWriter(&out)
 	err = w.write(0, &mullama.Embedding{Err: errors.New(reason)})
-	if err := errors.Join(err, w.end(1)); err != nil {
+	if err := errors.Join(err, w.end()); err != nil {
 		t.Error(err)
 	}
 }

@@ -139,6 +139,15 @@ func TestAModelWithoutAHeadDoesNotRank(t *testing.T) {
 	}
 }
 
+func TestABatchHasRoomForSequencesOfTheSameLength(t *testing.T) {
+	p := embedderParams(t, llama.PoolingMean)
+	p.Ctx, p.Batch, p.UBatch = 300, 300, 300
+	_, err := minilm(t, "minilm").NewContext(p)
+	if !errors.Is(err, llama.ErrInvalid) || !strings.Contains(err.Error(), "multiple of its 32") {
+		t.Errorf("300 tokens for 32 sequences: %v", err)
+	}
+}
+
 func TestBatchesThatCannotBeEmbeddedAreRefused(t *testing.T) {
 	m := minilm(t, "minilm")
 	c := embedder(t, m, llama.PoolingModel)

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -31,7 +31,7 @@ func (s *Server) openEmbedding(ctx context.Context, o order) (*mullama.Lease, st
 	return lease, name, err
 }
 
-// embedTexts embeds, and makes what is wrong with one text an error of the request.
+// embedTexts embeds. What is wrong with one text is in its embedding.
 func embedTexts(
 	ctx context.Context, m *mullama.Model, r *mullama.EmbedRequest,
 ) (*mullama.EmbedResult, error) {
@@ -43,7 +43,7 @@ func embedTexts(
 		return nil, err
 	}
 	note(ctx, func(n *notes) { n.stats.PromptTokens += result.Tokens })
-	return result, result.Err()
+	return result, nil
 }
 
 // readInputs reads what is to be embedded: one thing or a list of them. Each is a text, the tokens
@@ -53,23 +53,31 @@ func readInputs(field string, data json.RawMessage) ([]json.RawMessage, error) {
 	if len(data) == 0 || string(data) == "null" {
 		return nil, nil
 	}
-	inputs := []json.RawMessage{data}
-	if data[0] == '[' && !isTokens(data) {
+	inputs, list := []json.RawMessage{data}, isList(data)
+	if list {
+		inputs = nil // else the first would be written over data
 		if err := json.Unmarshal(data, &inputs); err != nil {
 			return nil, err
 		}
 	}
 	for i, input := range inputs {
+		part := field
+		if list {
+			part = fmt.Sprintf("%s[%d]", field, i)
+		}
 		input = bytes.TrimSpace(input)
 		if text, ok := textOf(input); ok {
 			inputs[i], _ = json.Marshal(text)
 		} else if input[0] != '[' || !isTokens(input) {
-			return nil, badField(field, "invalid input type: input %d of %s is neither a string, "+
-				"nor a list of tokens, nor an object with a text", i+1, field)
+			return nil, blame(part, badRequest("invalid input type: "+
+				"neither a string, nor a list of tokens, nor an object with a text"))
 		}
 	}
 	return inputs, checkCount(field, len(inputs))
 }
+
+// isList reports whether there are several inputs, or may be.
+func isList(data []byte) bool { return len(data) > 0 && data[0] == '[' && !isTokens(data) }
 
 // isTokens reports whether a list has token ids, among which may be texts.
 func isTokens(data []byte) bool {
@@ -186,15 +194,14 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		embed.Texts = nil // which for Ollama is no text, but in a list it is one
 	}
 	result, err := embedTexts(r.Context(), lease.Model, embed)
-	if errors.Is(err, mullama.ErrContextFull) && embed.Truncate {
-		return refuse(http.StatusBadRequest,
-			"the input after truncation exceeds maximum context length: %v", err)
-	}
-	if errors.Is(err, mullama.ErrContextFull) {
-		return refuse(http.StatusBadRequest, "the input length exceeds the context length: %v", err)
-	}
 	if err != nil {
 		return err
+	}
+	if !req.ItemErrors {
+		errs := inOllamasWords(textErrors(result), embed.Truncate)
+		if err := badText("input", req.Input, errs); err != nil {
+			return err
+		}
 	}
 	return writeEmbeddings(w, name, result, began, lease)
 }
@@ -203,24 +210,16 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 func writeEmbeddings(
 	w http.ResponseWriter, name string, result *mullama.EmbedResult, began time.Time,
 	lease *mullama.Lease,
-) error {
+) (err error) {
 	buf := getBuffer()
 	defer buf.put()
 	buf.b = appendString(append(buf.b, `{"model":`...), name)
 	buf.b = append(buf.b, `,"embeddings":[`...)
-	perToken := false
-	for i, e := range result.Embeddings {
-		perToken = perToken || e.Rows != nil
-		if e.Vector == nil {
-			continue
-		}
-		if i > 0 {
-			buf.b = append(buf.b, ',')
-		}
-		buf.b = appendVector(buf.b, e.Vector)
+	if !slices.ContainsFunc(result.Embeddings, isPerToken) {
+		buf.b = appendVectors(buf.b, result.Embeddings)
 	}
 	buf.b = append(buf.b, ']')
-	if perToken {
+	if slices.ContainsFunc(result.Embeddings, isPerToken) {
 		buf.b = append(buf.b, `,"token_embeddings":[`...)
 		for i, e := range result.Embeddings {
 			if i > 0 {
@@ -238,12 +237,32 @@ func writeEmbeddings(
 		buf.b = appendInt(buf.b, e.Tokens)
 	}
 	buf.b = appendCuts(append(buf.b, ']'), result.Embeddings)
+	if buf.b, err = appendItemErrors(buf.b, result); err != nil {
+		return err
+	}
 	buf.b = append(buf.b, `,"total_duration":`...)
 	buf.b = appendInt(buf.b, int(time.Since(began)))
 	buf.b = appendInt(append(buf.b, `,"load_duration":`...), int(lease.LoadTime))
 	buf.b = appendInt(append(buf.b, `,"prompt_eval_count":`...), result.Tokens)
 	buf.b = append(buf.b, '}')
 	return writeJSON(w, buf.b)
+}
+
+func isPerToken(e mullama.Embedding) bool { return e.Rows != nil }
+
+// appendVectors appends the embeddings of texts, null for one that has none.
+func appendVectors(dst []byte, list []mullama.Embedding) []byte {
+	for i, e := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if e.Vector == nil {
+			dst = append(dst, "null"...)
+			continue
+		}
+		dst = appendVector(dst, e.Vector)
+	}
+	return dst
 }
 
 // appendCuts tells which texts were cut, if one was.
@@ -300,6 +319,9 @@ func (s *Server) ollamaEmbeddings(w http.ResponseWriter, r *http.Request) error 
 		result, err := embedTexts(r.Context(), lease.Model, &mullama.EmbedRequest{
 			Texts: []string{req.Prompt}, EmbedOptions: mullama.EmbedOptions{Truncate: true},
 		})
+		if err == nil {
+			err = badText("prompt", nil, textErrors(result))
+		}
 		if err != nil {
 			return err
 		}

@@ -233,6 +233,62 @@ func TestRequestsThatCannotBeEmbeddedAreRefused(t *testing.T) {
 	}
 }
 
+// The forms of OpenAI and Ollama have no place for an error of one input, so it names the input.
+func TestABadInputIsNamed(t *testing.T) {
+	s := newEmbedSite(t)
+	long := strings.Repeat("long ", 600)
+	spoilt := []int{101, 1 << 20, 102} // a token that there is not
+	for _, c := range []struct {
+		path  string
+		body  object
+		words []string
+	}{
+		{"/api/embed", object{"input": []string{"a", "b", "c", long}, "truncate": false},
+			[]string{"input[3]: the input length exceeds the context length"}},
+		{"/api/embed", object{"input": []any{"a", spoilt}}, []string{"input[1]: ", "vocabulary"}},
+		{"/api/embed", object{"input": []any{"a", true}}, []string{"input[1]: invalid input type"}},
+		{"/api/embed", object{"input": long, "truncate": false},
+			[]string{`input: the input length exceeds`}},
+		{"/api/embeddings", object{"prompt": "a", "options": object{"num_ctx": 2}},
+			[]string{"prompt: "}},
+		{"/v1/embeddings", object{"input": []string{"a", long}},
+			[]string{"input[1]: ", `"param":"input[1]"`, `"code":"context_length_exceeded"`}},
+		{"/v1/embeddings", object{"input": []string{"a", ""}},
+			[]string{"input[1]: the text is empty", `"param":"input[1]"`}},
+		{"/v1/embeddings", object{"input": ""}, []string{`"param":"input"`}},
+		{"/v1/embeddings", object{"input": [][]int{{101}, {1, 1 << 20}}}, []string{"input[1]: "}},
+		{"/embedding", object{"content": []string{"a", long}}, []string{"content[1]: "}},
+		{"/v1/score", object{"query": long, "documents": []string{"a"}}, []string{"query: "}},
+	} {
+		c.body["model"] = "minilm"
+		for _, words := range c.words {
+			s.refused("POST", c.path, c.body, 400, words)
+		}
+	}
+	texts := object{"model": "ranker", "query": "a", "texts": []string{"b", ""}}
+	s.refused("POST", "/rerank", texts, 400, "texts[1]: ")
+	s.ok("POST", "/v1/score", object{"model": "minilm", "query": "a",
+		"documents": []string{"b", "", long}}) // which are cut, and none of which is nothing
+}
+
+func TestAClientThatAsksForItGetsTheErrorOfEachText(t *testing.T) {
+	s := newEmbedSite(t)
+	long := strings.Repeat("long ", 600)
+	for _, pooling := range []string{"", "none"} {
+		got := s.ok("POST", "/api/embed", object{"model": "minilm", "pooling": pooling,
+			"input": []string{long, "a", "b"}, "truncate": false, "item_errors": true})
+		rows, errs := got["embeddings"].([]any), got["errors"].([]any)
+		if pooling == "none" {
+			rows = got["token_embeddings"].([]any)
+		}
+		bad, _ := errs[0].(object)
+		if len(rows) != 3 || len(rows[1].([]any)) == 0 || len(errs) != 3 || errs[1] != nil ||
+			bad["kind"] != "context_full" || !strings.Contains(fmt.Sprint(bad["error"]), "602") {
+			t.Errorf("pooling %q: %d rows, errors %v", pooling, len(rows), errs)
+		}
+	}
+}
+
 func TestAModelThatChatsEmbedsToo(t *testing.T) {
 	s := newSite(t, Config{})
 	got := s.ok("POST", "/api/embed", object{"model": "tiny", "input": []string{"a", "b c"}})
@@ -283,12 +339,12 @@ func TestDocumentsAreScoredByTheirTokens(t *testing.T) {
 func TestRankingsThatCannotBeMadeAreRefused(t *testing.T) {
 	s := newEmbedSite(t)
 	for words, body := range map[string]object{
-		"query is required": {"documents": []string{"a"}},
-		"documents must be": {"query": "a", "documents": []string{}},
-		"top_n is 0":        {"query": "a", "documents": []string{"a"}, "top_n": 0},
-		"document 2":        {"query": "a", "documents": []any{"a", 1}},
-		"document 1 of 2":   {"query": "a", "documents": []string{"", "b"}},
-		"the query":         {"query": strings.Repeat("long ", 600), "documents": []string{"a"}},
+		"query is required":  {"documents": []string{"a"}},
+		"documents must be":  {"query": "a", "documents": []string{}},
+		"top_n is 0":         {"query": "a", "documents": []string{"a"}, "top_n": 0},
+		"documents[1]: nei":  {"query": "a", "documents": []any{"a", 1}},
+		"documents[0]: rer":  {"query": "a", "documents": []string{"", "b"}},
+		"query: rerank: the": {"query": strings.Repeat("long ", 600), "documents": []string{"a"}},
 	} {
 		body["model"] = "ranker"
 		s.refused("POST", "/v1/rerank", body, 400, words)

@@ -47,15 +47,18 @@ type failure struct {
 	kind    string // the library's name for the error, if it has one
 	code    string // OpenAI's name for the error, if it has one
 
+	cause      error // an error of the library that it tells of; nil: it is an error of its own
 	full       *mullama.ContextFullError
 	retryAfter time.Duration // when it may work; 0: not known
 }
 
 func (f *failure) Error() string { return f.message }
 
+func (f *failure) Unwrap() error { return f.cause }
+
 // Is gives a request that is at fault the kind that the library has for it.
 func (f *failure) Is(kind error) bool {
-	return f.status == http.StatusBadRequest && kind == mullama.ErrInvalidOption
+	return f.cause == nil && f.status == http.StatusBadRequest && kind == mullama.ErrInvalidOption
 }
 
 // refuse is a failure with a formatted message.

@@ -192,6 +192,9 @@ func (s *Server) tokenRows(
 	result, err := embedTexts(ctx, lease.Model, &mullama.EmbedRequest{
 		Texts: texts, EmbedOptions: mullama.EmbedOptions{Pooling: "none", Task: task,
 			Truncate: task == "document"}})
+	if err == nil {
+		err = result.Err()
+	}
 	if err != nil {
 		return nil, "", err
 	}

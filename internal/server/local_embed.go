@@ -64,7 +64,7 @@ func rankWith(ctx context.Context, m *mullama.Model, body []byte, by scorer) ([]
 	}
 	result, err := by(ctx, m, req, documents)
 	if err == nil {
-		err = result.Err()
+		err = badInput(documentsField(req), scoreErrors(result))
 	}
 	if err != nil {
 		return nil, err

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"math"
 	"net/http"
 
@@ -41,12 +43,17 @@ func (q *embeddingsRequest) order() order {
 	}
 }
 
+// input is what is to be embedded, and the field that has it.
+func (q *embeddingsRequest) input() (field string, input json.RawMessage) {
+	if len(q.Input) == 0 && len(q.Content) > 0 {
+		return "content", q.Content
+	}
+	return "input", q.Input
+}
+
 // read reads what is to be embedded, which must be something, and how.
 func (q *embeddingsRequest) read() (*mullama.EmbedRequest, []json.RawMessage, error) {
-	field, input := "input", q.Input
-	if len(input) == 0 && len(q.Content) > 0 {
-		field, input = "content", q.Content
-	}
+	field, input := q.input()
 	if len(input) == 0 || string(input) == "null" {
 		return nil, nil, badField(field, "%s is required", field)
 	}
@@ -59,7 +66,10 @@ func (q *embeddingsRequest) read() (*mullama.EmbedRequest, []json.RawMessage, er
 	}
 	for i, text := range inputs {
 		if string(text) == `""` {
-			return nil, nil, badField(field, "text %d of %s is empty", i+1, field)
+			if isList(bytes.TrimSpace(input)) {
+				field = fmt.Sprintf("%s[%d]", field, i)
+			}
+			return nil, nil, blame(field, badRequest("the text is empty"))
 		}
 	}
 	raw := q.Normalize != nil && !*q.Normalize || q.EmbdNormalize != nil && *q.EmbdNormalize < 0
@@ -97,8 +107,11 @@ func (s *Server) runEmbeddings(
 	if err := resolve(lease.Model, embed, inputs); err != nil {
 		return nil, "", err
 	}
-	result, err = embedTexts(ctx, lease.Model, embed)
-	return result, name, err
+	if result, err = embedTexts(ctx, lease.Model, embed); err != nil {
+		return nil, "", err
+	}
+	field, input := q.input()
+	return result, name, badText(field, input, textErrors(result))
 }
 
 // openAIEmbeddings answers POST /v1/embeddings.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/mullama/mullama"
@@ -114,7 +115,15 @@ func (s *Server) rank(
 		return nil, "", err
 	}
 	note(ctx, func(n *notes) { n.stats.PromptTokens += result.Tokens })
-	return result, name, result.Err()
+	return result, name, badInput(documentsField(req), scoreErrors(result))
+}
+
+// documentsField is the field that has the documents.
+func documentsField(req *api.RerankRequest) string {
+	if len(req.Documents) == 0 {
+		return "texts"
+	}
+	return "documents"
 }
 
 // readDocuments checks a request and reads its documents, which are texts or objects with one.
@@ -143,8 +152,8 @@ func readDocuments(req *api.RerankRequest) ([]string, error) {
 			Text *string `json:"text"`
 		}
 		if json.Unmarshal(raw, &object) != nil || object.Text == nil {
-			return nil, badField("documents", "document %d is neither a text nor an object with a "+
-				"text", i+1)
+			return nil, blame(fmt.Sprintf("documents[%d]", i), badRequest(
+				"neither a text nor an object with a text"))
 		}
 		documents[i] = *object.Text
 	}
