@@ -303,5 +303,5 @@ func (x *Index) Verify() error {
 			}
 		}
 	}
-	return nil
+	return x.checkStates()
 }
