@@ -180,7 +180,7 @@ func askedCalls(all archive) *grid {
 	}
 	found := all.find("overhead", "")
 	g.note = "A call that makes the tokens of a short text, on " + found.places("c_tokenize_p50") +
-		"."
+		". `make callers` builds the programs in these languages."
 	for _, e := range expectedCalls {
 		cells := []string{sideNames[e.side], e.expected}
 		for _, percent := range percentiles {
