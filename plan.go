@@ -209,6 +209,9 @@ func pluginProblem(p llama.Plugin) string {
 	switch {
 	case strings.Contains(reason, gpu.driver):
 		return fmt.Sprintf("the %s plug-in was found but %s: %s", gpu.name, gpu.missing, reason)
+	case strings.Contains(reason, "driver version is insufficient"): // CUDA's words, and ROCm's
+		return fmt.Sprintf("the %s plug-in was found but the driver of the GPU is too old for it, "+
+			"so update that, or build for an older %s: %s", gpu.name, gpu.name, reason)
 	case reason == "":
 		return fmt.Sprintf("the %s plug-in was found but sees no device", gpu.name)
 	}
