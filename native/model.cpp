@@ -75,9 +75,9 @@ void load_params::set_devices(const mn_model_params &p, const std::vector<rpc_pe
 
 // How many devices other machines have is only known when they were asked.
 void load_params::check_devices(const mn_model_params &p) {
-    std::string all = devices.size() == 1 ? "there is 1 device"
-                                          : "there are " + std::to_string(devices.size()) +
-                                                " devices";
+    std::string all = devices.size() == 1
+                          ? "there is 1 device"
+                          : "there are " + std::to_string(devices.size()) + " devices";
     all += " with those of other machines";
     const float *shares = p.tensor_split;
     if (p.n_tensor_split > 0 && (size_t)p.n_tensor_split != devices.size()) {
@@ -88,8 +88,8 @@ void load_params::check_devices(const mn_model_params &p) {
         throw failure(MN_ERR_INVALID, "tensor split is 0 for every device");
     }
     if (p.main_gpu > 0 && (size_t)p.main_gpu >= devices.size()) {
-        throw failure(MN_ERR_INVALID, "main GPU is " + std::to_string(p.main_gpu) +
-                                          ", counted from 0, and " + all);
+        throw failure(MN_ERR_INVALID,
+                      "main GPU is " + std::to_string(p.main_gpu) + ", counted from 0, and " + all);
     }
 }
 
