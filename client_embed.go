@@ -13,22 +13,16 @@ import (
 // embed has a daemon embed texts. What is wrong with one of them is in its embedding, if the daemon
 // is Mullama; of another it is an error of the call.
 func (r *remote) embed(ctx context.Context, m *Model, e *EmbedRequest) (*EmbedResult, error) {
-	if len(e.Texts) == 0 || len(e.Tokens) == 0 {
-		return r.embedAlike(ctx, m, e)
+	all := &EmbedResult{Embeddings: make([]Embedding, 0, len(e.Texts)+len(e.Tokens))}
+	for part := range embedParts(e) {
+		some, err := r.embedAlike(ctx, m, part)
+		if err != nil {
+			return nil, err
+		}
+		all.Embeddings = append(all.Embeddings, some.Embeddings...)
+		all.Tokens += some.Tokens
 	}
-	texts, tokens := *e, *e // of which a request has one kind alone
-	texts.Tokens, tokens.Texts = nil, nil
-	first, err := r.embedAlike(ctx, m, &texts)
-	if err != nil {
-		return nil, err
-	}
-	second, err := r.embedAlike(ctx, m, &tokens)
-	if err != nil {
-		return nil, err
-	}
-	first.Embeddings = append(first.Embeddings, second.Embeddings...)
-	first.Tokens += second.Tokens
-	return first, nil
+	return all, nil
 }
 
 // embedAlike embeds texts, or tokens.
@@ -151,31 +145,34 @@ func (r *remote) rank(ctx context.Context, m *Model, op string, q *RerankRequest
 		return nil, err
 	}
 	defer m.calls.Done()
-	request := &api.RerankRequest{
-		Model: r.name, Query: q.Query, RawScores: q.Raw, Instruction: q.Instruction,
-		Options: r.options,
-	}
-	for _, document := range q.Documents {
-		text, err := json.Marshal(document)
-		if err != nil {
-			return nil, invalid(op, err.Error())
-		}
-		request.Documents = append(request.Documents, text)
-	}
 	ctx, end := m.untilClosed(ctx)
 	defer end()
-	resp, err := send(ctx, request)
-	if err != nil {
-		return nil, orClosed(ctx, op, err)
-	}
-	result := &RerankResult{
-		Scores: make([]DocumentScore, len(q.Documents)), Tokens: resp.Usage.PromptTokens,
-		Method: resp.Method,
-	}
-	for _, scored := range resp.Results {
-		if scored.Index >= 0 && scored.Index < len(result.Scores) {
-			result.Scores[scored.Index].Score = scored.Score
+	result := &RerankResult{Scores: make([]DocumentScore, 0, len(q.Documents))}
+	for documents := range parts(q.Documents, func(s string) int { return len(s) }) {
+		request := &api.RerankRequest{
+			Model: r.name, Query: q.Query, RawScores: q.Raw, Instruction: q.Instruction,
+			Options: r.options,
 		}
+		for _, document := range documents {
+			text, err := json.Marshal(document)
+			if err != nil {
+				return nil, invalid(op, err.Error())
+			}
+			request.Documents = append(request.Documents, text)
+		}
+		resp, err := send(ctx, request)
+		if err != nil {
+			return nil, orClosed(ctx, op, err)
+		}
+		scores := make([]DocumentScore, len(documents))
+		for _, scored := range resp.Results {
+			if scored.Index >= 0 && scored.Index < len(scores) {
+				scores[scored.Index].Score = scored.Score
+			}
+		}
+		result.Scores = append(result.Scores, scores...)
+		result.Tokens += resp.Usage.PromptTokens
+		result.Method = resp.Method
 	}
 	return result, nil
 }

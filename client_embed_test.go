@@ -94,6 +94,25 @@ func TestADaemonRanksAsThisProcessDoes(t *testing.T) {
 	}
 }
 
+func TestADaemonTakesAnyNumberOfTexts(t *testing.T) {
+	m := daemonNamed(t, "minilm-q8")
+	const n = 4100 // a request has 4096 at most
+	texts := slices.Repeat([]string{"a"}, n)
+	texts[n-1] = "another"
+	result, err := m.Embed(t.Context(), &mullama.EmbedRequest{Texts: texts})
+	if err != nil || len(result.Embeddings) != n || result.Tokens != 3*n {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	first, last := result.Embeddings[0].Vector, result.Embeddings[n-1].Vector
+	if dot(first, result.Embeddings[n-2].Vector) < 0.999 || dot(first, last) > 0.999 {
+		t.Error("the embeddings are not in the order of their texts")
+	}
+	scored, err := m.Score(t.Context(), &mullama.ScoreRequest{Query: "another", Documents: texts})
+	if err != nil || len(scored.Scores) != n || scored.Best()[0] != n-1 {
+		t.Errorf("%d scores, %v", len(scored.Scores), err)
+	}
+}
+
 func TestADaemonTellsKindsOfErrorsOfRanking(t *testing.T) {
 	m := daemonNamed(t, "minilm-q8")
 	_, err := m.Rerank(t.Context(), &mullama.RerankRequest{Query: "a", Documents: []string{"b"}})

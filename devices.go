@@ -14,8 +14,8 @@ var kvTypes = map[string]uint64{
 	"q8_0": 32, "q5_1": 32, "q5_0": 32, "q4_1": 32, "q4_0": 32, "iq4_nl": 32,
 }
 
-// checkDevices refuses what asks for devices that this machine does not have.
-func (o *LoadOptions) checkDevices(op string, devices []llama.Device) error {
+// checkNames refuses names of devices that are not among these.
+func (o *LoadOptions) checkNames(op string, devices []llama.Device) error {
 	for i, name := range o.Devices {
 		has := func(d llama.Device) bool { return d.Name == name }
 		if !slices.ContainsFunc(devices, has) {
@@ -25,6 +25,14 @@ func (o *LoadOptions) checkDevices(op string, devices []llama.Device) error {
 		if slices.Contains(o.Devices[:i], name) {
 			return invalid(op, fmt.Sprintf("device %s is named twice", name))
 		}
+	}
+	return nil
+}
+
+// checkDevices refuses what asks for devices that this machine does not have.
+func (o *LoadOptions) checkDevices(op string, devices []llama.Device) error {
+	if err := o.checkNames(op, devices); err != nil {
+		return err
 	}
 	all := *o
 	all.SplitMode = ""

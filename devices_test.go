@@ -113,6 +113,12 @@ func TestProblemsOfPluginsAreSaidInWords(t *testing.T) {
 		{llama.Plugin{Name: "cuda", Reason: "libcuda.so.1: cannot open shared object file"},
 			"the CUDA plug-in was found but no NVIDIA driver answers: " +
 				"libcuda.so.1: cannot open shared object file"},
+		{llama.Plugin{Name: "cuda", Reason: "CUDA driver version is insufficient for CUDA " +
+			"runtime version"}, "the CUDA plug-in was found but the driver of the GPU is too old " +
+			"for it, so update that, or build for an older CUDA: CUDA driver version is " +
+			"insufficient for CUDA runtime version"},
+		{llama.Plugin{Name: "cuda", Reason: "libggml-cuda.so: file too short"},
+			"the CUDA plug-in was found but sees no device: libggml-cuda.so: file too short"},
 		{llama.Plugin{Name: "vulkan"}, "the Vulkan plug-in was found but sees no device"},
 		{llama.Plugin{Name: "cuda", Reason: "no CUDA-capable device is detected"},
 			"the CUDA plug-in was found but sees no device: no CUDA-capable device is detected"},

@@ -388,6 +388,22 @@ func TestAHeadRanksDocuments(t *testing.T) {
 	}
 }
 
+func TestAQueryThatCannotBeRankedForIsRefusedAsAWhole(t *testing.T) {
+	m := loadNamed(t, "minilm-rank")
+	for query, says := range map[string]string{
+		"":                             "rerank: the query is empty",
+		strings.Repeat("word ", 600):   "rerank: the query has 600 tokens, which exceeds",
+		strings.Repeat("word ", 1<<20): "rerank: of the query the first ",
+	} {
+		_, err := m.Rerank(t.Context(), &mullama.RerankRequest{Query: query,
+			Documents: []string{"a", "b"}})
+		if err == nil || !strings.HasPrefix(err.Error(), says) ||
+			query != "" && !strings.HasSuffix(err.Error(), "shorten the query") {
+			t.Errorf("a query of %d bytes: %v, want %q", len(query), err, says)
+		}
+	}
+}
+
 func TestAModelThatChatsJudgesDocuments(t *testing.T) {
 	m := loadNamed(t, "qwen05")
 	result, err := m.Rerank(t.Context(), &mullama.RerankRequest{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -103,11 +104,10 @@ func (l *loading) check() (err error) {
 		return err
 	}
 	if len(l.o.RPC) == 0 {
-		if err := l.checkDevices(); err != nil {
-			return err
-		}
-	} // else llama.cpp spreads the layers over the machines: only they know their devices
-	return nil
+		return l.checkDevices()
+	}
+	// llama.cpp spreads the layers over the machines: only they know their devices.
+	return l.o.checkNames(l.op, slices.DeleteFunc(l.r.lib.Devices(), isRemote))
 }
 
 // checkMemory refuses what has no room beside the draft model, whose plan may be nil.
@@ -184,7 +184,7 @@ func (l *loading) choose() error {
 	case l.o.VocabOnly || asked != nil && *asked == 0:
 		return nil
 	case len(l.gpus) == 0:
-		l.place.off = len(l.o.Devices) > 0 // none of them a GPU
+		l.place.off = len(l.o.Devices) > 0 && len(l.o.RPC) == 0 // none of them a GPU
 		return nil
 	}
 	l.r.reserved.fitting.Lock()

@@ -102,11 +102,13 @@ func (l *loading) plan(p *placement, memory []llama.Memory, cp llama.ContextPara
 			Weights: m.Weights, Cache: m.Cache, Compute: m.Compute,
 		})
 	}
+	if n := l.onGPUs(p); n < 0 || n > layers {
+		plan.GPULayers = layers
+	} else {
+		plan.GPULayers = n
+	}
 	if p.gpu {
-		plan.GPULayers, plan.CPUExperts = p.layers, p.experts
-		if p.layers < 0 || p.layers > layers {
-			plan.GPULayers = layers
-		}
+		plan.CPUExperts = p.experts
 		if l.o.GPULayers == nil && !p.fewer && (plan.GPULayers < layers || p.experts > 0) {
 			plan.Notes = append(plan.Notes, partNote(plan))
 		}
@@ -118,6 +120,17 @@ func (l *loading) plan(p *placement, memory []llama.Memory, cp llama.ContextPara
 		plan.SplitMode = "none"
 	}
 	return plan
+}
+
+// onGPUs is how many layers a placement has on GPUs or on other machines; -1: all.
+func (l *loading) onGPUs(p *placement) int {
+	switch {
+	case p.gpu:
+		return p.layers
+	case len(l.o.RPC) > 0: // nothing was chosen
+		return l.mp.GPULayers
+	}
+	return 0
 }
 
 // partNote says why not all of a model is on GPUs.
@@ -209,6 +222,9 @@ func pluginProblem(p llama.Plugin) string {
 	switch {
 	case strings.Contains(reason, gpu.driver):
 		return fmt.Sprintf("the %s plug-in was found but %s: %s", gpu.name, gpu.missing, reason)
+	case strings.Contains(reason, "driver version is insufficient"): // CUDA's words, and ROCm's
+		return fmt.Sprintf("the %s plug-in was found but the driver of the GPU is too old for it, "+
+			"so update that, or build for an older %s: %s", gpu.name, gpu.name, reason)
 	case reason == "":
 		return fmt.Sprintf("the %s plug-in was found but sees no device", gpu.name)
 	}

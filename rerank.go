@@ -87,9 +87,15 @@ func (m *Model) Rerank(ctx context.Context, r *RerankRequest) (*RerankResult, er
 	if m.shared.embedders == nil {
 		return nil, noWeights(op)
 	}
+	if r.Query == "" {
+		return nil, invalid(op, "the query is empty")
+	}
 	info := m.shared.weights.Info()
 	switch {
 	case info.ClassifierWidth > 0:
+		if err := m.checkQuery(op, r.Query); err != nil {
+			return nil, err
+		}
 		ctx, end := m.untilClosed(ctx)
 		defer end()
 		return m.rankByHead(ctx, r)
@@ -99,6 +105,30 @@ func (m *Model) Rerank(ctx context.Context, r *RerankRequest) (*RerankResult, er
 			Hint: "compare the embeddings, or use a model that ranks or chats"}
 	}
 	return m.rankByJudge(ctx, r)
+}
+
+// checkQuery refuses a query that leaves no room for a document.
+func (m *Model) checkQuery(op, query string) error {
+	longest := m.shared.embedders.longest
+	if err := m.tooLong(op, query, longest); err != nil {
+		if full, ok := errors.AsType[*ContextFullError](err); ok {
+			full.Part, full.Advice = "of the query "+full.Part, queryAdvice
+		}
+		return err
+	}
+	tokens, err := m.shared.weights.Tokenize(query, false, false)
+	if err == nil && len(tokens) >= longest {
+		return queryFull(op, len(tokens), longest)
+	}
+	return wrap(op, err)
+}
+
+const queryAdvice = "shorten the query"
+
+// queryFull is the error of a query that leaves no room for a document.
+func queryFull(op string, tokens, longest int) error {
+	return &Error{Kind: ErrContextFull, Op: op, Err: &ContextFullError{
+		Prompt: tokens, Context: longest, Part: "the query", Advice: queryAdvice}}
 }
 
 // rankByHead embeds pairs of query and document with the head that ranks.
@@ -152,11 +182,8 @@ const rerankTemplate = "tokenizer.chat_template.rerank"
 func (m *Model) pair(query, document string) ([]Token, error) {
 	const op = "rerank"
 	longest := m.shared.embedders.longest
-	if query == "" || document == "" {
-		return nil, invalid(op, "the query or the document is empty")
-	}
-	if err := m.tooLong(op, query, longest/2); err != nil {
-		return nil, err
+	if document == "" {
+		return nil, invalid(op, "the document is empty")
 	}
 	document = clipBytes(document, likelyBytes*longest)
 	template, _ := m.shared.info.Metadata[rerankTemplate].(string)
@@ -189,8 +216,7 @@ func (m *Model) pair(query, document string) ([]Token, error) {
 	const around = 2 // tokens that follow
 	room := longest - len(tokens) - around
 	if room <= 0 {
-		return nil, &Error{Kind: ErrContextFull, Op: op, Err: &ContextFullError{
-			Prompt: len(tokens), Context: longest, Part: "the query"}}
+		return nil, queryFull(op, len(tokens), longest)
 	}
 	tokens = append(tokens, second[:min(room, len(second))]...)
 	special(info.AddEOS || info.AddSEP, eos)
@@ -230,8 +256,7 @@ func (m *Model) templatePair(
 		tokens = append(tokens, more...)
 	}
 	if len(tokens) > longest {
-		return nil, &Error{Kind: ErrContextFull, Op: op, Err: &ContextFullError{
-			Prompt: len(tokens), Context: longest, Part: "the query"}}
+		return nil, queryFull(op, len(tokens), longest)
 	}
 	return tokens, nil
 }
@@ -308,8 +333,8 @@ func (m *Model) judge(
 	ctx context.Context, r *RerankRequest, document string,
 ) (score float64, tokens int, err error) {
 	const op = "rerank"
-	if document == "" || r.Query == "" {
-		return 0, 0, invalid(op, "the query or the document is empty")
+	if document == "" {
+		return 0, 0, invalid(op, "the document is empty")
 	}
 	instruction := r.Instruction
 	if instruction == "" {

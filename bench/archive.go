@@ -91,7 +91,42 @@ func where(r *Result) string {
 	if len(m.GPUs) == 1 {
 		return m.GPUs[0].Description
 	}
-	return fmt.Sprintf("%d cores", m.Cores)
+	return fmt.Sprintf("%d cores%s", m.Cores, processor(m.CPU))
+}
+
+// processor is a processor's maker and family, after a comma; "" where they are not known.
+func processor(model string) string {
+	model = strings.NewReplacer("(R)", "", "(TM)", "", "(tm)", "").Replace(model)
+	var words []string
+	for _, word := range strings.Fields(model) {
+		if word == "Processor" || word == "CPU" || word == "@" || strings.HasSuffix(word, "-Core") {
+			break
+		}
+		words = append(words, word)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return ", " + strings.Join(words, " ")
+}
+
+// places names the machines of results, in their order: of those that have any of the rows, if
+// some are given.
+func (a archive) places(rows ...string) string {
+	var all []string
+	for _, r := range a {
+		has := func(name string) bool { return archive{r}.row(name) != nil }
+		if len(rows) > 0 && !slices.ContainsFunc(rows, has) {
+			continue
+		}
+		if place := where(r); !slices.Contains(all, place) {
+			all = append(all, place)
+		}
+	}
+	if len(all) == 0 {
+		return "a machine"
+	}
+	return strings.Join(all, "; ")
 }
 
 // grid is a table.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -63,9 +64,10 @@ func conditions(ctx context.Context, root fs.FS) ([]condition, error) {
 		{What: "processor", Is: orUnknown(m.CPU)},
 		{What: "instruction sets", Is: orUnknown(strings.Join(m.Features, " "))},
 		{What: "cores", Is: fmt.Sprint(m.Cores)},
-		{What: "memory", Is: fmt.Sprintf("%.1f GiB", float64(m.MemoryBytes)/(1<<30))},
+		{What: "memory", Is: fmt.Sprintf("%.1f GiB, %.1f available",
+			float64(m.MemoryBytes)/(1<<30), float64(available(root))/(1<<30))},
 		{What: "system", Is: strings.TrimSpace(m.OS + " " + m.Arch + " " + m.Kernel)},
-		virtual(m), governor(m), turbo(root), otherPrograms(ctx, root),
+		virtual(m), clock(root), governor(m), turbo(root), otherPrograms(ctx, root),
 	}
 	all = append(all, nvidia(ctx)...)
 	versions, err := engineVersions()
@@ -77,6 +79,32 @@ func orUnknown(text string) string {
 		return "not known"
 	}
 	return text
+}
+
+// available is the memory that programs can have.
+func available(root fs.FS) int64 {
+	return 1024 * fieldKB(read(root, "proc/meminfo"), "MemAvailable")
+}
+
+// clock is that of the first core, now, and the highest it has.
+func clock(root fs.FS) condition {
+	const where = "sys/devices/system/cpu/cpu0/cpufreq/"
+	megahertz := func(file string) float64 { // of kHz
+		n, _ := strconv.ParseFloat(strings.TrimSpace(string(read(root, where+file))), 64)
+		return n / 1000
+	}
+	now := megahertz("scaling_cur_freq")
+	if now == 0 {
+		now, _ = strconv.ParseFloat(field(read(root, "proc/cpuinfo"), "cpu MHz"), 64)
+	}
+	c := condition{What: "clock", Is: "not known"}
+	switch most := megahertz("cpuinfo_max_freq"); {
+	case now > 0 && most > 0:
+		c.Is = fmt.Sprintf("%.0f of %.0f MHz", now, most)
+	case now > 0:
+		c.Is = fmt.Sprintf("%.0f MHz", now)
+	}
+	return c
 }
 
 func virtual(m Machine) condition {
@@ -126,9 +154,10 @@ func otherPrograms(ctx context.Context, root fs.FS) condition {
 // nvidia asks nvidia-smi, if there is one.
 func nvidia(ctx context.Context) []condition {
 	out, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=index,name,driver_version,"+
-		"persistence_mode,clocks.sm,clocks.max.sm", "--format=csv,noheader,nounits").Output()
+		"persistence_mode,clocks.sm,clocks.max.sm,utilization.gpu,memory.used",
+		"--format=csv,noheader,nounits").Output()
 	if err != nil {
-		return nil
+		return []condition{{What: "NVIDIA GPU", Is: "none that nvidia-smi tells of"}}
 	}
 	return nvidiaConditions(string(out))
 }
@@ -138,18 +167,21 @@ func nvidiaConditions(lines string) []condition {
 	var all []condition
 	for line := range strings.Lines(lines) {
 		f := strings.Split(line, ",")
-		if len(f) != 6 {
+		if len(f) != 8 {
 			continue
 		}
 		for i := range f {
 			f[i] = strings.TrimSpace(f[i])
 		}
 		c := condition{What: "NVIDIA GPU " + f[0], Is: fmt.Sprintf(
-			"%s, driver %s, clock %s of %s MHz, persistence mode %s", f[1], f[2], f[4], f[5],
-			strings.ToLower(f[3]))}
+			"%s, driver %s, clock %s of %s MHz, persistence mode %s, %s %% used, %s MiB taken",
+			f[1], f[2], f[4], f[5], strings.ToLower(f[3]), f[6], f[7])}
 		if f[3] != "Enabled" {
 			c.Wants = "persistence mode, and a fixed clock"
 			c.Fix = "sudo nvidia-smi -pm 1 && sudo nvidia-smi --lock-gpu-clocks=" + f[5]
+		}
+		if used, _ := strconv.ParseFloat(f[6], 64); used > 100*mostForeign {
+			c.Wants = strings.TrimPrefix(c.Wants+", and no other program on it", ", and ")
 		}
 		all = append(all, c)
 	}

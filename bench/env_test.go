@@ -44,14 +44,35 @@ func TestAMachineThatIsSetWantsNothing(t *testing.T) {
 }
 
 func TestClocksOfGPUsAreRead(t *testing.T) {
-	got := nvidiaConditions("0, NVIDIA H200, 570.1, Enabled, 345, 1980\n" +
-		"1, NVIDIA RTX 4090, 560.2, Disabled, 210, 3105\nno such line\n")
-	if len(got) != 2 || got[0].Wants != "" ||
-		got[0].Is != "NVIDIA H200, driver 570.1, clock 345 of 1980 MHz, persistence mode enabled" {
+	got := nvidiaConditions("0, NVIDIA H200, 570.1, Enabled, 345, 1980, 0, 512\n" +
+		"1, NVIDIA RTX 4090, 560.2, Disabled, 210, 3105, 97, 20000\nno such line\n")
+	if len(got) != 2 || got[0].Wants != "" || got[0].Is != "NVIDIA H200, driver 570.1, clock 345 "+
+		"of 1980 MHz, persistence mode enabled, 0 % used, 512 MiB taken" {
 		t.Fatalf("conditions are %+v", got)
+	}
+	want := "persistence mode, and a fixed clock, and no other program on it"
+	if got[1].Wants != want {
+		t.Errorf("a busy GPU wants %q, not %q", got[1].Wants, want)
 	}
 	if fix := got[1].Fix; !strings.HasSuffix(fix, "--lock-gpu-clocks=3105") {
 		t.Errorf("the fix is %q", fix)
+	}
+}
+
+func TestTheClockOfTheProcessorIsRead(t *testing.T) {
+	root := testRoot()
+	if c := clock(root); c.Is != "not known" {
+		t.Errorf("a machine that does not tell: %+v", c)
+	}
+	root["proc/cpuinfo"].Data = []byte("cpu MHz\t\t: 2596.140\n")
+	if c := clock(root); c.Is != "2596 MHz" {
+		t.Errorf("of cpuinfo: %+v", c)
+	}
+	const where = "sys/devices/system/cpu/cpu0/cpufreq/"
+	root[where+"scaling_cur_freq"] = &fstest.MapFile{Data: []byte("1200000\n")}
+	root[where+"cpuinfo_max_freq"] = &fstest.MapFile{Data: []byte("3700000\n")}
+	if c := clock(root); c.Is != "1200 of 3700 MHz" {
+		t.Errorf("of cpufreq: %+v", c)
 	}
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -24,7 +25,7 @@ const askedBegin = `## The tables of the first Mullama
 
 Its page of benchmarks had these tables, most of whose cells were "(pending)". They are filled from
 the files in bench/results: from those of an NVIDIA H200 where it named an NVIDIA RTX 4090 or A6000,
-and from those of two cores of a Xeon for what needs no GPU. Not measured, as the hardware was not
+and from those of two cores of a server for what needs no GPU. Not measured, as the hardware was not
 there: NVIDIA RTX 4090, NVIDIA A6000, AMD Ryzen 9 7950X, Intel Xeon w7-2495X, Apple M3 Max,
 Raspberry Pi 5. On such a machine "mullama bench" measures all of it, and "mullama bench report"
 makes tables of it.
@@ -53,7 +54,8 @@ func askedText(all archive) *grid {
 		with: "streams --peer llama-server=PROGRAM",
 		note: "One request of 128 tokens and an answer of 128, after its first token, all layers " +
 			"on one NVIDIA H200; where streams were not measured, in process is that of the " +
-			"group multi-gpu. Apple M3 Max (Metal): not measured.",
+			"group multi-gpu, with an answer of 64. That page wanted 256, which is " +
+			"`--generate-tokens 256`. Apple M3 Max (Metal): not measured.",
 		fill: fillGPU}
 	for _, m := range askedModels {
 		streams := all.find("streams", m.word).on(true)
@@ -71,35 +73,58 @@ func askedText(all archive) *grid {
 	return g
 }
 
+// askedTextCPU has a row for each machine on which a model was measured.
 func askedTextCPU(all archive) *grid {
 	g := &grid{title: "Text generation, CPU (tokens/s)", exact: true,
-		head: []string{"model", "cores", "in process", "daemon", "llama.cpp alone", "llama-server"},
+		head: []string{"model", "on", "in process", "daemon", "llama.cpp alone", "llama-server",
+			"tokens of an answer"},
 		with: "streams --streams 1 --peer llama-server=PROGRAM",
-		note: "SmolLM2 is itself. One request, after its first token, on so many cores of a " +
-			"Xeon. 16 cores are those beside the GPU, in the group offload without layers on it. " +
-			"AVX-512 with 32 threads: not measured.",
+		note: "SmolLM2 is itself. One request, after its first token; where the daemon was not " +
+			"measured, in the group offload without layers on the GPU. AVX-512 with 32 threads: " +
+			"not measured.",
 		fill: "`mullama bench streams --one-at-a-time --streams 1 --rounds 1 --prompt-tokens 32 " +
-			"--generate-tokens 16 --peer llama-server=PROGRAM --model 13b.gguf`, which on two " +
-			"cores takes about 5 minutes, and 3 for `3b.gguf`; for the 16 cores, the same with " +
-			"`--threads 16 --model 7b.gguf` there."}
+			"--generate-tokens 16 --peer llama-server=PROGRAM --model 7b.gguf`, which on two " +
+			"cores takes about 4 minutes; `--threads 32` on a processor that has as many."}
 	models := append([]struct{ title, word string }{{"SmolLM2 135M", "smollm2"}}, askedModels...)
 	for _, m := range models {
 		rows := len(g.rows)
-		if streams := all.find("streams", m.word).on(false); len(streams) > 0 {
-			g.add(m.title, fmt.Sprint(streams[0].Machine.Cores), text(streams.decode("library")),
-				text(streams.decode("ours")), text(streams.decode("baseline")),
-				text(streams.decode("llama-server")))
+		for _, r := range fullest(all.find("streams", m.word).on(false)) {
+			one := archive{r}
+			g.add(m.title, where(r), text(one.decode("library")), text(one.decode("ours")),
+				text(one.decode("baseline")), text(one.decode("llama-server")),
+				fmt.Sprint(r.Config.GenerateTokens))
 		}
 		offload := all.find("offload", m.word)
 		if row := offload.row("layers_0_tg"); row != nil {
-			g.add(m.title, fmt.Sprint(offload[0].Machine.Cores), text(&row.Value), notThere,
-				text(row.Baseline), notThere)
+			r := offload[0]
+			g.add(m.title, fmt.Sprintf("%d cores%s", r.Machine.Cores, processor(r.Machine.CPU)),
+				text(&row.Value), notThere, text(row.Baseline), notThere,
+				fmt.Sprint(r.Config.GenerateTokens))
 		}
 		if len(g.rows) == rows {
-			g.add(m.title, "–", notThere, notThere, notThere, notThere)
+			g.add(m.title, "–", notThere, notThere, notThere, notThere, "–")
 		}
 	}
 	return g
+}
+
+// fullest has a result of each machine, of those with one request at once: that with the most
+// sides.
+func fullest(found archive) archive {
+	var best archive
+	sides := func(r *Result) int { return len(wavesOf(1, r.Waves)) }
+	for _, r := range found {
+		if sides(r) == 0 {
+			continue
+		}
+		i := slices.IndexFunc(best, func(other *Result) bool { return where(other) == where(r) })
+		if i < 0 {
+			best = append(best, r)
+		} else if sides(r) > sides(best[i]) {
+			best[i] = r
+		}
+	}
+	return best
 }
 
 func askedFirstToken(all archive) *grid {
@@ -152,9 +177,10 @@ func askedCalls(all archive) *grid {
 	g := &grid{title: "What a call costs (µs)",
 		head: []string{"from", "stated there", "p50", "p95", "p99"},
 		with: "overhead",
-		note: "A call that makes the tokens of a short text; two cores of " +
-			"a Xeon."}
+	}
 	found := all.find("overhead", "")
+	g.note = "A call that makes the tokens of a short text, on " + found.places("c_tokenize_p50") +
+		". `make callers` builds the programs in these languages."
 	for _, e := range expectedCalls {
 		cells := []string{sideNames[e.side], e.expected}
 		for _, percent := range percentiles {

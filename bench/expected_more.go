@@ -73,21 +73,19 @@ func askedBatch(all archive) *grid {
 		note: "SmolLM2, prompts and answers of 32 tokens, 8 at once in the " +
 			"columns of threads. The page counted threads of Rayon; here prompts share the " +
 			"steps of one model, and threads are those of a step.",
-		fill: "`mullama bench batch --prompts 500 --slots 8 --rounds 1 --model FILE`, which on " +
-			"two cores takes about 6 minutes; for more threads, `mullama bench batch --prompts " +
-			"10,50,100,500 --slots 8 --thread-counts 8,16,32 --rounds 1 --model FILE` on a " +
-			"processor with 32 cores."}
+		fill: "`mullama bench batch --prompts 500 --slots 8 --thread-counts 1 --rounds 1 " +
+			"--model FILE`, which on two cores takes about 4 minutes; for more threads, " +
+			"`mullama bench batch --prompts 10,50,100,500 --slots 8 --thread-counts 8,16,32 " +
+			"--rounds 1 --model FILE` on a processor with 32 cores."}
 	found := all.find("batch", "smollm2")
-	for _, r := range found {
-		if few := found[0].Machine.Cores; r.Machine.Cores != few {
-			g.note += fmt.Sprintf(" More than %d threads are of a machine with %d cores.", few,
-				r.Machine.Cores)
-			break
-		}
-	}
+	g.note += " On " + found.places() + "."
 	threads := batchThreads(found, 8, 16, 32)
 	for _, t := range threads {
-		g.head = append(g.head, fmt.Sprintf("at once, %d threads", t))
+		head := fmt.Sprintf("at once, %d threads", t)
+		if t == 1 {
+			head = "at once, 1 thread"
+		}
+		g.head = append(g.head, head)
 	}
 	for _, prompts := range []int{10, 50, 100, 500} {
 		cells := []string{fmt.Sprint(prompts), text(batchRow(found, prompts, 0, 1))}
@@ -114,8 +112,8 @@ func askedScaling(all archive) *grid {
 	most := slices.MaxFunc(found, func(a, b *Result) int {
 		return a.Machine.Cores - b.Machine.Cores
 	})
-	g.note = fmt.Sprintf("SmolLM2. More threads than %d: not measured, as no processor with as "+
-		"many cores was there.", most.Machine.Cores)
+	g.note = fmt.Sprintf("SmolLM2, on %s. More threads than %d: not measured, as no processor "+
+		"with as many cores was there.", where(most), most.Machine.Cores)
 	over := func(slots, threads int) *float64 {
 		return combined(batchRow(archive{most}, 100, slots, threads),
 			batchRow(archive{most}, 100, slots, 1), func(n, one float64) float64 { return n / one })
@@ -133,8 +131,10 @@ func askedEmbedding(all archive) *grid {
 	g := &grid{title: "Embeddings (texts/s)",
 		head: []string{"tokens of a text", "in process", "daemon", "times as fast"},
 		with: "embedding",
-		note: "MiniLM in F16, one text a call, on two cores of a Xeon."}
+	}
 	found := all.find("embedding", "minilm-f16") // of two cores first: their names are shorter
+	g.note = "MiniLM in F16, one text a call, on " +
+		found.places("mullama_64_tokens_calls_of_1_texts") + "."
 	for _, length := range []int{16, 64, 256, 512} {
 		name := fmt.Sprintf("_%d_tokens_calls_of_1_texts", length)
 		native, daemon := found.value("library"+name), found.value("mullama"+name)
@@ -149,12 +149,9 @@ func askedDocuments(all archive) *grid {
 		head: []string{"documents", "one by one", "in calls of 256", "daemon, in calls of 256",
 			"in calls of 256, 8 threads"},
 		with: "embedding",
-		note: "MiniLM in F16, documents of 8 to 24 tokens, in process, on " +
-			"two cores of a Xeon, and with 8 threads on a machine that has as many cores.",
-		fill: "`mullama bench embedding --documents 10000 --batches 256 --rounds 1 " +
-			"--model FILE`, which on two cores takes about 5 minutes; for 8 threads, " +
-			"`mullama bench embedding --documents 100,1000,10000 --lengths 16 --batches 1 " +
-			"--rounds 1 --threads 8 --model FILE` on a machine with 8 cores."}
+		fill: "`mullama bench embedding --documents 100,1000,10000 --lengths 16 --batches 1 " +
+			"--rounds 1 --threads 8 --model FILE` on a machine with 8 cores, and without " +
+			"`--threads 8` what two cores lack, in about 5 minutes."}
 	found := all.find("embedding", "minilm-f16")
 	with := func(eight bool) archive {
 		return slices.DeleteFunc(slices.Clone(found), func(r *Result) bool {
@@ -162,6 +159,10 @@ func askedDocuments(all archive) *grid {
 		})
 	}
 	usual, eight := with(false), with(true)
+	g.note = "MiniLM in F16, documents of 8 to 24 tokens, on " +
+		usual.places("library_100_documents_calls_of_256_texts",
+			"library_10000_documents_calls_of_256_texts") + ", and with 8 threads on " +
+		eight.places("library_100_documents_calls_of_256_texts") + " that has as many cores."
 	for _, n := range []int{100, 1000, 10_000} {
 		calls := fmt.Sprintf("%d_documents_calls_of_256_texts", n)
 		g.add(fmt.Sprint(n),
@@ -176,9 +177,11 @@ func askedSearch(all archive) *grid {
 	g := &grid{title: "Late interaction (ms for a search)",
 		head: []string{"documents", "1 thread", "2 threads", "searches/s", "limit of the machine"},
 		with: "maxsim --docs 1000,10000,100000",
-		note: "Vectors in f16, on two cores of a " +
-			"Xeon, with the time that it needs at least with two threads."}
+	}
 	found := all.find("maxsim", "")
+	g.note = "Vectors in f16, on " + found.places("f16_1000_documents_2_threads_search_ms",
+		"f16_100000_documents_2_threads_search_ms") +
+		", with the time that it needs at least with two threads."
 	for _, n := range []int{1000, 10_000, 100_000} {
 		name := func(threads int) string {
 			return fmt.Sprintf("f16_%d_documents_%d_threads_", n, threads)

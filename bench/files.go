@@ -109,7 +109,7 @@ func readFiles(paths []string) ([]*Result, error) {
 		r := &Result{name: strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), compressed),
 			".json")}
 		if err := json.Unmarshal(data, r); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s is no result of mullama bench: %w", path, err)
 		}
 		if len(r.Rounds) > 0 {
 			r.Rows = rowsOf(r.Config, r.counted()) // older files lack some

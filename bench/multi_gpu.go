@@ -17,14 +17,14 @@ func multiGPUCommand() *cobra.Command {
 		Short: "Measure all GPUs beside one",
 		Long: `Measure prompts and generation with the model on one GPU and on all of them, for each
 way to split it. On a machine with fewer than two GPUs nothing is measured.`,
-		Example: "  mullama bench multi-gpu --model llama-13b.gguf --split layer,row",
+		Example: "  mullama bench multi-gpu --model llama-13b.gguf --split layer,tensor",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return multiGPU(cmd, o, splits) },
 	}
 	o.Rounds, o.PromptTokens, o.GenerateTokens = 3, 512, 128
 	o.probeFlags(cmd)
-	cmd.Flags().StringSliceVar(&splits, "split", []string{"layer", "row"},
-		"how the GPUs share the model: layer, row, tensor")
+	cmd.Flags().StringSliceVar(&splits, "split", []string{"layer", "tensor"},
+		"how the GPUs share the model: layer, tensor, or row, which CUDA cannot do any more")
 	return cmd
 }
 

@@ -75,7 +75,7 @@ func tables(b *strings.Builder, r *Result) {
 		fmt.Fprintf(b, "Of %d rounds %d counted. ", len(r.Rounds), len(r.counted()))
 	}
 	b.WriteString(samplesText(r))
-	fmt.Fprintf(b, "Command: `%s`.\n\n", r.Command)
+	fmt.Fprintf(b, "Command: `%s`.\n\n", again(r))
 }
 
 // rowsTable writes a line for each row, with high quantiles if any row has them.

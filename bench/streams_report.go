@@ -11,6 +11,7 @@ var sideTitles = []struct{ side, name string }{
 	{"unsampled", "llama.cpp, no sampling"}, {"baseline", "llama.cpp"},
 	{"ours", "Mullama over HTTP"}, {"library", "Mullama in process"},
 	{"llama-server", "llama-server"}, {"ollama", "Ollama"},
+	{"llama-cpp-python", "llama-cpp-python"}, {"node-llama-cpp", "node-llama-cpp"},
 }
 
 // manySides tells whether a result of the group streams has more sides than a table of rows can

@@ -254,6 +254,9 @@ func batchStandings(r *Result) []standing {
 		if c.slots == 0 {
 			what = fmt.Sprintf("%d prompts, one by one, %s", prompts, r.Model.File)
 		}
+		if most != r.Machine.Cores {
+			what += fmt.Sprintf(", threads: %d", most)
+		}
 		all = append(all, standing{what: what, where: where(r), other: "llama.cpp alone"}.of(
 			c.row.Samples, c.row.BaselineSamples))
 	}

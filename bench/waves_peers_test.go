@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +56,16 @@ func TestAnUnknownPeerIsRefusedWithTheNamesOfAll(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(),
 		"there are llama-cpp-python, llama-server, node-llama-cpp, ollama") {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestEveryPeerHasAPlaceInTheTables(t *testing.T) {
+	for _, name := range append(slices.Sorted(maps.Keys(peerServers)),
+		slices.Sorted(maps.Keys(peerBindings))...) {
+		titled := func(s struct{ side, name string }) bool { return s.side == name }
+		if !slices.ContainsFunc(sideTitles, titled) {
+			t.Errorf("what is measured of %s is in no table", name)
+		}
 	}
 }
 

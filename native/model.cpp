@@ -33,6 +33,7 @@ struct load_params {
   private:
     void set_devices(const mn_model_params &p, const std::vector<rpc_peer> &peers);
     void set_tensor_split(const mn_model_params &p);
+    void check_devices(const mn_model_params &p);
     void set_overrides(const mn_model_params &p);
     void set_tensor_bufts(const mn_model_params &p);
 };
@@ -47,7 +48,7 @@ ggml_backend_buffer_type_t find_buffer_type(const std::string &name) {
     return nullptr;
 }
 
-// Other machines come first, as in llama.cpp's own programs.
+// Other machines come first, as in llama.cpp's own programs. The CPU is there anyway.
 void load_params::set_devices(const mn_model_params &p, const std::vector<rpc_peer> &peers) {
     if (!p.devices && peers.empty()) {
         return;
@@ -56,14 +57,40 @@ void load_params::set_devices(const mn_model_params &p, const std::vector<rpc_pe
         devices.insert(devices.end(), peer.devices.begin(), peer.devices.end());
     }
     for (int32_t i = 0; p.devices && i < p.n_devices; i++) {
-        devices.push_back(find_device(p.devices[i]));
+        ggml_backend_dev_t dev = find_device(p.devices[i]);
+        if (ggml_backend_dev_type(dev) != GGML_BACKEND_DEVICE_TYPE_CPU) {
+            devices.push_back(dev);
+        }
     }
     if (!p.devices) {
         std::vector<ggml_backend_dev_t> gpus = local_gpus();
         devices.insert(devices.end(), gpus.begin(), gpus.end());
     }
+    if (!peers.empty()) {
+        check_devices(p);
+    }
     devices.push_back(nullptr);
     params.devices = devices.data();
+}
+
+// How many devices other machines have is only known when they were asked.
+void load_params::check_devices(const mn_model_params &p) {
+    std::string all = devices.size() == 1
+                          ? "there is 1 device"
+                          : "there are " + std::to_string(devices.size()) + " devices";
+    all += " with those of other machines";
+    const float *shares = p.tensor_split;
+    if (p.n_tensor_split > 0 && (size_t)p.n_tensor_split != devices.size()) {
+        throw failure(MN_ERR_INVALID, "the tensor split is for " +
+                                          std::to_string(p.n_tensor_split) + ", and " + all);
+    }
+    if (p.n_tensor_split > 0 && *std::max_element(shares, shares + p.n_tensor_split) <= 0) {
+        throw failure(MN_ERR_INVALID, "tensor split is 0 for every device");
+    }
+    if (p.main_gpu > 0 && (size_t)p.main_gpu >= devices.size()) {
+        throw failure(MN_ERR_INVALID,
+                      "main GPU is " + std::to_string(p.main_gpu) + ", counted from 0, and " + all);
+    }
 }
 
 void load_params::set_tensor_split(const mn_model_params &p) {

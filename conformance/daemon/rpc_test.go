@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/internal/testdaemon"
 	"github.com/mullama/mullama/internal/testmodels"
 )
@@ -259,6 +260,56 @@ func TestWhatIsNoRPCServerIsNamed(t *testing.T) {
 				t.Errorf("it took %s", took)
 			}
 		})
+	}
+}
+
+func TestWhatTheDevicesOfOtherMachinesCannotMeetIsRefused(t *testing.T) {
+	testdaemon.RequireLibrary(t)
+	model := testmodels.Path(t, "smollm2")
+	d, err := testdaemon.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.End() })
+	peer := startRPC(t, freePort(t), d.Program)
+	for flags, want := range map[string]string{
+		"--tensor-split 1,1": "the tensor split is for 2, and there is 1 device with those",
+		"--tensor-split 0":   "tensor split is 0 for every device",
+		"--main-gpu 1":       "main GPU is 1, counted from 0, and there is 1 device with those",
+		"--device CUDA0":     "no device named CUDA0; this machine has CPU",
+	} {
+		args := append([]string{"run", model, "--rpc", peer.address, "Hi"},
+			strings.Fields(flags)...)
+		out, err := exec.CommandContext(t.Context(), d.Program, args...).CombinedOutput()
+		exit, failed := errors.AsType[*exec.ExitError](err)
+		if !failed || exit.ExitCode() != 2 || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v, %s, want exit code 2 and %q", flags, err, out, want)
+		}
+	}
+}
+
+// TestDevicesOfThisMachineLeaveOthersInUse names none of this machine's.
+func TestDevicesOfThisMachineLeaveOthersInUse(t *testing.T) {
+	address := freePort(t)
+	d := testdaemon.Start(t, map[string]string{"smollm2": "smollm2"}, "--rpc", address,
+		"--device", "CPU")
+	startRPC(t, address, d.Program)
+	answer(t, d.URL(), "The sea is", onPeer)
+	resp, err := http.Get(d.URL() + "/api/ps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var loaded struct {
+		Models []struct{ Plan mullama.Plan }
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&loaded); err != nil || len(loaded.Models) != 1 {
+		t.Fatalf("%+v, %v", loaded, err)
+	}
+	plan := loaded.Models[0].Plan
+	if len(plan.Devices) != 2 || plan.Devices[0].Weights == 0 || plan.Layers == 0 ||
+		plan.GPULayers != plan.Layers {
+		t.Errorf("the model is %+v", plan)
 	}
 }
 

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -119,9 +121,11 @@ func (a *app) examineEngine() (library, devices []finding) {
 			finding{Name: device.Name, State: stateOK, Detail: describe(device)},
 		)
 	}
-	for _, p := range engine.Plugins() {
+	plugins := engine.Plugins()
+	for _, p := range plugins {
 		library = append(library, pluginFinding(p))
 	}
+	devices = append(devices, examineDriver(nvidiaDriver, engine.Devices(), plugins)...)
 	for _, server := range a.env.rpcServers() {
 		devices = append(devices, examineRPC(engine, server))
 	}
@@ -143,6 +147,22 @@ func pluginFinding(p mullama.Plugin) finding {
 		f.Detail = "1 device"
 	}
 	return f
+}
+
+// nvidiaDriver is a file that NVIDIA's driver makes.
+const nvidiaDriver = "/proc/driver/nvidia/version"
+
+// examineDriver says that a GPU is not used because the native library is built without its
+// plug-in, which nothing else would tell.
+func examineDriver(file string, devices []mullama.Device, plugins []mullama.Plugin) []finding {
+	isGPU := func(d mullama.Device) bool { return d.Kind != mullama.DeviceCPU }
+	isCUDA := func(p mullama.Plugin) bool { return p.Name == "cuda" }
+	_, err := os.Stat(file)
+	if err != nil || slices.ContainsFunc(devices, isGPU) || slices.ContainsFunc(plugins, isCUDA) {
+		return nil
+	}
+	return []finding{{Name: "NVIDIA GPU", State: stateUnused, Fix: "make native BACKENDS=cuda",
+		Detail: "its driver is there, and the native library is built without CUDA"}}
 }
 
 // examineRPC asks another machine that the daemon would use for its devices.

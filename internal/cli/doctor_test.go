@@ -74,6 +74,31 @@ func TestDoctorSaysWhyAPluginOffersNoDevice(t *testing.T) {
 	}
 }
 
+func TestDoctorSaysThatAGPUHasADriverAndNoPlugin(t *testing.T) {
+	driver := filepath.Join(t.TempDir(), "version")
+	cpu := mullama.Device{Name: "CPU", Kind: mullama.DeviceCPU}
+	gpu := mullama.Device{Name: "CUDA0", Kind: mullama.DeviceGPU}
+	cuda, rpc := mullama.Plugin{Name: "cuda"}, mullama.Plugin{Name: "rpc"}
+	if got := examineDriver(driver, []mullama.Device{cpu}, nil); got != nil {
+		t.Errorf("without a driver: %+v", got)
+	}
+	if err := os.WriteFile(driver, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := examineDriver(driver, []mullama.Device{cpu}, []mullama.Plugin{rpc})
+	if len(got) != 1 || got[0].State != stateUnused || got[0].Fix != "make native BACKENDS=cuda" {
+		t.Errorf("with a driver: %+v", got)
+	}
+	for _, got := range [][]finding{
+		examineDriver(driver, []mullama.Device{gpu, cpu}, nil),
+		examineDriver(driver, []mullama.Device{cpu}, []mullama.Plugin{cuda}),
+	} {
+		if got != nil {
+			t.Errorf("with a GPU or a plug-in: %+v", got)
+		}
+	}
+}
+
 func TestDoctorSaysHowToMendAMissingLibrary(t *testing.T) {
 	fake := newFake()
 	fake.openErr = &mullama.Error{

@@ -328,6 +328,9 @@ type indexFound struct {
 }
 
 func (a *app) indexSearch(ctx context.Context, o *indexOptions, path, name, query string) error {
+	if query == "" {
+		return usage("search needs a query, and it is empty")
+	}
 	return a.withIndexAndModel(ctx, o, path, name,
 		func(ctx context.Context, x *mullama.Index, m Model) error {
 			rows, err := tokenRows(ctx, m, "query", query)

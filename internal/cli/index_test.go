@@ -103,6 +103,7 @@ func TestWhatAnIndexCannotTakeIsSaid(t *testing.T) {
 	expect(do(newFake(), `{"id": "7", "text": "a"}`, "add", "m.gguf"), `"7" is in index`)
 	expect(do(newFake(), "", "search", "m.gguf"),
 		"search needs the file of an index, a model and a query")
+	expect(do(newFake(), "", "search", "m.gguf", ""), "search needs a query")
 	other := newFake()
 	other.model.info.Name = "Another"
 	expect(do(other, "", "search", "m.gguf", "a"), "not of Another")

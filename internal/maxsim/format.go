@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 
 	"github.com/mullama/mullama/internal/llama"
 )
@@ -124,6 +125,16 @@ func newest(path string, header []byte) (state, error) {
 		return state{}, damaged(path, "both of its states are damaged")
 	}
 	return best, nil
+}
+
+// spoilt tells whether a header has a state that neither counts nor is empty.
+func spoilt(header []byte) bool {
+	empty := make([]byte, stateSize)
+	return slices.ContainsFunc(stateAt[:], func(at int64) bool {
+		b := header[at : at+stateSize]
+		_, ok := decodeState(b)
+		return !ok && !bytes.Equal(b, empty)
+	})
 }
 
 // block heads a part or the centroids: what it is, five numbers, and the checksum of the checksums

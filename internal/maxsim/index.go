@@ -330,5 +330,5 @@ func (x *Index) Verify() error {
 			}
 		}
 	}
-	return nil
+	return x.checkStates()
 }

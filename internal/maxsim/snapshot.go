@@ -1,11 +1,13 @@
 package maxsim
 
 import (
+	"fmt"
 	"io"
 	"math/bits"
 	"slices"
 	"sort"
 	"sync/atomic"
+	"time"
 )
 
 // maxExtents is how many ranges are mapped before they are mapped as one.
@@ -51,11 +53,34 @@ func (x *Index) refresh() (*snapshot, error) {
 	return s, nil
 }
 
-// committed reads the newest state in the file.
-func (x *Index) committed() (state, error) {
+// header reads the header of the file.
+func (x *Index) header() ([]byte, error) {
 	header := make([]byte, headerSize)
 	if _, err := io.ReadFull(io.NewSectionReader(x.file, 0, headerSize), header); err != nil {
-		return state{}, damaged(x.path, "its header cannot be read (%v)", err)
+		return nil, damaged(x.path, "its header cannot be read (%v)", err)
+	}
+	return header, nil
+}
+
+// checkStates looks at both states. Where one is damaged the other counts, as after an Add that was
+// interrupted, so that nothing else would tell that documents are missing.
+func (x *Index) checkStates() error {
+	for range 3 { // another program may be writing a state
+		header, err := x.header()
+		if err != nil || !spoilt(header) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return &kindError{ErrDamaged, fmt.Sprintf("index %s: one of the two states of its header is "+
+		"damaged, so what was added last may be missing; add it again", x.path)}
+}
+
+// committed reads the newest state in the file.
+func (x *Index) committed() (state, error) {
+	header, err := x.header()
+	if err != nil {
+		return state{}, err
 	}
 	st, err := newest(x.path, header)
 	if err != nil {
