@@ -175,22 +175,27 @@ func askedDocuments(all archive) *grid {
 
 func askedSearch(all archive) *grid {
 	g := &grid{title: "Late interaction (ms for a search)",
-		head: []string{"documents", "1 thread", "2 threads", "searches/s", "limit of the machine"},
+		head: []string{"documents", "1 thread", "2 threads", "searches/s", "limit of the machine",
+			"16 threads", "GPU", "flash-maxsim there"},
 		with: "maxsim --docs 1000,10000,100000",
 	}
 	found := all.find("maxsim", "")
 	g.note = "Vectors in f16, on " + found.places("f16_1000_documents_2_threads_search_ms",
 		"f16_100000_documents_2_threads_search_ms") +
-		", with the time that it needs at least with two threads."
+		", with the time that it needs at least with two threads; the columns from 16 threads on " +
+		"are of a machine with a GPU, " + found.places("f16_on_cuda0_1000_documents_1_query_search_ms") +
+		", which `--device CUDA0 --thread-counts 16 --gpu-python PYTHON` measures there."
 	for _, n := range []int{1000, 10_000, 100_000} {
 		name := func(threads int) string {
 			return fmt.Sprintf("f16_%d_documents_%d_threads_", n, threads)
 		}
 		two := found.value(name(2) + "search_ms")
 		second := 1000.0
+		onGPU := fmt.Sprintf("f16_on_cuda0_%d_documents_1_query_search_ms", n)
 		g.add(fmt.Sprint(n), text(found.value(name(1)+"search_ms")), text(two),
 			text(combined(&second, two, func(s, ms float64) float64 { return s / ms })),
-			text(found.value(name(2)+"limit_ms")))
+			text(found.value(name(2)+"limit_ms")), text(found.value(name(16)+"search_ms")),
+			text(found.value(onGPU)), text(found.value("flash_maxsim_"+onGPU)))
 	}
 	return g
 }

@@ -98,10 +98,12 @@ func maxsim(cmd *cobra.Command, o maxsimOptions) error {
 		return err
 	}
 	m.oracle = oracle[0]
-	if err := m.checkDevice(); err != nil {
+	gpus, err := m.checkDevice()
+	if err != nil {
 		return err
 	}
 	result := m.newResult(cmd)
+	result.Machine.GPUs = gpus
 	for _, docs := range o.docs {
 		if err := m.documents(cmd, docs); timeIsUp(cmd.Context()) && len(m.points) > 0 {
 			result.Warnings = append(result.Warnings, cutShort)

@@ -29,25 +29,26 @@ var (
 // onDevice is in the cases that a device computed.
 const onDevice = " on "
 
-// checkDevice refuses a device that this machine does not have, before there are indexes.
-func (m *maxsimMeter) checkDevice() error {
+// checkDevice returns the device if it is a GPU, and refuses one that this machine does not have,
+// before there are indexes.
+func (m *maxsimMeter) checkDevice() ([]GPU, error) {
 	if m.o.device == "" {
-		return nil
+		return nil, nil
 	}
 	rt, err := mullama.Open(mullama.Options{LibraryDir: m.o.library})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = rt.Close() }()
 	var names []string
-	for _, d := range rt.Devices() {
+	for i, d := range rt.Devices() {
+		if d.Name == m.o.device {
+			return gpusOf(rt.Devices()[i : i+1]), nil
+		}
 		names = append(names, d.Name)
 	}
-	if !slices.Contains(names, m.o.device) {
-		return fmt.Errorf("no device named %s; this machine has %s", m.o.device,
-			strings.Join(names, ", "))
-	}
-	return nil
+	return nil, fmt.Errorf("no device named %s; this machine has %s", m.o.device,
+		strings.Join(names, ", "))
 }
 
 // deviceCase names what so many queries in one call are.

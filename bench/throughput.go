@@ -198,7 +198,7 @@ func commandLine(cmd *cobra.Command, model string) string {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		switch value := f.Value.String(); f.Name {
 		case "model", "json", "time-limit", "oracle", "library", "peer", "callers", "python",
-			"torch", "out", "embedding-model", "llama-quantize":
+			"gpu-python", "torch", "out", "embedding-model", "llama-quantize":
 		case "draft", "quantize":
 			line += fmt.Sprintf(" --%s=%s", f.Name, filepath.Base(value))
 		case "text":

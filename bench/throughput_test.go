@@ -101,7 +101,7 @@ func TestCommandLineNamesNoFolder(t *testing.T) {
 		{"embedding", "mullama bench embedding --model m.gguf",
 			[]string{"--python", "/c/python", "--torch", "/d/python"}},
 		{"maxsim", "mullama bench maxsim --model m.gguf",
-			[]string{"--python", "/c/python", "--torch", "/d/python"}},
+			[]string{"--python", "/c/python", "--torch", "/d/python", "--gpu-python", "/e/python"}},
 		{"store", "mullama bench store --model m.gguf --quantize=m.gguf",
 			[]string{"--quantize", "/a/m.gguf", "--llama-quantize", "/c/llama-quantize"}},
 		{"draft", "mullama bench draft --model m.gguf --draft=s.gguf",
