@@ -288,8 +288,10 @@ func TestChannelEndsWithItsContextWhileTheCallWaits(t *testing.T) {
 
 func TestSlowReaderDelaysNobody(t *testing.T) {
 	m := longModel(t, mullama.LoadOptions{})
+	sampling := random(2)
+	sampling.IgnoreEOS = true
 	slow, err := m.Generate(t.Context(), "once", &mullama.GenerateOptions{
-		MaxTokens: 2000, Sampling: random(2)})
+		MaxTokens: 2000, Sampling: sampling})
 	if err != nil {
 		t.Fatal(err)
 	}
