@@ -97,10 +97,10 @@ func TestAdaptersOfRequestsEqualOracle(t *testing.T) {
 	u := newTuned(t, path)
 	sets := [][]mullama.AdapterScale{
 		{{ID: 0, Scale: 0}},
-		{{ID: 0, Scale: 1}},
-		{{ID: 0, Scale: -1.5}},
-		{{ID: 1, Scale: 1}},
-		{{ID: 0, Scale: 0.5}, {ID: 1, Scale: 0.5}},
+		{{ID: 0, Scale: 2}},
+		{{ID: 0, Scale: -2}},
+		{{ID: 1, Scale: 2}},
+		{{ID: 0, Scale: 1.5}, {ID: 1, Scale: 1.5}},
 	}
 	model := load(t, path, u.options(len(sets)))
 	const prompt = "The lighthouse keeper opened the door and"
