@@ -21,8 +21,9 @@ func loadDrafted(
 	return load(t, rt, path, o)
 }
 
-// draftedCalls are calls of each kind. Those of a kind that sample are three, for a text may part where
-// a choice lies on the border of two tokens: a step of several tokens rounds otherwise than one of one.
+// draftedCalls are calls of each kind. Those of a kind that sample are three, for a text may part
+// where a choice lies on the border of two tokens: a step of several tokens rounds otherwise than
+// one of one.
 func draftedCalls() map[string][]mullama.GenerateOptions {
 	limited := func(s *mullama.Sampling) mullama.GenerateOptions {
 		return mullama.GenerateOptions{Sampling: s, MaxTokens: 40}

@@ -183,7 +183,8 @@ func askedSearch(all archive) *grid {
 	g.note = "Vectors in f16, on " + found.places("f16_1000_documents_2_threads_search_ms",
 		"f16_100000_documents_2_threads_search_ms") +
 		", with the time that it needs at least with two threads; the columns from 16 threads on " +
-		"are of a machine with a GPU, " + found.places("f16_on_cuda0_1000_documents_1_query_search_ms") +
+		"are of a machine with a GPU, " +
+		found.places("f16_on_cuda0_1000_documents_1_query_search_ms") +
 		", which `--device CUDA0 --thread-counts 16 --gpu-python PYTHON` measures there."
 	for _, n := range []int{1000, 10_000, 100_000} {
 		name := func(threads int) string {
