@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
@@ -30,11 +31,25 @@ func blame(part string, err error) error {
 	if own := (*failure)(nil); !errors.As(err, &own) {
 		f.cause = err
 	}
-	if f.full != nil && f.full.Part == "the query" {
+	if isOfQuery(&f) {
 		part = "query"
 	}
 	f.message, f.param = part+": "+f.message, part
 	return &f
+}
+
+// badQuery says of an error of a ranking that the query is what it is about, if it is.
+func badQuery(err error) error {
+	if isOfQuery(toFailure(err)) {
+		return blame("query", err)
+	}
+	return err
+}
+
+// isOfQuery reports whether a query is what has no room.
+func isOfQuery(f *failure) bool {
+	return f.full != nil &&
+		(f.full.Part == "the query" || strings.HasPrefix(f.full.Part, "of the query "))
 }
 
 // textErrors are the errors of texts, nil for those that are embedded.

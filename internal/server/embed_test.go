@@ -345,6 +345,7 @@ func TestRankingsThatCannotBeMadeAreRefused(t *testing.T) {
 		"documents[1]: nei":  {"query": "a", "documents": []any{"a", 1}},
 		"documents[0]: rer":  {"query": "a", "documents": []string{"", "b"}},
 		"query: rerank: the": {"query": strings.Repeat("long ", 600), "documents": []string{"a"}},
+		"query: rerank: of ": {"query": strings.Repeat("long ", 99999), "documents": []string{"a"}},
 	} {
 		body["model"] = "ranker"
 		s.refused("POST", "/v1/rerank", body, 400, words)

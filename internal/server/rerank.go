@@ -112,7 +112,7 @@ func (s *Server) rank(
 	defer lease.Release()
 	result, err := by(ctx, lease.Model, req, documents)
 	if err != nil {
-		return nil, "", err
+		return nil, "", badQuery(err)
 	}
 	note(ctx, func(n *notes) { n.stats.PromptTokens += result.Tokens })
 	return result, name, badInput(documentsField(req), scoreErrors(result))
