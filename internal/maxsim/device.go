@@ -327,26 +327,23 @@ func (s *snapshot) exact(ctx context.Context, queries []*llama.Queries, docs [][
 	}
 	var next atomic.Int64
 	var mu sync.Mutex // guards best
-	threads := min(s.index.options.Threads, len(all))
-	errs := make([]error, threads)
-	var wait sync.WaitGroup
-	for t := range threads {
-		wait.Go(func() {
-			for errs[t] == nil && ctx.Err() == nil {
-				at := int(next.Add(1)) - 1
-				if at >= len(all) {
-					return
-				}
-				one := all[at]
-				w := newScorer(s, queries[one.query], len(one.docs))
-				errs[t] = w.block(these(one.docs), 0, uint64(len(one.docs)))
-				mu.Lock()
-				best[one.query].merge(&w.best[0])
-				mu.Unlock()
+	err := s.index.onThreads(len(all), func() error {
+		for ctx.Err() == nil {
+			at := int(next.Add(1)) - 1
+			if at >= len(all) {
+				break
 			}
-		})
-	}
-	wait.Wait()
+			one := all[at]
+			w := newScorer(s, queries[one.query], len(one.docs))
+			if err := w.block(these(one.docs), 0, uint64(len(one.docs))); err != nil {
+				return err
+			}
+			mu.Lock()
+			best[one.query].merge(&w.best[0])
+			mu.Unlock()
+		}
+		return ctx.Err()
+	})
 	runtime.KeepAlive(queries)
-	return errors.Join(append(errs, ctx.Err())...)
+	return err
 }

@@ -150,10 +150,15 @@ func (s *snapshot) score(ctx context.Context, q *llama.Queries, docs selection, 
 	return best, err
 }
 
-// parallel runs work on as many threads as there are for n documents, this one among them, and
-// returns the first error.
+// parallel runs work on as many threads as there are for n documents, as onThreads does.
 func (x *Index) parallel(n uint64, work func() error) error {
-	threads := min(x.options.Threads, int((n+blockDocs-1)/blockDocs))
+	return x.onThreads(int((n+blockDocs-1)/blockDocs), work)
+}
+
+// onThreads runs work on `most` threads, or as many as there are, this one among them. It returns
+// the first error.
+func (x *Index) onThreads(most int, work func() error) error {
+	threads := min(x.options.Threads, most)
 	errs := make(chan error, max(threads, 1))
 	for range threads - 1 {
 		go func() { errs <- work() }()
