@@ -222,6 +222,26 @@ func (m *maxsimMeter) round(ctx context.Context, round, docs, threads int) error
 	return nil
 }
 
+// timeSearches returns the milliseconds of searches with n queries each, of which the first few
+// warm up. The first of all is a value of its own.
+func (m *maxsimMeter) timeSearches(ctx context.Context, x *mullama.Index, n int) (times []float64,
+	warm int, err error) {
+	r := rand.New(rand.NewPCG(m.o.Seed, 2))
+	queries := make([][][]float32, n)
+	for i := range queries {
+		queries[i] = unitRows(r, maxsimQueryTokens)
+	}
+	warm = 1 + min(9, m.o.Reps)
+	for began := time.Now(); len(times) < warm+m.o.Reps || time.Since(began) < searchTurn; {
+		start := time.Now()
+		if _, err := x.Search(ctx, queries, 10, mullama.SearchOptions{}); err != nil {
+			return nil, 0, err
+		}
+		times = append(times, milliseconds(time.Since(start)))
+	}
+	return times, warm, nil
+}
+
 // searchTurn is how long searches go on at least: of a few milliseconds each, the ones that are
 // asked for all fall into the same moment, in which something else may use the machine.
 const searchTurn = 300 * time.Millisecond
@@ -243,15 +263,9 @@ func (m *maxsimMeter) search(ctx context.Context, kind mullama.VectorKind,
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	query := [][][]float32{unitRows(rand.New(rand.NewPCG(m.o.Seed, 2)), maxsimQueryTokens)}
-	var times []float64
-	warm := 1 + min(9, m.o.Reps) // of which the first is a value of its own
-	for began := time.Now(); len(times) < warm+m.o.Reps || time.Since(began) < searchTurn; {
-		start := time.Now()
-		if _, err := x.Search(ctx, query, 10, mullama.SearchOptions{}); err != nil {
-			return nil, 0, 0, err
-		}
-		times = append(times, milliseconds(time.Since(start)))
+	times, warm, err := m.timeSearches(ctx, x, 1)
+	if err != nil {
+		return nil, 0, 0, err
 	}
 	values["first_ms"], values["search_ms"] = times[0], median(times[warm:])
 	values["searched_mb"] = filePages() - before

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -108,10 +107,11 @@ func (m *maxsimMeter) searchDevice(ctx context.Context, kind mullama.VectorKind,
 	}
 	macs := float64(info.Tokens) * maxsimQueryTokens * maxsimDim
 	for _, n := range maxsimDeviceQueries {
-		times, first, err := m.timeSearches(ctx, x, n)
+		times, warm, err := m.timeSearches(ctx, x, n)
 		if err != nil {
 			return err
 		}
+		first, times := times[0], times[warm:]
 		ms := median(times)
 		read := float64(info.DeviceBytes) / 1e6
 		values := map[string]float64{"search_ms": ms, "a_query_ms": ms / float64(n),
@@ -126,25 +126,6 @@ func (m *maxsimMeter) searchDevice(ctx context.Context, kind mullama.VectorKind,
 			Case: deviceCase(kind.String(), m.o.device, docs, n)})
 	}
 	return nil
-}
-
-// timeSearches returns the milliseconds of each search after some to warm up, and of the first.
-func (m *maxsimMeter) timeSearches(ctx context.Context, x *mullama.Index,
-	n int) (times []float64, first float64, err error) {
-	r := rand.New(rand.NewPCG(m.o.Seed, 2))
-	queries := make([][][]float32, n)
-	for i := range queries {
-		queries[i] = unitRows(r, maxsimQueryTokens)
-	}
-	warm := 1 + min(9, m.o.Reps)
-	for range warm + m.o.Reps {
-		start := time.Now()
-		if _, err := x.Search(ctx, queries, 10, mullama.SearchOptions{}); err != nil {
-			return nil, 0, err
-		}
-		times = append(times, milliseconds(time.Since(start)))
-	}
-	return times[warm:], times[0], nil
 }
 
 // bandwidth is how many gigabytes a second the device reads and writes when it copies its memory.
