@@ -215,11 +215,14 @@ func writeEmbeddings(
 	defer buf.put()
 	buf.b = appendString(append(buf.b, `{"model":`...), name)
 	buf.b = append(buf.b, `,"embeddings":[`...)
-	if !slices.ContainsFunc(result.Embeddings, isPerToken) {
+	perToken := slices.ContainsFunc(result.Embeddings, func(e mullama.Embedding) bool {
+		return e.Rows != nil
+	})
+	if !perToken {
 		buf.b = appendVectors(buf.b, result.Embeddings)
 	}
 	buf.b = append(buf.b, ']')
-	if slices.ContainsFunc(result.Embeddings, isPerToken) {
+	if perToken {
 		buf.b = append(buf.b, `,"token_embeddings":[`...)
 		for i, e := range result.Embeddings {
 			if i > 0 {
@@ -247,8 +250,6 @@ func writeEmbeddings(
 	buf.b = append(buf.b, '}')
 	return writeJSON(w, buf.b)
 }
-
-func isPerToken(e mullama.Embedding) bool { return e.Rows != nil }
 
 // appendVectors appends the embeddings of texts, null for one that has none.
 func appendVectors(dst []byte, list []mullama.Embedding) []byte {
