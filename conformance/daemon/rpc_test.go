@@ -213,14 +213,21 @@ func serveTCP(t *testing.T, handle func(net.Conn)) string {
 	return listener.Addr().String()
 }
 
-func TestWhatIsNoRPCServerIsNamed(t *testing.T) {
-	testdaemon.RequireLibrary(t)
-	model := testmodels.Path(t, "smollm2")
+// notServing is a daemon's program and folder, in which nothing runs.
+func notServing(t *testing.T) *testdaemon.Daemon {
+	t.Helper()
 	d, err := testdaemon.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.End() })
+	return d
+}
+
+func TestWhatIsNoRPCServerIsNamed(t *testing.T) {
+	testdaemon.RequireLibrary(t)
+	model := testmodels.Path(t, "smollm2")
+	d := notServing(t)
 	silent := serveTCP(t, func(net.Conn) {})
 	closing := serveTCP(t, func(c net.Conn) { _ = c.Close() })
 	web := serveTCP(t, func(c net.Conn) {
@@ -266,11 +273,7 @@ func TestWhatIsNoRPCServerIsNamed(t *testing.T) {
 func TestWhatTheDevicesOfOtherMachinesCannotMeetIsRefused(t *testing.T) {
 	testdaemon.RequireLibrary(t)
 	model := testmodels.Path(t, "smollm2")
-	d, err := testdaemon.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.End() })
+	d := notServing(t)
 	peer := startRPC(t, freePort(t), d.Program)
 	for flags, want := range map[string]string{
 		"--tensor-split 1,1": "the tensor split is for 2, and there is 1 device with those",
@@ -356,11 +359,7 @@ func TestAModelInAnotherNetworkNamespace(t *testing.T) {
 	model := testmodels.Path(t, "smollm2")
 	testdaemon.RequireLibrary(t)
 	near, far := namespaces(t)
-	d, err := testdaemon.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.End() })
+	d := notServing(t)
 	peer := startRPC(t, far.address+":50052", "ip", "netns", "exec", far.name, d.Program)
 	for _, prompt := range rpcPrompts {
 		var texts [2]string
