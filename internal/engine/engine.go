@@ -71,6 +71,7 @@ type Engine struct {
 	drafter  *drafter  // nil: nobody drafts
 	crowded  bool      // the cache was full; admit nobody until a slot finishes
 	returned time.Time // when the last step ended, or the engine stopped waiting for work
+	together int       // most requests at once since a GPU last had nothing to do
 	unasked  int       // steps that stopped without being asked to, since a token was sampled
 	counting Stats
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/engine/scripted"
@@ -59,6 +60,40 @@ func TestRequestsWithCellsOfTheirOwnRunSideBySide(t *testing.T) {
 		}
 		if n := gaps(model.Plans()[before:]); n > 0 {
 			t.Errorf("%d steps had gaps", n)
+		}
+	})
+}
+
+// A prompt that the cache has already goes apart from one that is new, so that llama.cpp computes
+// neither of them alone.
+func TestAPromptThatIsCachedGoesApartFromOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, model := start(t, scripted.Config{Limits: split(8, 2048, 512), Fault: slow,
+			Record: true})
+		for i := range 2 {
+			read(t, submit(t, e, askFor(2, conversation(i))))
+		}
+		other := submit(t, e, askFor(20, "another"))
+		time.Sleep(tick / 2) // its step goes on
+		streams := []*engine.Stream{other}
+		for _, i := range []int{7, 0, 6, 1} {
+			streams = append(streams, submit(t, e, askFor(5, conversation(i))))
+		}
+		for _, s := range streams {
+			read(t, s)
+		}
+		for _, p := range model.Plans() {
+			of := map[int32]int{}
+			for _, token := range p.Tokens {
+				of[token.Seq]++
+			}
+			least, most := len(p.Tokens), 0
+			for _, n := range of {
+				least, most = min(least, n), max(most, n)
+			}
+			if least == 1 && most > 1 {
+				t.Errorf("a step has %d tokens of one sequence and one of another", most)
+			}
 		}
 	})
 }

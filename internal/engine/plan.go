@@ -93,9 +93,18 @@ func (e *Engine) fill() {
 
 // planPrompts spends room for so many tokens, and so many milliseconds, on prompts. The first is
 // read on however little time there is if must is set.
+//
+// Where sequences have cells of their own, prompts of which the cache has all but a token go apart
+// from the others. llama.cpp computes sequences together while they have tokens left, and then only
+// those whose numbers follow one another: a step of 15 prompts of 129 tokens took 19 ms on an H200,
+// and 80 with 25 single tokens among them.
 func (e *Engine) planPrompts(room int, spare float64, must bool) {
 	e.orderPrompts()
+	single := e.prefill[0].pending() == 1
 	for _, s := range e.prefill {
+		if !e.cache.pooled && single != (s.pending() == 1) {
+			continue
+		}
 		reach := e.reach(s)
 		fit := e.pace.fit(spare, reach)
 		if must {
