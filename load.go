@@ -300,7 +300,7 @@ type loaded struct {
 	size    int // ContextSize
 	warn    []string
 	free    func() // gives the weights back
-	words   func() *wordCache
+	words   lazyWords
 
 	embedders *embedders // nil for a vocabulary alone, and for a model that drafts
 	draft     *loaded    // nil: none

@@ -118,10 +118,8 @@ func (m *Model) AppendTokens(dst []Token, text string, opts TokenizeOptions) ([]
 		tokens, err := m.remote.tokenize(m.ctx, text, opts)
 		return append(dst, tokens...), err
 	}
-	if !opts.AddSpecial {
-		if tokens, ok := m.shared.words().appendTokens(dst, text); ok {
-			return tokens, nil
-		}
+	if tokens, ok := m.shared.knownWords(dst, text, opts.AddSpecial); ok {
+		return tokens, nil
 	}
 	tokens, err := m.shared.weights.Tokenize(text, opts.AddSpecial, opts.ParseSpecial)
 	if err != nil {

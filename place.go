@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/mullama/mullama/internal/engine"
 	"github.com/mullama/mullama/internal/llama"
@@ -256,12 +255,12 @@ func (l *loading) start(weights *placedWeights) (*loaded, error) {
 	info.setInsert(weights.Info().FIMMiddle >= 0)
 	m := &loaded{lib: l.r.lib, weights: weights.Model, info: info}
 	m.adapters = &adapterScales{}
-	m.words = sync.OnceValue(func() *wordCache {
+	m.words.make = func() *wordCache {
 		if len(o.Overrides) > 0 {
 			return nil // they may be for the vocabulary
 		}
 		return newWordCache(info.Path, weights.Model)
-	})
+	}
 	if o.VocabOnly {
 		return m, nil
 	}

@@ -1,8 +1,10 @@
 package mullama
 
 import (
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/mullama/mullama/internal/gguf"
 	"github.com/mullama/mullama/internal/llama"
@@ -20,6 +22,10 @@ type wordCache struct {
 	next     splitter
 	plain    [256]bool // bytes that a text for the cache may have
 	tokenize func(text string) ([]Token, error)
+	// What the model wants before and after every text. They are nil, and around is false, where
+	// that is not known.
+	before, after []Token
+	around        bool
 
 	mu    sync.RWMutex // guards words
 	words map[string][]Token
@@ -63,9 +69,74 @@ func newWordCache(path string, weights *llama.Model) *wordCache {
 	if err != nil || len(types) != len(texts) {
 		return nil
 	}
-	return makeWordCache(next, specialBytes(texts, types), func(text string) ([]Token, error) {
+	c := makeWordCache(next, specialBytes(texts, types), func(text string) ([]Token, error) {
 		return weights.Tokenize(text, false, false)
 	})
+	if whole, err := weights.Tokenize(sampleWord, true, false); err == nil {
+		c.setAround(whole)
+	}
+	return c
+}
+
+// sampleWord is a text whose tokens show what stands around every text.
+const sampleWord = "a"
+
+// setAround takes from the tokens of sampleWord and what stands around it what that is.
+func (c *wordCache) setAround(whole []Token) {
+	word, err := c.tokenize(sampleWord)
+	if err != nil || len(word) == 0 {
+		return
+	}
+	for i := range len(whole) - len(word) + 1 {
+		if slices.Equal(whole[i:i+len(word)], word) {
+			c.before, c.after, c.around = whole[:i], whole[i+len(word):], true
+			return
+		}
+	}
+}
+
+// lazyWords is a cache that is made when it is first wanted: that takes a while, as all of the
+// vocabulary is read.
+type lazyWords struct {
+	make  func() *wordCache // returns nil where there is none
+	once  sync.Once
+	begun atomic.Bool
+	made  atomic.Pointer[wordCache]
+}
+
+// get returns the cache, or nil.
+func (l *lazyWords) get() *wordCache {
+	l.once.Do(func() { l.made.Store(l.make()) })
+	return l.made.Load()
+}
+
+// soon returns the cache if it was made, and has it made for later calls if not.
+func (l *lazyWords) soon() *wordCache {
+	if l.begun.CompareAndSwap(false, true) {
+		go l.get()
+	}
+	return l.made.Load()
+}
+
+// knownWords appends the tokens of a text to dst, and with around those of what the model wants
+// around it. It reports false for text that is left to llama.cpp.
+func (m *loaded) knownWords(dst []Token, text string, around bool) ([]Token, bool) {
+	if around {
+		return m.words.soon().appendWhole(dst, text)
+	}
+	return m.words.get().appendTokens(dst, text)
+}
+
+// appendWhole is appendTokens for a text with what the model wants around it.
+func (c *wordCache) appendWhole(dst []Token, text string) ([]Token, bool) {
+	if c == nil || !c.around {
+		return dst, false
+	}
+	tokens, ok := c.appendTokens(append(dst, c.before...), text)
+	if !ok {
+		return dst, false
+	}
+	return append(tokens, c.after...), true
 }
 
 // makeWordCache returns a cache for text that has none of the special bytes.

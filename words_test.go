@@ -94,7 +94,7 @@ func TestWordsHaveTheTokensOfLlamaCpp(t *testing.T) {
 		if err != nil {
 			continue // vocabularies that llama.cpp does not load have tests of their own
 		}
-		if c := m.shared.words(); c != nil {
+		if c := m.shared.words.get(); c != nil {
 			known++
 			t.Run(filepath.Base(file), func(t *testing.T) { compareWords(t, m, c, texts) })
 		}
@@ -123,6 +123,11 @@ func compareWords(t *testing.T, m *Model, c *wordCache, texts int) {
 			if err != nil || !slices.Equal(got, want) {
 				t.Fatalf("%q: %v, want %v, %v", text, got, want, err)
 			}
+		}
+		got, _ = c.appendWhole(got[:0], text)
+		want, err := m.shared.weights.Tokenize(text, true, true)
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("all of %q: %v, want %v, %v", text, got, want, err)
 		}
 	}
 	t.Logf("%d texts of %d, %d words", answered, texts, len(c.words))

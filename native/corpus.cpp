@@ -25,7 +25,7 @@ constexpr int32_t width_step = 8;
 // Numbers that not even the largest scale brings into half floats count as so much.
 constexpr double least_length = 1e-30;
 
-constexpr size_t default_chunk = (size_t)16 << 20;
+constexpr size_t default_chunk = (size_t)32 << 20;
 
 // The length that a document is filled up to: 8, or a multiple of 16 that costs an eighth at most.
 int32_t filled(int32_t n) {

@@ -292,6 +292,7 @@ struct mn_model {
     bool vocab_only = false;
     std::vector<llama_adapter_lora *> adapters; // llama.cpp frees them with the model
     std::unique_ptr<mn::control_tokens> controls;
+    std::vector<llama_token> ends; // tokens that end a text
 
     mutable std::once_flag groups_once; // made for the first grammar
     mutable std::unique_ptr<mn::token_groups> groups;

@@ -236,6 +236,11 @@ static void load_into(mn_model *model, const char *path, const mn_model_params &
     check_norms(model->model);
     model->vocab = llama_model_get_vocab(model->model);
     model->controls = std::make_unique<control_tokens>(model->vocab);
+    for (llama_token t = 0; t < llama_vocab_n_tokens(model->vocab); t++) {
+        if (llama_vocab_is_eog(model->vocab, t)) {
+            model->ends.push_back(t);
+        }
+    }
     load_adapters(model, params);
 }
 

@@ -98,8 +98,8 @@ void set_order(const mn_sampler_params &p, common_params_sampling &s) {
     }
 }
 
-void set_biases(const mn_sampler_params &p, const llama_vocab *vocab, common_params_sampling &s) {
-    int32_t n_vocab = llama_vocab_n_tokens(vocab);
+void set_biases(const mn_sampler_params &p, const mn_model *model, common_params_sampling &s) {
+    int32_t n_vocab = llama_vocab_n_tokens(model->vocab);
     for (int32_t i = 0; i < p.n_bias; i++) {
         if (p.bias_tokens[i] < 0 || p.bias_tokens[i] >= n_vocab) {
             throw failure(MN_ERR_INVALID,
@@ -113,8 +113,8 @@ void set_biases(const mn_sampler_params &p, const llama_vocab *vocab, common_par
         }
         s.logit_bias.push_back({p.bias_tokens[i], p.bias_values[i]});
     }
-    for (llama_token t = 0; p.ignore_eos && t < n_vocab; t++) {
-        if (llama_vocab_is_eog(vocab, t)) {
+    if (p.ignore_eos) {
+        for (llama_token t : model->ends) {
             s.logit_bias.push_back({t, -INFINITY});
         }
     }
@@ -164,7 +164,7 @@ common_params_sampling to_common(const mn_sampler_params &p, const mn_model *mod
     set_dry(p, s);
     s.dry_penalty_last_n = history_length(p.dry_penalty_last_n, model->model);
     set_order(p, s);
-    set_biases(p, model->vocab, s);
+    set_biases(p, model, s);
     return s;
 }
 
