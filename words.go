@@ -120,11 +120,11 @@ func (l *lazyWords) soon() *wordCache {
 
 // knownWords appends the tokens of a text to dst, and with around those of what the model wants
 // around it. It reports false for text that is left to llama.cpp.
-func (m *loaded) knownWords(dst []Token, text string, around bool) ([]Token, bool) {
+func (l *loaded) knownWords(dst []Token, text string, around bool) ([]Token, bool) {
 	if around {
-		return m.words.soon().appendWhole(dst, text)
+		return l.words.soon().appendWhole(dst, text)
 	}
-	return m.words.get().appendTokens(dst, text)
+	return l.words.get().appendTokens(dst, text)
 }
 
 // appendWhole is appendTokens for a text with what the model wants around it.

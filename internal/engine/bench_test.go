@@ -1,7 +1,10 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -101,5 +104,53 @@ func generate(b *testing.B, e *engine.Engine, n int) {
 			_, err = s.Next()
 		}
 		n -= req.MaxTokens
+	}
+}
+
+// BenchmarkAdmission measures what it takes to give sequences with cells of their own to 64 prompts
+// that come together, where all of them hold those of others: own-us/wave is the time outside of
+// the steps of a wave that reads them.
+func BenchmarkAdmission(b *testing.B) {
+	const width, length = 64, 128
+	m := &instant{limits: limits(width, 2048, width*320), rows: make([]engine.Row, width)}
+	m.limits.CtxPerSeq = 320
+	for i := range m.rows {
+		m.rows[i] = engine.Row{Token: 7, Piece: []byte(" token")}
+	}
+	e := engine.New(m, engine.Config{})
+	defer e.Close()
+	random := rand.New(rand.NewPCG(1, 2))
+	var own []int64
+	for b.Loop() {
+		b.StopTimer()
+		before := len(m.own)
+		var group sync.WaitGroup
+		for range width {
+			prompt := make([]engine.Token, length)
+			for i := range prompt {
+				prompt[i] = engine.Token(random.IntN(1000))
+			}
+			group.Go(func() { answer(b, e, prompt) })
+		}
+		b.StartTimer()
+		group.Wait()
+		sum := int64(0)
+		for _, ns := range m.own[before+1:] { // the first began before the wave
+			sum += ns
+		}
+		own = append(own, sum)
+	}
+	slices.Sort(own)
+	b.ReportMetric(float64(own[len(own)/2])/1e3, "own-us/wave")
+}
+
+// answer reads the answer to a prompt, of two tokens.
+func answer(b *testing.B, e *engine.Engine, prompt []engine.Token) {
+	s, err := e.Submit(b.Context(), engine.Request{Prompt: prompt, MaxTokens: 2})
+	for err == nil {
+		_, err = s.Next()
+	}
+	if !errors.Is(err, io.EOF) {
+		b.Error(err)
 	}
 }
