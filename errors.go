@@ -89,6 +89,14 @@ func ErrorName(err error) string {
 // ContextFullError is the cause of an ErrContextFull, where the number of tokens is known.
 type ContextFullError = engine.ContextFullError
 
+// QueryError is the cause of an error of a ranking that is about its query, not about a document.
+type QueryError struct {
+	Err error
+}
+
+func (e *QueryError) Error() string { return e.Err.Error() }
+func (e *QueryError) Unwrap() error { return e.Err }
+
 // Error is an error of this package.
 type Error struct {
 	Kind error  // one of the Err variables

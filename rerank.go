@@ -113,6 +113,7 @@ func (m *Model) checkQuery(op, query string) error {
 	if err := m.tooLong(op, query, longest); err != nil {
 		if full, ok := errors.AsType[*ContextFullError](err); ok {
 			full.Part, full.Advice = "of the query "+full.Part, queryAdvice
+			return &Error{Kind: ErrContextFull, Op: op, Err: &QueryError{full}}
 		}
 		return err
 	}
@@ -127,8 +128,8 @@ const queryAdvice = "shorten the query"
 
 // queryFull is the error of a query that leaves no room for a document.
 func queryFull(op string, tokens, longest int) error {
-	return &Error{Kind: ErrContextFull, Op: op, Err: &ContextFullError{
-		Prompt: tokens, Context: longest, Part: "the query", Advice: queryAdvice}}
+	return &Error{Kind: ErrContextFull, Op: op, Err: &QueryError{&ContextFullError{
+		Prompt: tokens, Context: longest, Part: "the query", Advice: queryAdvice}}}
 }
 
 // rankByHead embeds pairs of query and document with the head that ranks.

@@ -33,7 +33,7 @@ func (m *Model) Score(ctx context.Context, r *ScoreRequest) (*RerankResult, erro
 		err = query.Err()
 	}
 	if err != nil {
-		return nil, &Error{Kind: errorKind(err), Op: op + ": the query", Err: err}
+		return nil, &Error{Kind: errorKind(err), Op: op + ": the query", Err: &QueryError{err}}
 	}
 	rows.Task, rows.Length, rows.Truncate = "document", r.DocumentLength, true
 	docs, err := m.Embed(ctx, &EmbedRequest{Texts: r.Documents, EmbedOptions: rows})

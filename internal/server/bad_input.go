@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/mullama/mullama"
 	"github.com/mullama/mullama/api"
@@ -31,7 +30,7 @@ func blame(part string, err error) error {
 	if own := (*failure)(nil); !errors.As(err, &own) {
 		f.cause = err
 	}
-	if isOfQuery(&f) {
+	if isOfQuery(err) {
 		part = "query"
 	}
 	f.message, f.param = part+": "+f.message, part
@@ -40,16 +39,15 @@ func blame(part string, err error) error {
 
 // badQuery says of an error of a ranking that the query is what it is about, if it is.
 func badQuery(err error) error {
-	if isOfQuery(toFailure(err)) {
+	if isOfQuery(err) {
 		return blame("query", err)
 	}
 	return err
 }
 
-// isOfQuery reports whether a query is what has no room.
-func isOfQuery(f *failure) bool {
-	return f.full != nil &&
-		(f.full.Part == "the query" || strings.HasPrefix(f.full.Part, "of the query "))
+func isOfQuery(err error) bool {
+	_, ok := errors.AsType[*mullama.QueryError](err)
+	return ok
 }
 
 // textErrors are the errors of texts, nil for those that are embedded.
