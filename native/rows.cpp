@@ -27,9 +27,9 @@ row_sampler::row_sampler(const mn_model *model, int32_t max_rows)
 
 void row_sampler::run(const mn_step_plan &plan, device_logits *device, mn_step_result *out) {
     device_ = device;
-    find_chains(plan);
     fetch(plan);
     place_top_lists(plan);
+    find_chains(plan);
     sample_rows(plan);
     sample_unclear(plan);
     close_gaps(plan);
@@ -49,23 +49,22 @@ void row_sampler::fetch(const mn_step_plan &plan) {
             logits_[r] = device_->fetch_row(r);
         }
     }
-    n_helpers_ = helpers(plan);
     if (lists) {
-        pool_.rouse(n_helpers_); // they wake while the lists cross over
         device_->fetch_lists(plan.n_rows);
     }
 }
 
 void row_sampler::sample_rows(const mn_step_plan &plan) {
-    if ((int32_t)buffers_.size() < 1 + n_helpers_) {
-        buffers_.resize(1 + n_helpers_);
+    int32_t n_helpers = helpers(plan);
+    if ((int32_t)buffers_.size() < 1 + n_helpers) {
+        buffers_.resize(1 + n_helpers);
     }
     auto turn = [&](int32_t i, int32_t worker) {
         sample_chain(plan, chains_[i], buffers_[worker]);
     };
     int32_t n = (int32_t)chains_.size();
-    if (n_helpers_ > 0) {
-        pool_.run(n, n_helpers_, turn);
+    if (n_helpers > 0) {
+        pool_.run(n, n_helpers, turn);
         return;
     }
     for (int32_t i = 0; i < n; i++) {

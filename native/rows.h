@@ -36,7 +36,6 @@ class row_sampler {
     const mn_model *model_;
     int32_t n_vocab_;
     int32_t n_threads_ = 1;
-    int32_t n_helpers_ = 0; // threads that help in this run
     std::vector<float *> logits_;
     device_logits *device_ = nullptr;
     std::vector<char> listed_;  // whether a row has a list instead of its logits

@@ -10,8 +10,6 @@ namespace {
 
 constexpr size_t stack_size = 8 << 20; // grammars recurse; some systems' threads get far less
 
-constexpr int32_t awake_spins = 4000; // 0.1 to 0.2 ms
-
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -40,12 +38,8 @@ workers::~workers() {
     }
 }
 
-// Starts threads until there are so many, and returns how many there are, at most as many as were
-// asked for. With fewer the loops take longer, so failing is no error.
-int32_t workers::start(int32_t helpers) {
-    if (helpers <= (int32_t)threads_.size()) {
-        return helpers;
-    }
+// Starts threads until there are so many. With fewer the loops take longer, so failing is no error.
+void workers::start(int32_t helpers) {
     pthread_attr_t attr;
     pthread_attr_init(&attr);
     pthread_attr_setstacksize(&attr, stack_size);
@@ -58,21 +52,15 @@ int32_t workers::start(int32_t helpers) {
         threads_.push_back(thread);
     }
     pthread_attr_destroy(&attr);
-    return std::min(helpers, (int32_t)threads_.size());
 }
 
 void workers::serve() {
     border here;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
-        wake_.wait(lock, [&] { return ending_ || wanted_ > 0 || roused_ > 0; });
+        wake_.wait(lock, [&] { return ending_ || wanted_ > 0; });
         if (ending_) {
             return;
-        }
-        if (wanted_ == 0) {
-            roused_--;
-            wait_awake(lock);
-            continue;
         }
         int32_t worker = wanted_--;
         inside_++;
@@ -87,54 +75,25 @@ void workers::serve() {
     }
 }
 
-// Waits for the next loop without sleeping, unless that takes long.
-void workers::wait_awake(std::unique_lock<std::mutex> &lock) {
-    uint32_t begun = loops_;
-    awake_++;
-    lock.unlock();
-    for (int32_t i = 0; loops_ == begun && i < awake_spins; i++) {
-        pause();
-    }
-    while (!lock.try_lock()) { // all come at once, and a mutex would have them sleep
-        pause();
-    }
-    awake_--;
-}
-
-void workers::rouse(int32_t helpers) {
-    helpers = start(helpers);
-    {
-        std::lock_guard<std::mutex> lock(mutex_);
-        roused_ = std::max(0, helpers - awake_);
-        helpers = roused_;
-    }
-    notify(helpers);
-}
-
-void workers::notify(int32_t helpers) {
-    if (helpers == (int32_t)threads_.size()) {
-        wake_.notify_all();
-        return;
-    }
-    for (int32_t i = 0; i < helpers; i++) {
-        wake_.notify_one();
-    }
-}
-
 void workers::run(int32_t n, int32_t helpers, const turn_fn &turn) {
-    helpers = start(helpers);
-    int32_t asleep = 0;
+    if (helpers > (int32_t)threads_.size()) {
+        start(helpers);
+    }
+    helpers = std::min(helpers, (int32_t)threads_.size());
     {
         std::lock_guard<std::mutex> lock(mutex_);
         turn_ = &turn;
         n_ = n;
         next_ = 0;
         wanted_ = helpers;
-        roused_ = 0;
-        loops_++;
-        asleep = std::max(0, helpers - awake_);
     }
-    notify(asleep);
+    if (helpers == (int32_t)threads_.size()) {
+        wake_.notify_all();
+    } else {
+        for (int32_t i = 0; i < helpers; i++) {
+            wake_.notify_one();
+        }
+    }
     take_turns(turn, n, next_, 0);
     wait_for_helpers();
 }

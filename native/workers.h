@@ -27,27 +27,19 @@ class workers {
     // Takes turns 0 to n - 1, in any order, on this thread and up to `helpers` others.
     void run(int32_t n, int32_t helpers, const turn_fn &turn);
 
-    // Wakes helpers for a loop that begins in a moment. They wait awake for it, a while.
-    void rouse(int32_t helpers);
-
   private:
-    int32_t start(int32_t helpers);
+    void start(int32_t helpers);
     void serve();
-    void wait_awake(std::unique_lock<std::mutex> &lock);
-    void notify(int32_t helpers);
     void wait_for_helpers();
 
     std::vector<pthread_t> threads_;
     std::atomic<int32_t> next_{0};   // the turn that is taken next
     std::atomic<int32_t> inside_{0}; // helpers in the loop; written under mutex_
-    std::atomic<uint32_t> loops_{0}; // that have begun; written under mutex_
     std::mutex mutex_;               // guards what follows
     std::condition_variable wake_, left_;
     const turn_fn *turn_ = nullptr;
     int32_t n_ = 0;
     int32_t wanted_ = 0; // helpers that may still join the loop
-    int32_t roused_ = 0; // helpers that are to wait awake
-    int32_t awake_ = 0;  // helpers that do
     bool ending_ = false;
 };
 
