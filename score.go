@@ -2,6 +2,7 @@ package mullama
 
 import (
 	"context"
+	"errors"
 )
 
 // RankedByTokens is the Method of [Model.Score].
@@ -33,6 +34,9 @@ func (m *Model) Score(ctx context.Context, r *ScoreRequest) (*RerankResult, erro
 		err = query.Err()
 	}
 	if err != nil {
+		if full, ok := errors.AsType[*ContextFullError](err); ok {
+			full.Advice = queryAdvice // there is no option to cut it
+		}
 		return nil, &Error{Kind: errorKind(err), Op: op + ": the query", Err: &QueryError{err}}
 	}
 	rows.Task, rows.Length, rows.Truncate = "document", r.DocumentLength, true

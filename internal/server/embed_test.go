@@ -259,7 +259,7 @@ func TestABadInputIsNamed(t *testing.T) {
 		{"/v1/embeddings", object{"input": [][]int{{101}, {1, 1 << 20}}}, []string{"input[1]: "}},
 		{"/embedding", object{"content": []string{"a", long}}, []string{"content[1]: "}},
 		{"/v1/score", object{"query": long, "documents": []string{"a"}},
-			[]string{`"query: score: the query: `}},
+			[]string{`"query: score: the query: `, "shorten the query"}},
 	} {
 		c.body["model"] = "minilm"
 		for _, words := range c.words {
